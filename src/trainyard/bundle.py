@@ -1,0 +1,105 @@
+"""A source folder as the content that a run is made from: which files, and the hash that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput
+from .store import SourceFile
+
+if TYPE_CHECKING:
+    from pathspec import PathSpec
+
+IGNORE_FILE = ".trainyardignore"
+_NEVER = frozenset(
+    {
+        ".git",
+        ".hg",
+        ".svn",
+        "__pycache__",
+        ".venv",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".DS_Store",
+    }
+    | {".ipynb_checkpoints", "node_modules", ".trainyard"}
+)
+LARGEST = 1 << 30
+"""Bytes that a source folder may hold: more is data that belongs in a channel."""
+
+
+def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFile]:
+    """The files of a source folder, by name: without version control, virtual environments, caches, what
+    `.trainyardignore` names (gitignore's syntax) and the folders or files in `leave_out` (absolute paths).
+
+    Raises `BadInput` for a folder over `LARGEST` bytes, naming its largest file.
+    """
+    outside = {os.path.realpath(path) for path in leave_out} - {os.path.realpath(folder)}
+    ignored = _ignored(folder)
+    files = sorted(_walk(folder, "", outside, ignored))
+    if sum(file.size for file in files) > LARGEST:
+        biggest = max(files, key=lambda file: file.size)
+        raise BadInput(
+            f"the source folder holds more than {LARGEST >> 20} MiB",
+            where=folder,
+            cure=f"name what is no code in {IGNORE_FILE}, {biggest.name} first",
+        )
+    return files
+
+
+def code_hash(files: Sequence[SourceFile]) -> str:
+    """SHA-256 (hex) over each file's name, executable bit, size and content, in the order given."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            with open(file.path, "rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise BadInput(f"cannot be read: {error.strerror}", where=file.path) from None
+        digest.update(f"{file.name}\0{int(file.executable)}\0{content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _ignored(folder: str) -> PathSpec[Any] | None:
+    path = os.path.join(folder, IGNORE_FILE)
+    if not os.path.exists(path):
+        return None
+    # pathspec is only paid for by those who have an ignore file.
+    from pathspec import PathSpec
+
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return PathSpec.from_lines("gitwildmatch", stream)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot be read: {error}", where=path) from None
+
+
+def _walk(folder: str, prefix: str, outside: set[str], ignored: PathSpec[Any] | None) -> Iterator[SourceFile]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", where=folder) from None
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.name in _NEVER or (outside and os.path.realpath(entry.path) in outside):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if not _is_environment(entry.path) and not _matches(ignored, name + "/"):
+                yield from _walk(entry.path, name + "/", outside, ignored)
+        elif entry.is_file() and not _matches(ignored, name):
+            status = entry.stat()
+            yield SourceFile(name, entry.path, bool(status.st_mode & 0o100), status.st_size)
+
+
+def _matches(ignored: PathSpec[Any] | None, name: str) -> bool:
+    return ignored is not None and ignored.match_file(name)
+
+
+def _is_environment(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "pyvenv.cfg")) or os.path.isdir(
+        os.path.join(folder, "conda-meta")
+    )

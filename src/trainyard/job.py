@@ -1,0 +1,136 @@
+"""What to run: a `TrainingJob` or an `InferenceJob`. Pure data, the same for every yard.
+
+A job checks itself when it is made: one that exists obeys every limit of AWS that can be known without AWS
+(`limits.py`), so that a job that runs here is a job that SageMaker or Batch accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from . import limits
+
+Scalar: TypeAlias = str | int | float | bool
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def _nothing() -> Mapping[str, Any]:
+    return _EMPTY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """The machines of a training run.
+
+    `volume_size_gb` is in GB as in SageMaker's `VolumeSizeInGB`; `memory_mib` is a limit in MiB that the
+    local engine enforces, 0 for none.
+    """
+
+    instance_type: str = "ml.m5.xlarge"
+    instance_count: int = 1
+    volume_size_gb: int = 30
+    memory_mib: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """Managed spot training: times in seconds, as in SageMaker's `StoppingCondition`."""
+
+    enabled: bool = True
+    max_runtime: int = 86_400
+    max_wait: int = 172_800
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardResources:
+    """What one shard of an inference run asks of AWS Batch: whole vCPUs and MiB of memory."""
+
+    vcpus: int = 4
+    memory_mib: int = 8_192
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """A script to train a model with.
+
+    `name` is the model's name too. `channels` maps a channel's name to a local path or a catalogued data set
+    (`name@version`). `metrics` maps a name to a regular expression with one group, as SageMaker's
+    `MetricDefinitions`. `retries` are for failures; interruptions are not failures. `grace` is in seconds,
+    between SIGTERM and SIGKILL. Relative paths are relative to the job file, or to the current folder.
+
+    Raises `BadInput` naming the key and the cure.
+    """
+
+    name: str
+    entry_script: str
+    source_dir: str = "."
+    image: str = ""
+    retries: int = 0
+    grace: int = 120
+    channels: Mapping[str, str] = field(default_factory=_nothing)
+    hyperparameters: Mapping[str, Scalar] = field(default_factory=_nothing)
+    environment: Mapping[str, str] = field(default_factory=_nothing)
+    metrics: Mapping[str, str] = field(default_factory=_nothing)
+    resources: Resources = field(default_factory=Resources)
+    spot: Spot = field(default_factory=Spot)
+
+    kind = "training"
+
+    def __post_init__(self) -> None:
+        limits.check_training(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceJob:
+    """A handler to predict with over a data set, in `shards` equal parts.
+
+    `handler` is a Python file with `predict_fn(batch, model)` and, usually, `model_fn(model_dir)`.
+    `batch_size` is in rows; `retries` are a shard's; `timeout` is in seconds, for one attempt of a shard.
+
+    Raises `BadInput` naming the key and the cure.
+    """
+
+    name: str
+    handler: str
+    source_dir: str = "."
+    image: str = ""
+    shards: int = 4
+    batch_size: int = 256
+    retries: int = 2
+    timeout: int = 3_600
+    environment: Mapping[str, str] = field(default_factory=_nothing)
+    resources: ShardResources = field(default_factory=ShardResources)
+
+    kind = "inference"
+
+    def __post_init__(self) -> None:
+        limits.check_inference(self)
+
+
+Job: TypeAlias = TrainingJob | InferenceJob
+
+
+def job_to_json(job: Job) -> dict[str, Any]:
+    """A JSON object that `job_from_json` turns into an equal job."""
+    plain = {f.name: getattr(job, f.name) for f in fields(job)}
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            plain[key] = dict(value)
+        elif isinstance(value, (Resources, Spot, ShardResources)):
+            plain[key] = asdict(value)
+    return {"kind": job.kind, **plain}
+
+
+def job_from_json(data: Mapping[str, Any]) -> Job:
+    """The job that `job_to_json` wrote."""
+    plain = dict(data)
+    if plain.pop("kind") == TrainingJob.kind:
+        plain["resources"] = Resources(**plain["resources"])
+        plain["spot"] = Spot(**plain["spot"])
+        return TrainingJob(**plain)
+    plain["resources"] = ShardResources(**plain["resources"])
+    return InferenceJob(**plain)

@@ -1,0 +1,245 @@
+"""trainyard.toml -> jobs and environments; an error names the file, the line, the key and the cure."""
+
+from __future__ import annotations
+
+import os.path
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, replace
+from typing import Any, NamedTuple, TypeVar
+
+from .checks import entry, show, wrong_type
+from .errors import BadInput, nearest
+from .job import InferenceJob, Job, Resources, ShardResources, Spot, TrainingJob
+from .limits import is_dataset_reference, is_remote
+
+_Made = TypeVar("_Made")
+_TRAIN_SECTIONS: dict[str, Callable[..., Any]] = {"resources": Resources, "spot": Spot}
+_INFER_SECTIONS: dict[str, Callable[..., Any]] = {"resources": ShardResources}
+_SCALAR = r""""(?:[^"\\]|\\.)*"|'[^']*'|[\w.+-]+"""
+
+
+class JobFile(NamedTuple):
+    """What a job file says: its own absolute path, its jobs, its environments.
+
+    A job is None where its table is absent; local paths in it are absolute. `environments` is as written, a
+    table a name.
+    """
+
+    path: str
+    train: TrainingJob | None
+    infer: InferenceJob | None
+    environments: Mapping[str, Mapping[str, Any]]
+
+
+def load(path: str = "trainyard.toml") -> JobFile:
+    """Read a job file.
+
+    Paths in it are relative to its folder, `~` is the user's home. Whether they exist is asked by
+    `check_paths`, so that a job file can be read where only its other job can run.
+
+    Raises `BadInput` for a file that can't be read, is no TOML, has an unknown key, a value of the wrong type
+    or one past a limit; its text begins with `path:line` where the line is known, with `path` elsewhere.
+    """
+    text = _read(path)
+    file = os.path.abspath(os.path.expanduser(path))
+    try:
+        data = tomllib.loads(text)
+    except RecursionError:
+        raise BadInput("is nested too deeply", where=path) from None
+    except ValueError as error:
+        raise _syntax_error(str(error), path) from None
+    try:
+        return _job_file(data, file)
+    except BadInput as error:
+        raise located(error, path, text) from None
+
+
+def with_hyperparameters(job: TrainingJob, pairs: Sequence[str]) -> TrainingJob:
+    """The job with hyperparameters added or replaced by `key=value` pairs, the last of a key winning.
+
+    A value is typed as TOML would where it is a TOML scalar (`20`, `0.1`, `true`, `"20"`), else it is text.
+    Raises `BadInput` for a pair without `=`, and for what a job refuses.
+    """
+    if not pairs:
+        return job
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise BadInput(f"{pair!r} is no hyperparameter", where="-p", cure="write -p key=value")
+        given[key.strip()] = _scalar(value)
+    try:
+        return replace(job, hyperparameters={**job.hyperparameters, **given})
+    except BadInput as error:
+        raise error.at("-p") from None
+
+
+def check_paths(job: Job) -> None:
+    """Raise `BadInput` naming the key for a path of the job that isn't there: source, script, local channels.
+
+    Relative paths are relative to the current folder. A channel's folder must have a file in it. Data set
+    references and URLs are left to those who can look them up.
+    """
+    training = isinstance(job, TrainingJob)
+    section = "train" if training else "infer"
+    script = ("entry_script", job.entry_script) if isinstance(job, TrainingJob) else ("handler", job.handler)
+    _check_source(job.source_dir, f"{section}.source_dir")
+    _check_script(job.source_dir, script[1], f"{section}.{script[0]}")
+    if isinstance(job, TrainingJob):
+        for name, source in job.channels.items():
+            if not is_dataset_reference(source) and not is_remote(source):
+                _check_channel(os.path.expanduser(source), f"train.channels.{name}")
+
+
+def located(error: BadInput, path: str, text: str | None = None) -> BadInput:
+    """The same error, found in the job file `path`, with the line of its key where the file shows one.
+
+    For errors about a job that was read from a file and refused later. `text` is the file's, if at hand.
+    """
+    from .joblines import line_of
+
+    try:
+        line = line_of(_read(path) if text is None else text, error.key) if error.key else 0
+    except BadInput:
+        line = 0
+    return error.at(f"{path}:{line}" if line else path)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        cure = "make a project with `trainyard init`, or name another job file"
+        raise BadInput("no such job file", where=path, cure=cure) from None
+    except IsADirectoryError:
+        cure = f"name a file, such as {os.path.join(path, 'trainyard.toml')}"
+        raise BadInput("is a folder and no job file", where=path, cure=cure) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadInput(f"can't be read: {reason}", where=path, cure="mind its permissions") from None
+    try:
+        return data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadInput("is not UTF-8", where=f"{path}:{line}", cure="save it as UTF-8") from None
+
+
+def _syntax_error(message: str, path: str) -> BadInput:
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if not found:
+        return BadInput(f"is no TOML: {message}", where=path)
+    message = message[: found.start()]
+    if not found[1]:
+        return BadInput(f"is no TOML: {message} at its end", where=path)
+    return BadInput(f"is no TOML: {message} (column {found[2]})", where=f"{path}:{found[1]}")
+
+
+def _job_file(data: Mapping[str, Any], file: str) -> JobFile:
+    _refuse_unknown(data, ["train", "infer", "environments"], "")
+    if "train" not in data and "infer" not in data:
+        raise BadInput(
+            "has neither [train] nor [infer]", cure="write one, or make a project with `trainyard init`"
+        )
+    folder = os.path.dirname(file)
+    train = infer = None
+    if "train" in data:
+        train = _made(TrainingJob, _with_sections(data["train"], "train", _TRAIN_SECTIONS, folder), "train")
+    if "infer" in data:
+        infer = _made(InferenceJob, _with_sections(data["infer"], "infer", _INFER_SECTIONS, folder), "infer")
+    return JobFile(file, train, infer, _environments(data.get("environments", {})))
+
+
+def _environments(tables: Any) -> Mapping[str, Mapping[str, Any]]:
+    for name, table in _table(tables, "environments").items():
+        _table(table, entry("environments", name))
+    return dict(tables)
+
+
+def _with_sections(
+    table: Any, key: str, sections: Mapping[str, Callable[..., Any]], folder: str
+) -> dict[str, Any]:
+    values = dict(_table(table, key))
+    for name, kind in sections.items():
+        if name in values:
+            values[name] = _made(kind, _table(values[name], f"{key}.{name}"), f"{key}.{name}")
+    values["source_dir"] = _absolute(values.get("source_dir", "."), folder)
+    channels = values.get("channels")
+    if isinstance(channels, dict):
+        values["channels"] = {name: _absolute(source, folder) for name, source in channels.items()}
+    return values
+
+
+def _made(kind: Callable[..., _Made], values: Mapping[str, Any], key: str) -> _Made:
+    known = fields(kind)  # type: ignore[arg-type]
+    _refuse_unknown(values, [field.name for field in known], key)
+    for field in known:
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and field.name not in values:
+            raise BadInput("is missing", key=f"{key}.{field.name}", cure=f"write it under [{key}]")
+    return kind(**values)
+
+
+def _table(value: Any, key: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise wrong_type(value, key, "a table")
+    return value
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: list[str], key: str) -> None:
+    for name in values:
+        if name not in known:
+            where = entry(key, name)
+            problem = "unknown key" if where != key else f"unknown key {show(name)}"
+            raise BadInput(problem, key=where, cure=nearest(name, known))
+
+
+def _absolute(source: Any, folder: str) -> Any:
+    # What is no text, or empty, is left for the job to refuse.
+    if not isinstance(source, str) or not source or is_dataset_reference(source) or is_remote(source):
+        return source
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(source)))
+
+
+def _scalar(text: str) -> str | int | float | bool:
+    value: Any = text
+    if re.fullmatch(_SCALAR, text.strip()):
+        try:
+            value = tomllib.loads(f"value = {text.strip()}")["value"]
+        except ValueError:
+            return text
+    return value if isinstance(value, (str, int, float)) else text
+
+
+def _check_source(folder: str, key: str) -> None:
+    if not os.path.exists(folder):
+        raise BadInput(f"no such folder: {folder}", key=key, cure="it is relative to the job file")
+    if not os.path.isdir(folder):
+        raise BadInput(f"is a file and no folder: {folder}", key=key)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise BadInput(f"can't be read: {folder}", key=key, cure="mind its permissions")
+
+
+def _check_script(folder: str, script: str, key: str) -> None:
+    path = os.path.join(folder, script)
+    if not os.path.isfile(path):
+        there = [name for name in sorted(os.listdir(folder)) if name.endswith(".py")]
+        raise BadInput(
+            f"no such file: {path}", key=key, cure=nearest(script, there) or "it is relative to source_dir"
+        )
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"can't be read: {path}", key=key, cure="mind its permissions")
+
+
+def _check_channel(path: str, key: str) -> None:
+    if not os.path.exists(path):
+        cure = "a path is relative to the job file, a data set is name@version"
+        raise BadInput(f"no such file or folder: {path}", key=key, cure=cure)
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"can't be read: {path}", key=key, cure="mind its permissions")
+    if os.path.isdir(path) and not any(files for _, _, files in os.walk(path)):
+        raise BadInput(
+            f"the folder is empty: {path}", key=key, cure="put the data there, or leave the channel out"
+        )

@@ -1,0 +1,153 @@
+"""A command's side of the socket: reach the supervisor of a home, starting it where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DiskFull, SupervisorLost
+from ..version import __version__
+from . import protocol, starting
+from .home import Home
+
+_PATIENCE = 40.0
+_ATTEMPTS = 4
+
+
+class Connection:
+    """An open line to a supervisor."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._rest = b""
+
+    def say(self, message: dict[str, Any]) -> None:
+        self._socket.sendall(protocol.encode(message))
+
+    def hear(self, timeout: float) -> dict[str, Any] | None:
+        """The next message; None after so many seconds. Raises OSError when the line is cut."""
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._rest:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self._socket], (), (), left)[0]:
+                return None
+            received = self._socket.recv(65_536)
+            if not received:
+                raise ConnectionResetError("the supervisor has gone")
+            self._rest += received
+        line, _, self._rest = self._rest.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Client:
+    """Reaches the supervisor of one home."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._starting: int | None = None
+
+    def start_early(self) -> None:
+        """Start a supervisor where none listens, without waiting for it."""
+        if self._starting is None and not os.path.exists(protocol.socket_path(self._home)):
+            self._home.create()
+            self._start()
+
+    def wake(self) -> None:
+        """Have the supervisor read the ledger again; returns when it has."""
+        self._ask({"do": "wake"})
+
+    def watch(self, runs: Sequence[str]) -> Connection:
+        """A line on which the states of the runs are told, now and whenever they change."""
+        connection = self._connect()
+        connection.say({"do": "watch", "runs": list(runs)})
+        return connection
+
+    def _ask(self, message: dict[str, Any]) -> None:
+        for _ in range(_ATTEMPTS):
+            connection = self._connect()
+            try:
+                connection.say(message)
+                if connection.hear(_PATIENCE):
+                    return
+            except OSError:
+                # It went just then: the next one starts.
+                continue
+            finally:
+                connection.close()
+        raise self._lost()
+
+    def _connect(self) -> Connection:
+        deadline = time.monotonic() + _PATIENCE
+        starts = 0
+        while time.monotonic() < deadline:
+            connection = self._try()
+            if connection is not None:
+                return connection
+            if starts >= _ATTEMPTS:
+                break
+            self._start()
+            if not self._started():
+                # Another one holds the lock and is not listening yet, or this one failed.
+                starts += 1
+                time.sleep(0.02 * starts)
+        raise self._lost()
+
+    def _try(self) -> Connection | None:
+        if self._starting is not None:
+            self._started()
+        path = protocol.socket_path(self._home)
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(path)
+            connection = Connection(line)
+            greeting = connection.hear(_PATIENCE)
+        except OSError:
+            line.close()
+            return None
+        if greeting and _is_older(greeting.get("version", "0")):
+            connection.say({"do": "drain", "next": starting.command(self._home)})
+            connection.hear(_PATIENCE)
+        return connection
+
+    def _start(self) -> None:
+        if self._starting is None:
+            self._home.create()
+            try:
+                self._starting = starting.spawn(starting.command(self._home), self._home)
+            except OSError as error:
+                raise SupervisorLost(f"the supervisor could not be started: {error.strerror}") from None
+
+    def _started(self) -> bool:
+        """Wait until the supervisor that was started listens; False where it ended instead."""
+        if self._starting is None:
+            return False
+        descriptor, self._starting = self._starting, None
+        try:
+            readable, _, _ = select.select([descriptor], (), (), _PATIENCE)
+            return bool(readable) and os.read(descriptor, 16) != b""
+        finally:
+            os.close(descriptor)
+
+    def _lost(self) -> SupervisorLost | DiskFull:
+        status = os.statvfs(self._home.path)
+        if status.f_bavail == 0:
+            return DiskFull(f"no space left on the device of {self._home.path}")
+        log = os.path.join(self._home.supervisor, "log")
+        return SupervisorLost(f"the supervisor does not answer; {log} says why")
+
+
+def _is_older(version: str) -> bool:
+    return _parts(version) < _parts(__version__)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())

@@ -1,0 +1,178 @@
+"""The embedded engine: runs jobs as processes of this machine, through the supervisor of a home."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..engine import LogLine, RunQuery
+from ..errors import BadInput, Unsupported
+from ..job import InferenceJob, Job, TrainingJob
+from ..run import Observation, Run
+from . import records
+from .client import Client, Connection
+from .home import Home
+from .ledger import SqliteLedger
+from .logs import RunLogs
+from .output import reserve
+from .paths import RunPaths
+
+MOST_HOSTS = 64
+"""Hosts of one training run on one machine: each is a process."""
+
+_ALLOWED = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "XDG_CACHE_HOME"}
+    | {"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
+)
+_ALLOWED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "TRAINYARD_")
+_PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy", "ftp_proxy"})
+_FOLLOW = 0.05
+
+
+class LocalEngine:
+    """The `Engine` of the yard `local`."""
+
+    name = records.YARD
+
+    def __init__(self, home: Home, ledger: SqliteLedger) -> None:
+        self._home, self._ledger = home, ledger
+        self._client = Client(home)
+
+    def check(self, job: Job) -> None:
+        """Refuse what only a cloud can do."""
+        section = "train" if isinstance(job, TrainingJob) else "infer"
+        for name, value in job.environment.items():
+            if value.startswith("secretsmanager:"):
+                raise Unsupported(
+                    "the local yard cannot read AWS Secrets Manager",
+                    key=f"{section}.environment.{name}",
+                    cure="write the value, or read it from a file in the script",
+                )
+        if isinstance(job, TrainingJob):
+            self._check_training(job)
+
+    def launch(self, run: Run) -> str:
+        """Write the run down and have the supervisor see it; its reference is its id."""
+        self._check_addresses(run)
+        self._client.start_early()
+        folder = self._home.run(run.id)
+        if isinstance(run.job, InferenceJob) and run.output is None:
+            run = _with_output(run, RunPaths(folder).predictions)
+        submission = {"interpreter": sys.executable, "variables": allowed(os.environ), "time": time.time()}
+        self._home.create()
+        os.makedirs(folder, exist_ok=True)
+        with reserve(run):
+            _write_spec(run, folder)
+            self._ledger.submit(run, submission)
+        self._client.wake()
+        return run.id
+
+    def observe(self, runs: Sequence[Run], *, wait: float = 0.0) -> Mapping[str, Observation]:
+        ids = [run.id for run in runs]
+        seen = self._ledger.observe(ids)
+        known = {run.id: run.state for run in runs}
+        if wait > 0 and all(seen[each].state == known[each] for each in seen):
+            waiting = [each for each in seen if not seen[each].state.ended]
+            if waiting:
+                self._wait_for_change(waiting, {each: str(known[each]) for each in waiting}, wait)
+                return self._ledger.observe(ids)
+        elif any(not each.state.ended for each in seen.values()):
+            # After a reboot the first look at an open run has it go on.
+            self._client.start_early()
+        return seen
+
+    def runs(self, query: RunQuery) -> Iterator[Run]:
+        is_open = False
+        for run in self._ledger.runs(query):
+            is_open = is_open or not run.state.ended
+            yield run
+        if is_open:
+            self._client.start_early()
+
+    def logs(self, run: Run, *, follow: bool) -> Iterator[LogLine]:
+        logs = RunLogs(self._home.run(run.id))
+        while True:
+            ended = not follow or self._has_ended(run)
+            yield from logs.lines(at_end=ended)
+            if ended:
+                return
+            self._wait_for_change([run.id], {}, _FOLLOW)
+
+    def stop(self, run: Run) -> None:
+        if not self._has_ended(run):
+            self._ledger.ask_to_stop(run.id)
+            self._client.wake()
+
+    def _has_ended(self, run: Run) -> bool:
+        seen = self._ledger.observe([run.id])
+        return run.id not in seen or seen[run.id].state.ended
+
+    def _wait_for_change(self, ids: Sequence[str], known: Mapping[str, str], seconds: float) -> None:
+        """Return when the supervisor tells of a state other than the known one, or after so long."""
+        deadline = time.monotonic() + seconds
+        connection: Connection | None = None
+        heard: dict[str, object] = dict(known)
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                try:
+                    connection = connection or self._client.watch(ids)
+                    message = connection.hear(left)
+                except OSError:
+                    # It was killed: the next one recovers the run, and tells.
+                    connection = None
+                    continue
+                if message is None:
+                    return
+                if heard.setdefault(message["run"], message["state"]) != message["state"]:
+                    return
+        finally:
+            if connection:
+                connection.close()
+
+    def _check_training(self, job: TrainingJob) -> None:
+        for name, uri in job.channels.items():
+            if "://" in uri:
+                raise Unsupported(
+                    f"{uri!r}: the local yard reads local paths and data sets",
+                    key=f"train.channels.{name}",
+                    cure="copy the data here, or push them with 'trainyard data push'",
+                )
+        if job.resources.instance_count > MOST_HOSTS:
+            raise Unsupported(
+                f"{job.resources.instance_count} hosts are too many for one machine",
+                key="train.resources.instance_count",
+                cure=f"use at most {MOST_HOSTS} here",
+            )
+
+    def _check_addresses(self, run: Run) -> None:
+        for key, address in (("MODEL", run.model_uri), ("INPUT", run.input), ("--output", run.output or "")):
+            if "://" in address:
+                raise Unsupported(f"{address!r}: the local yard reads and writes local paths", key=key)
+        if run.input and not os.path.exists(run.input):
+            raise BadInput("is gone", where=run.input)
+
+
+def allowed(environ: Mapping[str, str]) -> dict[str, str]:
+    """The submitter's variables that a script may see: never all of them, as some are secrets."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES) or name.lower() in _PROXIES
+    }
+
+
+def _with_output(run: Run, output: str) -> Run:
+    from dataclasses import replace
+
+    return replace(run, output=output)
+
+
+def _write_spec(run: Run, folder: str) -> None:
+    path = RunPaths(folder).spec
+    with open(path + ".new", "w", encoding="utf-8") as stream:
+        json.dump(records.spec_of(run, {}) | {"id": run.id, "launch": run.launch}, stream, indent=2)
+        stream.write("\n")
+    os.replace(path + ".new", path)

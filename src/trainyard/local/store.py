@@ -1,0 +1,101 @@
+"""Bytes in the home: data sets, models and code as plain folders, copied in aside and then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..errors import BadInput, DiskFull
+from ..store import SourceFile, Staged
+from .home import Home
+
+
+class FolderStore:
+    """The `Store` of a local yard. A copy shares blocks with its source where the file system can."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def stage(self, path: str) -> Staged:
+        """Copy `path` aside in the home; a file becomes a folder that holds it."""
+        # Copying and hashing are not on the way of every command.
+        from .filesystem import copy_tree, hash_tree
+
+        self._home.create()
+        target = self._aside()
+        with _in_words(target):
+            if os.path.isfile(path):
+                os.mkdir(target)
+                copy_tree(path, os.path.join(target, os.path.basename(path)), read_only=True)
+            else:
+                copy_tree(path, target, read_only=True)
+        content = hash_tree(target)
+        return Staged(target, f"sha256:{content.hash}", content.bytes, content.files)
+
+    def discard(self, staged: Staged) -> None:
+        _remove(staged.address)
+
+    def fetch(self, address: str, target: str) -> tuple[int, int]:
+        from .filesystem import copy_tree
+
+        if not os.path.isdir(address):
+            raise BadInput("is gone", where=address)
+        parent = os.path.dirname(target)
+        aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
+        with _in_words(aside):
+            os.makedirs(parent, exist_ok=True)
+            counted = copy_tree(address, aside)
+            if os.path.isdir(target):
+                os.rmdir(target)
+            os.rename(aside, target)
+        return counted
+
+    def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
+        place = os.path.join(self._home.code, code)
+        if os.path.isdir(place):
+            return
+        from .filesystem import clone_or_copy
+
+        self._home.create()
+        aside = self._aside()
+        with _in_words(aside):
+            os.mkdir(aside)
+            for file in files:
+                target = os.path.join(aside, file.name)
+                if "/" in file.name:
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                clone_or_copy(file.path, target)
+            try:
+                os.rename(aside, place)
+            except OSError:
+                # Another command has just kept the same code.
+                if not os.path.isdir(place):
+                    raise
+                _remove(aside)
+
+    def _aside(self) -> str:
+        return os.path.join(self._home.aside, f"{os.getpid()}-{os.urandom(4).hex()}")
+
+
+@contextmanager
+def _in_words(aside: str) -> Iterator[None]:
+    """Leave nothing half-written at `aside`, and say why in a line."""
+    try:
+        yield
+    except OSError as error:
+        _remove(aside)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no space left on the device: {error.filename or aside}") from None
+        raise BadInput(error.strerror or str(error), where=str(error.filename or aside)) from None
+    except BaseException:
+        _remove(aside)
+        raise
+
+
+def _remove(folder: str) -> None:
+    if os.path.lexists(folder):
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,169 @@
+"""The supervisor: the one process of a home that starts jobs and sees them end.
+
+Started by the first command that needs it, it outlives terminals; idle for a minute, or with its home gone,
+it ends. It has one thread and never waits for anything but everything at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+from . import namespace, starting
+from .home import Home
+from .journal import Journal
+from .recovery import recover
+from .scheduler import Scheduler
+from .server import Client, Server
+from .timers import Timers
+
+IDLE = 60.0
+_LOOK = 2.0
+
+
+class Supervisor:
+    """The loop around a scheduler and a server."""
+
+    def __init__(self, home: Home, journal: Journal) -> None:
+        self._home = home
+        self._selector = selectors.DefaultSelector()
+        self._timers = Timers()
+        self._scheduler = Scheduler(home, journal, self._selector, self._timers, slots())
+        self._server = Server(home, self._selector, self._handle)
+        self._journal = journal
+        self._last_busy = time.monotonic()
+        self._inode = os.stat(home.database).st_ino
+        self._next: list[str] = []
+        self._home_is_gone = False
+        self._was_told_to_go = False
+
+    def listen(self) -> None:
+        """Take commands from now on; what they ask for waits for `run`."""
+        self._server.open()
+
+    def run(self) -> None:
+        """Work until there has been nothing to do for a while."""
+        self._wake_on_signals()
+        self._timers.after(_LOOK, self._look_at_home)
+        self._scheduler.load()
+        while not self._home_is_gone:
+            self._server.notify(self._scheduler.turn())
+            if self._may_leave():
+                break
+            for key, _ in self._selector.select(self._timers.wait()):
+                key.data()
+            if self._was_told_to_go:
+                self._was_told_to_go = False
+                self._scheduler.interrupt_all("the supervisor was told to end")
+            self._timers.run_due()
+        if self._next and not self._home_is_gone:
+            starting.spawn(self._next, self._home)
+
+    def _may_leave(self) -> bool:
+        """Whether to go: idle for long enough, with no command that has just asked for something."""
+        if not self._scheduler.has_nothing_to_do():
+            self._last_busy = time.monotonic()
+            return False
+        if not self._scheduler.is_draining and time.monotonic() - self._last_busy < IDLE:
+            return False
+        # From here on commands start a supervisor of their own; one that was quicker is heard.
+        self._server.close()
+        self._scheduler.load()
+        if self._scheduler.has_nothing_to_do():
+            return True
+        self._server.open()
+        return False
+
+    def _handle(self, client: Client, message: dict[str, Any]) -> None:
+        self._last_busy = time.monotonic()
+        match message.get("do"):
+            case "wake":
+                self._scheduler.load()
+                client.say({"ok": True})
+            case "watch":
+                client.watches = set(message["runs"])
+                for run in client.watches:
+                    client.say({"run": run, "state": self._scheduler.state_of(run)})
+            case "drain":
+                self._scheduler.is_draining = True
+                self._next = [str(part) for part in message["next"]]
+                client.say({"ok": True})
+
+    def _wake_on_signals(self) -> None:
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._told_to_go)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+
+        def wake() -> None:
+            reader.recv(4096)
+            self._scheduler.reap()
+
+        self._selector.register(reader, selectors.EVENT_READ, wake)
+        self._wakers = (reader, writer)
+
+    def _told_to_go(self, *_: Any) -> None:
+        self._was_told_to_go = True
+
+    def _look_at_home(self) -> None:
+        try:
+            self._home_is_gone = os.stat(self._home.database).st_ino != self._inode
+        except OSError:
+            self._home_is_gone = True
+        if self._home_is_gone:
+            self._scheduler.kill_all()
+        self._timers.after(_LOOK, self._look_at_home)
+
+
+def slots() -> int:
+    """How many tasks run at a time: `TRAINYARD_SLOTS`, else as many as the cores this process may use."""
+    named = os.environ.get("TRAINYARD_SLOTS", "")
+    if named.isdecimal() and int(named) > 0:
+        return int(named)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def main(arguments: list[str]) -> int:
+    """`supervisor HOME PIPE`: supervise a home; writes a line to the descriptor PIPE when it listens."""
+    home, ready = Home(arguments[0]), int(arguments[1])
+    lock = os.open(os.path.join(home.supervisor, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    try:
+        journal = Journal(home)
+        supervisor = Supervisor(home, journal)
+        supervisor.listen()
+        _tell(ready)
+        namespace.load()
+        namespace.adopt_orphans()
+        recover(home, journal)
+        namespace.refusal()
+        supervisor.run()
+        journal.close()
+    except Exception:
+        sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {traceback.format_exc()}")
+        return 1
+    return 0
+
+
+def _tell(ready: int) -> None:
+    try:
+        os.write(ready, b"ready\n")
+    except OSError:
+        pass
+    os.close(ready)

@@ -1,0 +1,201 @@
+"""What a training run has to do: its hosts, attempt after attempt, then the model."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..job import TrainingJob
+from ..ledger import Model
+from ..run import State
+from ..worker import training as contract
+from . import children, namespace
+from .home import Home
+from .journal import Journal
+from .task import Member, Outcome, TaskPlan
+from .work import ENVIRONMENT, Ending, Work
+
+TRAIN = "train"
+PUBLISH = "publish"
+
+
+class TrainingWork(Work):
+    """All hosts of a training run start together and end together."""
+
+    def __init__(self, row: sqlite3.Row, home: Home, journal: Journal) -> None:
+        super().__init__(row, home, journal)
+        assert isinstance(self.run.job, TrainingJob)
+        self.training: TrainingJob = self.run.job
+        last = max((a for a in self.run.attempts if a.task == TRAIN), key=lambda a: a.number, default=None)
+        # A supervisor that died between the script's end and the model's version left this to do.
+        self.has_trained = last is not None and last.state is State.SUCCEEDED
+        self._model: str | None = None
+
+    def ready(self) -> Sequence[str]:
+        if self.running or self.ending:
+            return ()
+        if self.has_trained:
+            return (PUBLISH,)
+        return (ENVIRONMENT,) if self.needs_environment else (TRAIN,)
+
+    def plan(self, task: str) -> TaskPlan:
+        number = self.next_number(TRAIN)
+        if task == ENVIRONMENT:
+            return self.plan_environment(number)
+        if task == PUBLISH:
+            return self._plan_publishing(number - 1)
+        return self._plan_attempt(number)
+
+    def task_ended(self, plan: TaskPlan, outcome: Outcome) -> None:
+        self.reload_attempts()
+        if plan.task == PUBLISH:
+            self._published(plan.number, outcome)
+        elif outcome.state is State.SUCCEEDED:
+            self.has_trained = True
+            if not self._wrote_a_model(plan.number):
+                self._succeed()
+        elif outcome.state is State.INTERRUPTED:
+            self.set_state(State.INTERRUPTED, reason=outcome.reason)
+        elif self.may_retry(TRAIN, outcome, self.training.retries):
+            self.set_state(State.STARTING, reason=f"tried again after: {outcome.reason}")
+        else:
+            self.fail(outcome)
+
+    def finishing_columns(self) -> dict[str, Any]:
+        return {"model": self._model} if self._model else {}
+
+    def _plan_attempt(self, number: int) -> TaskPlan:
+        hosts = tuple(f"algo-{index + 1}" for index in range(self.training.resources.instance_count))
+        spec = self._spec(hosts)
+        os.makedirs(self.paths.checkpoints, exist_ok=True)
+        limit, reason = self._time_left()
+        at = self.run.interrupt_at
+        return TaskPlan(
+            self.run.id,
+            TRAIN,
+            number,
+            tuple(self._member(spec, host, number) for host in hosts),
+            grace=float(self.training.grace),
+            timeout=limit,
+            timeout_reason=reason,
+            timeout_is_final=True,
+            memory_mib=self.training.resources.memory_mib,
+            interruption=at[number - 1] if number <= len(at) else None,
+            is_attempt=True,
+            wants_lines=bool(self.training.metrics),
+        )
+
+    def _spec(self, hosts: tuple[str, ...]) -> contract.TrainingSpec:
+        encoded = {
+            key: contract.encode_hyperparameter(value) for key, value in self.training.hyperparameters.items()
+        }
+        resources = self.training.resources
+        return contract.TrainingSpec(
+            job_name=self.run.id if self.run.launch == 1 else f"{self.run.id}-{self.run.launch}",
+            entry_script=self.training.entry_script,
+            hosts=hosts,
+            hyperparameters=encoded,
+            channels=tuple(self.run.channels),
+            user_environment=self.training.environment,
+            instance_type=resources.instance_type,
+            network_interface="lo",
+            master_addr="127.0.0.1" if namespace.refusal() else hosts[0],
+            master_port=_free_port(),
+            num_gpus=contract.count_gpus({**self.submission["variables"], **self.training.environment}),
+        )
+
+    def _member(self, spec: contract.TrainingSpec, host: str, number: int) -> Member:
+        folder = self.paths.task(number, host)
+        root = os.path.join(folder, "ml")
+        os.makedirs(root, exist_ok=True)
+        start = children.HostStart(
+            spec=spec._replace(current_host=host),
+            root=root,
+            scratch=folder,
+            checkpoints=self.paths.checkpoints,
+            channels={name: channel.uri for name, channel in self.run.channels.items()},
+            code=self.code,
+            interpreter=self.interpreter,
+            variables=self.variables(TRAIN, number, {}),
+        )
+        return Member(host, self.paths.log(number, host), lambda: children.start_host(start), failure=root)
+
+    def _time_left(self) -> tuple[float, str]:
+        """Seconds until SageMaker's StoppingCondition would end the attempt, and the reason it would give."""
+        spot = self.training.spot
+        spent = sum(
+            (attempt.finished or attempt.started or 0.0) - (attempt.started or 0.0)
+            for attempt in self.run.attempts
+        )
+        runtime = max(spot.max_runtime - spent, 0.001)
+        waited = time.time() - float(self.submission["time"])
+        if spot.enabled and spot.max_wait - waited < runtime:
+            left = max(spot.max_wait - waited, 0.001)
+            return left, f"MaxWaitTimeExceeded: it took longer than train.spot.max_wait, {spot.max_wait} s"
+        return runtime, f"MaxRuntimeExceeded: it ran longer than train.spot.max_runtime, {spot.max_runtime} s"
+
+    def _model_folders(self, number: int) -> list[str]:
+        count = self.training.resources.instance_count
+        roots = (os.path.join(self.paths.task(number, f"algo-{n + 1}"), "ml", "model") for n in range(count))
+        return [folder for folder in roots if os.path.isdir(folder)]
+
+    def _wrote_a_model(self, number: int) -> bool:
+        return any(os.listdir(folder) for folder in self._model_folders(number))
+
+    def _plan_publishing(self, number: int) -> TaskPlan:
+        folders, merged = self._model_folders(number), self.paths.merged(number)
+        return self.plan_step(
+            PUBLISH, number, lambda: children.publish(folders, merged, self._published_file(number))
+        )
+
+    def _published_file(self, number: int) -> str:
+        return os.path.join(self.paths.attempt(number), "model.json")
+
+    def _published(self, number: int, outcome: Outcome) -> None:
+        if outcome.state is not State.SUCCEEDED:
+            self.fail(outcome, prefix="the model could not be kept: ")
+            return
+        with open(self._published_file(number), encoding="utf-8") as stream:
+            facts = json.load(stream)
+        if facts["files"]:
+            self._catalogue(number, facts)
+        self._succeed()
+
+    def _catalogue(self, number: int, facts: dict[str, Any]) -> None:
+        record = Model(
+            name=self.run.name,
+            version=0,
+            run=self.run.id,
+            path="",
+            created=time.time(),
+            hash=facts["hash"],
+            bytes=facts["bytes"],
+            files=facts["files"],
+            code=self.run.code,
+            data={name: channel.dataset or channel.uri for name, channel in self.run.channels.items()},
+            hyperparameters=self.training.hyperparameters,
+            metrics=self.metrics,
+        )
+        version = self.journal.add_model(record, self.paths.merged(number))
+        self._model = f"{self.run.name}@{version}"
+        if os.path.islink(self.paths.model):
+            os.unlink(self.paths.model)
+        place = os.path.relpath(self.home.model(self.run.name, version), self.paths.folder)
+        os.symlink(place, self.paths.model)
+
+    def _succeed(self) -> None:
+        interruptions = sum(attempt.state is State.INTERRUPTED for attempt in self.run.attempts)
+        after = f" after {interruptions} interruption{'s' * (interruptions > 1)}" if interruptions else ""
+        self.ending = Ending(State.SUCCEEDED, f"completed{after}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,40 @@
+"""The port to bytes: a folder here, a prefix in S3 elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Staged(NamedTuple):
+    """Something copied in but not yet in its place: where it lies, its content's hash and its size."""
+
+    address: str
+    hash: str
+    bytes: int
+    files: int
+
+
+class SourceFile(NamedTuple):
+    """A file of a source folder: its path within, where it lies, whether it is executable, its size."""
+
+    name: str
+    path: str
+    executable: bool
+    size: int
+
+
+class Store(Protocol):
+    """Where data sets, models and code lie."""
+
+    def stage(self, path: str) -> Staged:
+        """Copy the file or folder `path` in, aside; a later edit of `path` cannot reach the copy."""
+
+    def discard(self, staged: Staged) -> None:
+        """Forget what was staged; silent when it is gone."""
+
+    def fetch(self, address: str, target: str) -> tuple[int, int]:
+        """Copy what lies at `address` to the new folder `target`, whole or not at all: (files, bytes)."""
+
+    def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
+        """Keep the source files under the hash `code`; nothing to do when it is known."""

@@ -1,0 +1,185 @@
+"""The commit: counts every part anew, gives all parts one header or schema, and writes `_SUCCESS` last."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Sequence, TypedDict
+
+from . import counts, parquetpart, parquetrows
+from .csvrows import csv_text
+from .errors import InputError, OutputError
+from .files import fingerprint, publish, read_json, remove, temporary_name, write_json
+from .plan import Plan
+from .shard import part_name
+from .sources import open_plain
+
+MARKER = "_SUCCESS"
+
+
+class CommittedPart(TypedDict):
+    """A part as `_SUCCESS` lists it; `sha256` is hexadecimal."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Part:
+    """A part on the disk with what its shard said of it and what a new count says."""
+
+    def __init__(self, plan: Plan, index: int, output: str, result: str) -> None:
+        self.index = index
+        self.name = part_name(plan, index)
+        self.path = os.path.join(output, self.name)
+        self.compression = plan["compression"]
+        self.result = result
+        self.said: dict[str, Any] = _read_result(index, result)
+        self.size, self.sha256 = fingerprint(self.path)
+        self._check_bytes()
+        self.rows, self.shape = counts.count(self.path, plan["format"], plan["compression"])
+        self._check_rows(plan["shards"][index]["rows"])
+
+    def _check_bytes(self) -> None:
+        if self.sha256 not in (self.said["sha256"], self.said.get("rewritten")):
+            raise OutputError(
+                f"{self.name} is not what shard {self.index} wrote ({self.size} bytes, "
+                f"{self.said['bytes']} written); "
+                "leave the output folder alone while a run is going on and run it again"
+            )
+
+    def _check_rows(self, planned: int) -> None:
+        if not self.rows == self.said["rows_out"] == planned:
+            raise OutputError(
+                f"shard {self.index}: {self.name} has {self.rows} rows where the plan has {planned} "
+                f"and the shard said {self.said['rows_out']}"
+            )
+
+    def rewrite(self, write: Callable[[str], None]) -> None:
+        """Replace the part by what `write` writes at the path it is given.
+
+        The shard's result takes note beforehand, so that a commit cut short here can be run again.
+        """
+        temporary = temporary_name(self.path, "commit")
+        write(temporary)
+        self.size, self.sha256 = fingerprint(temporary)
+        self.said["rewritten"] = self.sha256
+        write_json(self.result, self.said)
+        publish(temporary, self.path)
+
+
+def _read_result(index: int, path: str) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = read_json(path)
+    except FileNotFoundError:
+        raise OutputError(f"shard {index} left no result; run it again") from None
+    return result
+
+
+def run(spec: dict[str, Any]) -> None:
+    """Check and commit the parts in `spec["output"]`; may be run again, and then does the same.
+
+    Raises OutputError when parts are missing, strange, altered or not the rows planned, and InputError when
+    the shards' results do not make one table.
+    """
+    plan: Plan = read_json(spec["plan"])
+    output = spec["output"]
+    _check_names(plan, output)
+    parts = [Part(plan, index, output, result) for index, result in enumerate(spec["results"])]
+    if plan["format"] == "csv":
+        _unify_headers(parts)
+    elif plan["format"] == "parquet":
+        _unify_schemas(parts)
+    document = _document(spec["run"], plan, parts)
+    write_json(spec["summary"], document)
+    _write_marker(os.path.join(output, MARKER), document)
+
+
+def _document(run_id: str, plan: Plan, parts: Sequence[Part]) -> dict[str, Any]:
+    listed = [CommittedPart(name=p.name, rows=p.rows, bytes=p.size, sha256=p.sha256) for p in parts]
+    rows = sum(part.rows for part in parts)
+    return {
+        "run": run_id,
+        "format": plan["format"],
+        "rows_in": plan["rows"],
+        "rows_out": rows,
+        "parts": listed,
+    }
+
+
+def _write_marker(path: str, document: dict[str, Any]) -> None:
+    temporary = temporary_name(path, "commit")
+    write_json(temporary, document)
+    publish(temporary, path)
+
+
+def _check_names(plan: Plan, output: str) -> None:
+    """Exactly the parts stand in the folder; what attempts left aside is removed."""
+    names = set()
+    for name in os.listdir(output):
+        if name.startswith((".part-", "._SUCCESS")) and ".tmp-" in name:
+            remove(os.path.join(output, name))
+        elif name[0] not in "._":
+            names.add(name)
+    for index in range(len(plan["shards"])):
+        name = part_name(plan, index)
+        if name not in names:
+            raise OutputError(f"shard {index}: {name} is not in the output folder; run it again")
+        names.remove(name)
+    if names:
+        raise OutputError(
+            f"the output folder holds {min(names)}, which is no part of this run; move it elsewhere"
+        )
+
+
+def _unify_headers(parts: Sequence[Part]) -> None:
+    """Parts with rows must have one header; the others take it."""
+    filled = [part for part in parts if part.rows]
+    for part in filled:
+        if part.shape != filled[0].shape:
+            raise InputError(
+                f"shard {part.index} has the columns {', '.join(part.shape)} where shard "
+                f"{filled[0].index} has "
+                f"{', '.join(filled[0].shape)}; return the same keys in every shard"
+            )
+    for part in parts:
+        if filled and part.shape != filled[0].shape:
+            part.rewrite(_header_writer(filled[0].shape, part.compression))
+
+
+def _header_writer(header: list[str], compression: str) -> Callable[[str], None]:
+    def write(path: str) -> None:
+        with open_plain(path, compression, "wb") as stream:
+            stream.write(csv_text([header]).encode("utf-8"))
+
+    return write
+
+
+def _unify_schemas(parts: Sequence[Part]) -> None:
+    """Parts with rows must have one schema but for columns of nulls; they and empty parts take it."""
+    filled = [part for part in parts if part.rows]
+    if not filled:
+        return
+    schema = filled[0].shape
+    for part in filled:
+        if part.shape.names == schema.names:
+            schema = parquetpart.without_nulls(schema, part.shape)
+    for part in filled:
+        shape = part.shape
+        if shape.names == schema.names:
+            shape = parquetpart.without_nulls(shape, schema)
+        difference = parquetrows.difference(shape, schema)
+        if difference:
+            raise InputError(
+                f"shards {part.index} and {filled[0].index} differ: {difference}; return the same names "
+                "and types "
+                "in every shard"
+            )
+    for part in parts:
+        if parquetrows.difference(part.shape, schema):
+            part.rewrite(_schema_writer(part, schema))
+
+
+def _schema_writer(part: Part, schema: Any) -> Callable[[str], None]:
+    # A part without rows may lack the columns of the others: there is nothing in it to cast.
+    return lambda path: parquetpart.recast(part.path if part.rows else None, path, schema)

@@ -1,0 +1,164 @@
+"""The hosts' model folders, made into the one model of the run.
+
+On SageMaker every host's `/opt/ml/model` ends in the same `model.tar.gz`; what cannot be there, or
+not twice, is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Sequence
+
+
+class ModelRefused(Exception):
+    """The model folder holds what a model cannot be made of; the message is one line with the cure."""
+
+
+class ModelConflict(ModelRefused):
+    """Two hosts wrote the same file of the model."""
+
+
+def merge_models(folders: Sequence[str], target: str, hosts: Sequence[str] = ()) -> int:
+    """Moves the hosts' model `folders` into the folder `target`; returns the number of files in it.
+
+    `target` appears whole or not at all, and only when there is at least one file; a folder that is
+    missing or has only empty folders in it adds nothing. Where only one host wrote a model, it is
+    renamed as it is. Relative symbolic links that stay inside the model are kept. `hosts` are the
+    names for messages, algo-1, algo-2, … when left out.
+
+    Everything is checked before anything is moved (but for names that differ only in capitals, where the
+    file system cannot tell them apart). Raises ModelConflict when two hosts wrote the same
+    file; ModelRefused for links that are absolute or lead out of the model, for sockets, pipes and
+    devices, and for a model folder that is no folder; FileExistsError when `target` is there and not
+    empty; OSError when a move fails, and then what was moved is in `<target>.merging`; ValueError when
+    `hosts` are not as many as `folders`.
+    """
+    names = list(hosts) or [f"algo-{number}" for number in range(1, len(folders) + 1)]
+    if len(names) != len(folders):
+        raise ValueError(f"hosts: {len(names)} names for {len(folders)} model folders; name every host")
+    contents = [_content(folder, name) for folder, name in zip(folders, names)]
+    _check_conflicts(contents, names)
+    written = [index for index, (_, files) in enumerate(contents) if files]
+    if not written:
+        return 0
+    _check_target(target)
+    if len(written) == 1:
+        _move(folders[written[0]], target)
+    else:
+        aside = target + ".merging"
+        _check_target(aside)
+        for index in written:
+            _pour(folders[index], contents[index], aside)
+        os.rename(aside, target)
+    return sum(len(files) for _, files in contents)
+
+
+def _content(folder: str, host: str) -> tuple[list[str], list[str]]:
+    """The relative paths of all folders (parents first) and of all files below `folder`, checked."""
+    if os.path.islink(folder) or (os.path.exists(folder) and not os.path.isdir(folder)):
+        raise ModelRefused(
+            f"model of {host}: {folder} was replaced by a link or a file; write into the folder instead"
+        )
+    folders: list[str] = []
+    files: list[str] = []
+    if not os.path.isdir(folder):
+        return folders, files
+    pending = [""]
+    while pending:
+        parent = pending.pop()
+        with os.scandir(os.path.join(folder, parent)) as entries:
+            for entry in entries:
+                path = os.path.join(parent, entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(path)
+                    pending.append(path)
+                else:
+                    _check_file(entry, folder, path, host)
+                    files.append(path)
+    return folders, files
+
+
+def _check_file(entry: os.DirEntry[str], folder: str, path: str, host: str) -> None:
+    if entry.is_symlink():
+        _check_link(entry.path, folder, path, host)
+    elif not entry.is_file(follow_symlinks=False):
+        raise ModelRefused(
+            f"model of {host}: {_shown(path)} is a socket, a pipe or a device;"
+            " remove it before the script ends"
+        )
+
+
+def _check_link(place: str, folder: str, path: str, host: str) -> None:
+    destination = os.readlink(place)
+    top = os.path.realpath(folder)
+    real = os.path.realpath(place)
+    if os.path.isabs(destination) or not (real == top or real.startswith(top + os.sep)):
+        raise ModelRefused(
+            f"model of {host}: {_shown(path)} is a link to {_shown(destination)}, which is not"
+            " there once the model is packed; copy the file, or make the link relative and inside the model"
+            " folder"
+        )
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else ascii(path)
+
+
+def _check_conflicts(contents: Sequence[tuple[list[str], list[str]]], names: Sequence[str]) -> None:
+    owners: dict[str, tuple[str, bool]] = {}
+    for (folders, files), name in zip(contents, names):
+        if not files:
+            continue
+        for paths, is_file in ((folders, False), (files, True)):
+            for path in paths:
+                other, other_is_file = owners.setdefault(path, (name, is_file))
+                if other != name and (is_file or other_is_file):
+                    raise ModelConflict(
+                        f"model: {other} and {name} both wrote {_shown(path)}; let one host write it,"
+                        " or put the host's name into the file's"
+                    )
+
+
+def _check_target(target: str) -> None:
+    if os.path.lexists(target) and (not os.path.isdir(target) or os.listdir(target)):
+        raise FileExistsError(errno.EEXIST, "there is a model already", target)
+    os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+
+
+def _pour(folder: str, content: tuple[list[str], list[str]], aside: str) -> None:
+    folders, files = content
+    os.makedirs(aside, exist_ok=True)
+    for path in folders:
+        os.makedirs(os.path.join(aside, path), exist_ok=True)
+    for path in files:
+        place = os.path.join(aside, path)
+        # A file system that does not tell capitals apart finds conflicts that no comparison found.
+        if os.path.lexists(place):
+            raise ModelConflict(f"model: {_shown(path)} of two hosts differs only in capitals; rename one")
+        _move(os.path.join(folder, path), place)
+
+
+def _move(source: str, place: str) -> None:
+    """Renames a file or a folder; between file systems, copies it aside, renames that and removes it."""
+    try:
+        os.rename(source, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_over(source, place)
+
+
+def _copy_over(source: str, place: str) -> None:
+    import shutil  # costs 3 ms of start-up, and is needed between file systems alone
+
+    aside = place + ".copying"
+    if os.path.isdir(source) and not os.path.islink(source):
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(source, aside, symlinks=True)
+        os.rename(aside, place)
+        shutil.rmtree(source)
+    else:
+        shutil.copy2(source, aside, follow_symlinks=False)
+        os.replace(aside, place)
+        os.unlink(source)

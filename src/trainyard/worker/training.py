@@ -1,0 +1,88 @@
+"""SageMaker's training contract: what a script finds in its container, and what it leaves there.
+
+Used by whatever starts the script: the local supervisor in the child it forks, the cloud worker in
+the container. It says nothing of processes; it makes folders, files, variables and arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+from .checkpoints import is_counter, newest_checkpoint, next_attempt
+from .configuration import TrainingSpec, input_data_config, resource_config
+from .hyperparameters import arguments, decode_hyperparameter, encode_hyperparameter
+from .layout import Layout, link
+from .models import ModelConflict, ModelRefused, merge_models
+from .variables import count_gpus, environment
+
+__all__ = [
+    "Layout",
+    "ModelConflict",
+    "ModelRefused",
+    "TrainingSpec",
+    "arguments",
+    "count_gpus",
+    "decode_hyperparameter",
+    "encode_hyperparameter",
+    "environment",
+    "failure",
+    "is_counter",
+    "link",
+    "merge_models",
+    "newest_checkpoint",
+    "prepare",
+]
+
+# FailureReason of DescribeTrainingJob: "the first 1024 characters" of the file.
+_REASON_LENGTH = 1024
+
+
+def prepare(spec: TrainingSpec, layout: Layout) -> int:
+    """Makes the folders and configuration files of one host, and returns the attempt's number.
+
+    `layout` is the physical one. What is there already stays, so a shared checkpoint folder keeps
+    its checkpoints. A channel that lives below the root gets an empty folder, the place to mount it;
+    one that lives elsewhere is not touched. The number comes from the counter in the checkpoint
+    folder, 1 for the first attempt.
+
+    Raises ValueError when the spec contradicts itself, OSError when a file cannot be written.
+    """
+    files = {
+        "hyperparameters.json": dict(spec.hyperparameters),
+        "resourceconfig.json": resource_config(spec),
+        "inputdataconfig.json": input_data_config(spec),
+    }
+    mounts = [layout.channel(name) for name in spec.channels if name not in layout.channels]
+    for folder in (
+        layout.config,
+        layout.input_data,
+        layout.model,
+        layout.output_data,
+        layout.intermediate,
+        layout.code,
+        layout.checkpoints,
+        *mounts,
+    ):
+        os.makedirs(folder, exist_ok=True)
+    for name, content in files.items():
+        with open(os.path.join(layout.config, name), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+    return next_attempt(layout.checkpoints, spec.current_host)
+
+
+def failure(layout: Layout) -> str:
+    """What the script wrote to `output/failure`, for the run's reason; "" when there is nothing.
+
+    Stripped, cut to the 1024 characters that SageMaker keeps; bytes that are not UTF-8 are replaced.
+    """
+    try:
+        # Opening a pipe that a script left there would wait for its other end.
+        if not stat.S_ISREG(os.stat(layout.failure).st_mode):
+            return ""
+        with open(layout.failure, "rb") as file:
+            text = file.read(64 * _REASON_LENGTH).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.strip()[:_REASON_LENGTH].rstrip()

@@ -1,0 +1,349 @@
+"""A yard: a place where jobs run, as people see it. Knows no engine; the command line is a shell over it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from . import bundle, jobfile
+from .catalog import Catalog, is_reference
+from .engine import Engine, LogLine, RunQuery
+from .errors import BadInput, NotFound, RunFailed, nearest
+from .job import InferenceJob, TrainingJob
+from .ledger import DataSet, Ledger, Model
+from .run import Attempt, Channel, Interruption, Run, State
+from .store import Store
+
+_SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_SUFFIX_LENGTH = 7
+_LONG_WAIT = 3600.0
+
+
+class Yard:
+    """Train, infer, follow, stop, resume, and find models and data sets, in one place.
+
+    `trainyard.connect()` makes one. Its methods raise `BadInput` (and `NotFound`, `Unsupported`) for what
+    cannot be right, before anything is started.
+    """
+
+    def __init__(self, name: str, engine: Engine, ledger: Ledger, store: Store, *, home: str = "") -> None:
+        self.name, self.home = name, home
+        self._engine, self._ledger, self._store = engine, ledger, store
+        self._catalog = Catalog(ledger, store)
+
+    def train(
+        self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
+    ) -> RunHandle:
+        """Start a training run and return at once.
+
+        `interrupt_at` rehearses spot interruptions: the n-th is counted in seconds from the start of the
+        n-th attempt's script, as `5`, `"5s"`, or `"5s:kill"` for one without SIGTERM.
+        """
+        return self._launch(self.plan_training(job, interrupt_at=interrupt_at))
+
+    def plan_training(
+        self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
+    ) -> Run:
+        """The run that `train` would start, checked, with nothing started or written."""
+        self._engine.check(job)
+        jobfile.check_paths(job)
+        return Run(
+            id=self._new_id(job.name),
+            job=replace(job, source_dir=os.path.abspath(job.source_dir)),
+            yard=self.name,
+            created=time.time(),
+            channels={name: self._channel(name, uri) for name, uri in job.channels.items()},
+            interrupt_at=tuple(Interruption.parse(each) for each in interrupt_at),
+        )
+
+    def infer(
+        self, job: InferenceJob, *, model: str | Model, input: str, output: str | None = None
+    ) -> RunHandle:
+        """Start an inference run and return at once.
+
+        `model` is `name@version`, `name@latest`, a model's folder or a `model.tar.gz`; `input` a file, a
+        folder or a data set; `output` a new or empty folder, or None for one in the run's own folder.
+        """
+        return self._launch(self.plan_inference(job, model=model, input=input, output=output))
+
+    def plan_inference(
+        self, job: InferenceJob, *, model: str | Model, input: str, output: str | None = None
+    ) -> Run:
+        """The run that `infer` would start, checked, with nothing started or written."""
+        self._engine.check(job)
+        jobfile.check_paths(job)
+        used, address = self._model(model)
+        return Run(
+            id=self._new_id(job.name),
+            job=replace(job, source_dir=os.path.abspath(job.source_dir)),
+            yard=self.name,
+            created=time.time(),
+            model_used=used,
+            model_uri=address,
+            input=self._input(input),
+            output=None if output is None else os.path.abspath(os.path.expanduser(output)),
+        )
+
+    def get(self, run_id: str) -> RunHandle:
+        """The run of that id (or of a beginning that only one id has); `NotFound` with near ids."""
+        run = self._ledger.run(run_id)
+        if run is None:
+            ids = self._ledger.run_ids()
+            starts = [known for known in ids if known.startswith(run_id)] if run_id else []
+            run = self._ledger.run(starts[0]) if len(starts) == 1 else None
+            if run is None:
+                cure = nearest(run_id, starts or ids)
+                raise NotFound(f"no run is called {run_id!r}", cure=cure or "there are no runs yet")
+        return RunHandle(self, run)
+
+    def runs(
+        self, *, name: str | None = None, kind: str | None = None, limit: int | None = None
+    ) -> list[Run]:
+        """The runs of this yard, newest first."""
+        return list(self._engine.runs(RunQuery(name=name, kind=kind, limit=limit)))
+
+    def observe(self, run: Run, *, wait: float = 0.0) -> Run:
+        """The run as it is now; with `wait`, as soon as its state changes or after that many seconds."""
+        seen = self._engine.observe([run], wait=wait).get(run.id)
+        if seen is None:
+            raise NotFound(f"the run {run.id!r} is gone")
+        return run.observed(seen)
+
+    def wait(self, run: Run, *, timeout: float | None = None) -> Run:
+        """The run once it has ended; `TimeoutError` after `timeout` seconds. Ctrl-C leaves the run alone."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        run = self.observe(run)
+        while not run.state.ended:
+            left = _LONG_WAIT if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{run.id} is still {run.state} after {timeout:g} s")
+            run = self.observe(run, wait=min(left, _LONG_WAIT))
+        return run
+
+    def logs(self, run: Run, *, follow: bool = False) -> Iterator[LogLine]:
+        """The run's log, by time; with `follow`, until it has ended."""
+        return self._engine.logs(run, follow=follow)
+
+    def stop(self, run: Run) -> None:
+        """Ask the run to stop: SIGTERM, grace, SIGKILL. Returns at once; silent when it has ended."""
+        self._engine.stop(run)
+
+    def resume(self, run: Run) -> RunHandle:
+        """Go on with a run that failed or was stopped, from its checkpoint or with its missing shards."""
+        run = self.observe(run)
+        if not run.state.ended:
+            raise BadInput(f"the run is {run.state}", where=run.id, cure="it goes on without being resumed")
+        if run.state is State.SUCCEEDED:
+            raise BadInput("the run has succeeded", where=run.id, cure="start a new one with the same job")
+        again = replace(run, launch=run.launch + 1)
+        self._engine.launch(again)
+        return RunHandle(self, self.observe(again))
+
+    def models(self, name: str | None = None) -> list[Model]:
+        """All versions of all models, or of one."""
+        return self._catalog.models(name)
+
+    def model(self, reference: str) -> Model:
+        """The version that `name@version` or `name@latest` means."""
+        return self._catalog.model(reference)
+
+    def data(self, name: str | None = None) -> list[DataSet]:
+        """All versions of all data sets, or of one."""
+        return self._catalog.datasets(name)
+
+    def dataset(self, reference: str) -> DataSet:
+        """The version that `name@version` or `name@latest` means."""
+        return self._catalog.dataset(reference)
+
+    def push(self, name: str, path: str) -> tuple[DataSet, bool]:
+        """Make a file or folder the next version of a data set; False where its content is unchanged."""
+        return self._catalog.push(name, os.path.abspath(os.path.expanduser(path)))
+
+    def pull(self, what: str, target: str | None = None) -> tuple[str, int, int]:
+        """Copy a model or data set (`name@version`; `models/…` or `data/…` where both have it) or a run's
+        output to the new folder `target`: (folder, files, bytes)."""
+        address, name = self._address(what)
+        folder = os.path.abspath(os.path.expanduser(target or name))
+        if os.path.lexists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
+            raise BadInput("exists and is not an empty folder", where=folder, cure="name another folder")
+        return (folder, *self._store.fetch(address, folder))
+
+    def _launch(self, run: Run) -> RunHandle:
+        leave_out = [self.home, run.input, *(channel.uri for channel in run.channels.values())]
+        if run.output:
+            leave_out.append(run.output)
+        files = bundle.source_files(run.job.source_dir, leave_out=[path for path in leave_out if path])
+        run = replace(run, code=bundle.code_hash(files))
+        self._store.keep_code(run.code, files)
+        self._engine.launch(run)
+        return self.get(run.id)
+
+    def _new_id(self, name: str) -> str:
+        suffix = "".join(_SUFFIX_ALPHABET[byte & 31] for byte in os.urandom(_SUFFIX_LENGTH))
+        return f"{name}-{suffix}"
+
+    def _channel(self, name: str, uri: str) -> Channel:
+        if is_reference(uri):
+            found = self._found(uri, f"train.channels.{name}")
+            return Channel(uri=found.path, dataset=found.ref)
+        return Channel(uri=uri if "://" in uri else os.path.abspath(os.path.expanduser(uri)))
+
+    def _found(self, reference: str, key: str) -> DataSet:
+        try:
+            return self._catalog.dataset(reference)
+        except NotFound as error:
+            raise NotFound(error.problem, key=key, cure=error.cure) from None
+
+    def _model(self, model: str | Model) -> tuple[str, str]:
+        if isinstance(model, Model):
+            return model.ref, model.path
+        if is_reference(model) and not os.path.exists(model):
+            found = self._catalog.model(model)
+            return found.ref, found.path
+        path = os.path.abspath(os.path.expanduser(model))
+        if os.path.isdir(path) or (os.path.isfile(path) and path.endswith((".tar.gz", ".tgz"))):
+            return path, path
+        known = sorted({version.name for version in self.models()})
+        cure = nearest(model, [f"{name}@latest" for name in known])
+        raise NotFound(
+            f"{model!r} is no model",
+            key="MODEL",
+            cure=cure or "name a folder, a model.tar.gz or name@version",
+        )
+
+    def _input(self, given: str) -> str:
+        if is_reference(given) and not os.path.exists(given):
+            return self._found(given, "INPUT").path
+        path = os.path.abspath(os.path.expanduser(given))
+        if not os.path.exists(path):
+            known = sorted({version.name for version in self.data()})
+            cure = nearest(given, [f"{name}@latest" for name in known])
+            raise NotFound(f"no such file, folder or data set: {given}", key="INPUT", cure=cure)
+        return path
+
+    def _address(self, what: str) -> tuple[str, str]:
+        kind, _, rest = what.partition("/")
+        if kind in ("models", "data") and is_reference(rest):
+            found = self.model(rest) if kind == "models" else self.dataset(rest)
+            return found.path, f"{found.name}-{found.version}"
+        if is_reference(what):
+            return self._address_of_either(what)
+        run = self.get(what).record
+        if run.kind == TrainingJob.kind and run.model:
+            return self.model(run.model).path, run.id
+        if run.output and os.path.isdir(run.output):
+            return run.output, run.id
+        raise NotFound(f"the run has no output yet: it is {run.state}", where=run.id)
+
+    def _address_of_either(self, what: str) -> tuple[str, str]:
+        found: list[Model | DataSet] = []
+        with suppress(NotFound):
+            found.append(self.model(what))
+        with suppress(NotFound):
+            found.append(self.dataset(what))
+        if len(found) == 2:
+            raise BadInput(
+                f"{what} is both a model and a data set", cure=f"write models/{what} or data/{what}"
+            )
+        if not found:
+            names = sorted({m.name for m in self.models()} | {d.name for d in self.data()})
+            raise NotFound(f"no model or data set {what!r}", cure=nearest(what.split("@")[0], names))
+        return found[0].path, f"{found[0].name}-{found[0].version}"
+
+
+class RunHandle:
+    """A run that can be asked and told things. Its properties are read anew until the run has ended."""
+
+    def __init__(self, yard: Yard, run: Run) -> None:
+        self._yard, self._run = yard, run
+
+    def __repr__(self) -> str:
+        return f"<Run {self._run.id} {self._run.state}>"
+
+    @property
+    def record(self) -> Run:
+        """All that is known of it, as it is now."""
+        if not self._run.state.ended:
+            self._run = self._yard.observe(self._run)
+        return self._run
+
+    @property
+    def id(self) -> str:
+        return self._run.id
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state, in words."""
+        return self.record.reason
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Each metric's last value."""
+        return self.record.metrics
+
+    @property
+    def model(self) -> str | None:
+        """`name@version` of the model it made (training) or predicts with (inference)."""
+        return self.record.model
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.record.attempts
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.record.warnings
+
+    @property
+    def output(self) -> str | None:
+        """The folder of an inference run's predictions."""
+        return self.record.output
+
+    @property
+    def folder(self) -> str:
+        """The folder that holds everything about the run, where the yard is this machine."""
+        return self.record.folder
+
+    @property
+    def rows_in(self) -> int | None:
+        return self.record.seen.rows_in
+
+    @property
+    def rows_out(self) -> int | None:
+        return self.record.seen.rows_out
+
+    def wait(self, *, timeout: float | None = None) -> RunHandle:
+        """Return when the run has ended, whatever became of it; `TimeoutError` after `timeout` seconds.
+
+        Ctrl-C raises KeyboardInterrupt and leaves the run alone.
+        """
+        self._run = self._yard.wait(self._run, timeout=timeout)
+        return self
+
+    def check(self) -> RunHandle:
+        """Raise `RunFailed` with the reason unless the run has succeeded."""
+        run = self.record
+        if run.state in (State.FAILED, State.STOPPED):
+            raise RunFailed(run.id, run.reason, bad_input=run.seen.bad_input)
+        return self
+
+    def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
+        """Its log lines, by time; with `follow`, until it has ended."""
+        return self._yard.logs(self._run, follow=follow)
+
+    def stop(self) -> RunHandle:
+        """Stop it and return when it has stopped; silent when it has ended already."""
+        self._yard.stop(self._run)
+        return self.wait()
+
+    def resume(self) -> RunHandle:
+        """Go on with it after a failure or a stop."""
+        self._run = self._yard.resume(self._run)._run
+        return self

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainyard.errors import BadInput
+from trainyard.local import filesystem
+from trainyard.local.filesystem import (
+    clone_or_copy,
+    copy_tree,
+    fsync_folder,
+    hash_file,
+    hash_tree,
+    is_mount_border,
+    network_kind,
+)
+
+MOUNTINFO = rb"""27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+40 27 0:40 / /home/ann rw shared:1 - nfs4 server:/export rw,vers=4.2
+41 40 0:41 / /home/ann/scratch rw - xfs /dev/vdb rw
+42 27 0:42 / /mnt/my\040share rw - cifs //server/share rw
+43 27 0:43 / /data rw - autofs systemd-1 rw
+44 43 0:44 / /data rw - nfs server:/data rw
+45 27 0:45 / /remote rw - fuse.sshfs ann@host: rw
+46 27 0:46 / /merged rw - fuse.mergerfs a:b rw
+47 27 0:47 / /host rw - 9p drvfs rw
+48 27 0:48 / /work rw - virtiofs share rw
+49 27 0:49 / /over rw - overlay overlay rw
+50 27 0:50 / /home/annex rw - ext4 /dev/vdc rw
+"""
+
+MACOS_MOUNT = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
+/dev/disk3s5 on /System/Volumes/Data (apfs, local, journaled, nobrowse)
+//ann@server/share on /Volumes/My share (smbfs, nodev, nosuid, mounted by ann)
+server:/export on /Volumes/nfs (nfs, nodev, nosuid)
+ann@host:/home on /Volumes/ssh (macfuse.sshfs, synchronous)
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/x", ""),
+        ("/home/ann", "nfs4"),
+        ("/home/ann/project/.trainyard", "nfs4"),
+        ("/home/ann/scratch/x", ""),
+        ("/home/annex/x", ""),
+        ("/mnt/my share/x", "cifs"),
+        ("/data/x", "nfs"),
+        ("/remote", "fuse.sshfs"),
+        ("/merged/x", ""),
+        ("/host/c", ""),
+        ("/work/x", ""),
+        ("/over/x", ""),
+    ],
+)
+def test_the_longest_and_latest_mount_tells_the_kind(path: str, kind: str) -> None:
+    assert filesystem._kind_in(filesystem._parse_mountinfo(MOUNTINFO), path) == kind
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/Users/ann", ""),
+        ("/Volumes/My share/x", "smbfs"),
+        ("/Volumes/nfs", "nfs"),
+        ("/Volumes/ssh/x", "macfuse.sshfs"),
+    ],
+)
+def test_the_output_of_mount_on_macos_is_understood(path: str, kind: str) -> None:
+    assert filesystem._kind_in(filesystem._parse_mount_output(MACOS_MOUNT), path) == kind
+
+
+def test_a_temporary_folder_is_local_and_so_is_what_does_not_exist_in_it(tmp_path: Path) -> None:
+    assert network_kind(str(tmp_path)) == ""
+    assert network_kind(str(tmp_path / "absent" / "deeper")) == ""
+
+
+def test_a_mount_border_is_where_something_is_mounted(tmp_path: Path) -> None:
+    assert is_mount_border("/")
+    assert not is_mount_border(str(tmp_path))
+    assert not is_mount_border(str(tmp_path / "absent"))
+    (tmp_path / "link").symlink_to("/")
+    assert is_mount_border(str(tmp_path / "link"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="/proc is Linux's")
+def test_a_bind_mount_of_the_same_device_is_a_border(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    program = "import sys; from trainyard.local.filesystem import *; print(is_mount_border(sys.argv[1]))"
+    script = f'mount --bind "$1" "$1" && exec "{sys.executable}" -c "{program}" "$1"'
+    command = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "inner")], capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode != 0 and "ermi" in done.stderr:
+        pytest.skip(f"this machine refuses mounts: {done.stderr.strip()}")
+    assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
+@pytest.mark.parametrize("in_kernel", [True, False])
+def test_a_copy_has_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, in_kernel: bool
+) -> None:
+    if not in_kernel:
+        monkeypatch.setattr(filesystem, "_reflink", lambda *_: False)
+        monkeypatch.setattr(filesystem, "_copy_in_kernel", lambda *_: False)
+    (tmp_path / "source").write_bytes(os.urandom(size))
+    clone_or_copy(str(tmp_path / "source"), str(tmp_path / "target"))
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc is Linux's")
+def test_a_file_that_the_kernel_makes_up_is_copied_too(tmp_path: Path) -> None:
+    clone_or_copy("/proc/version", str(tmp_path / "version"))
+    assert (tmp_path / "version").read_bytes() == Path("/proc/version").read_bytes()
+
+
+@pytest.mark.parametrize(("mode", "executable"), [(0o400, False), (0o755, True), (0o510, True)])
+def test_a_copy_keeps_the_executable_bit_and_can_be_written(
+    tmp_path: Path, mode: int, executable: bool
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("x")
+    source.chmod(mode)
+    os.utime(source, (1, 1))
+    clone_or_copy(str(source), str(target))
+    assert bool(target.stat().st_mode & 0o100) is executable
+    assert target.stat().st_mode & 0o200
+    assert target.stat().st_mtime > 1
+
+
+def test_an_existing_target_is_left_alone_and_a_failed_copy_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("new")
+    target.write_text("old")
+    with pytest.raises(FileExistsError):
+        clone_or_copy(str(source), str(target))
+    assert target.read_text() == "old"
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(filesystem, "_copy_content", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        clone_or_copy(str(source), str(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+
+
+def make_tree(root: Path) -> None:
+    (root / "a/b").mkdir(parents=True)
+    (root / "empty").mkdir()
+    (root / "a/one.txt").write_text("one")
+    (root / "a/b/two.sh").write_text("two!")
+    (root / "a/b/two.sh").chmod(0o755)
+    (root / "link.txt").symlink_to("a/one.txt")
+    (root / "folder").symlink_to("a/b")
+
+
+def test_a_tree_is_copied_whole_with_links_followed(tmp_path: Path) -> None:
+    make_tree(tmp_path / "source")
+    assert copy_tree(str(tmp_path / "source"), str(tmp_path / "target")) == (4, 14)
+    target = tmp_path / "target"
+    assert sorted(str(path.relative_to(target)) for path in target.rglob("*")) == [
+        "a",
+        "a/b",
+        "a/b/two.sh",
+        "a/one.txt",
+        "empty",
+        "folder",
+        "folder/two.sh",
+        "link.txt",
+    ]
+    assert not any(path.is_symlink() for path in target.rglob("*"))
+    assert os.access(target / "a/b/two.sh", os.X_OK)
+    assert hash_tree(str(target)) == hash_tree(str(tmp_path / "source"))
+
+
+def test_a_read_only_copy_has_no_write_permission_on_its_files_and_can_be_removed(tmp_path: Path) -> None:
+    make_tree(tmp_path / "source")
+    copy_tree(str(tmp_path / "source"), str(tmp_path / "target"), read_only=True)
+    assert (tmp_path / "target/a/one.txt").stat().st_mode & 0o777 == 0o444
+    assert (tmp_path / "target/a/b/two.sh").stat().st_mode & 0o777 == 0o555
+    (tmp_path / "target/a/one.txt").unlink()
+
+
+def test_a_single_file_is_copied_as_a_tree_of_one(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("1,2\n")
+    assert copy_tree(str(tmp_path / "rows.csv"), str(tmp_path / "copy.csv")) == (1, 4)
+    assert (tmp_path / "copy.csv").read_text() == "1,2\n"
+
+
+def make_socket(path: Path) -> None:
+    # The address of a socket is short: it is made in its own folder.
+    with socket.socket(socket.AF_UNIX) as listener:
+        old = Path.cwd()
+        os.chdir(path.parent)
+        try:
+            listener.bind(path.name)
+        finally:
+            os.chdir(old)
+
+
+@pytest.mark.parametrize("verb", ["copy", "hash"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (os.mkfifo, "neither a file nor a folder"),
+        (make_socket, "neither a file nor a folder"),
+        (lambda path: path.symlink_to("absent"), "leads nowhere"),
+        (lambda path: path.symlink_to(path.name), "in circles"),
+        (lambda path: path.symlink_to(".."), "back to a folder above"),
+    ],
+)
+def test_what_is_not_a_file_or_folder_is_refused_by_name(
+    tmp_path: Path, make: object, words: str, verb: str
+) -> None:
+    (tmp_path / "source/deep").mkdir(parents=True)
+    make(tmp_path / "source/deep/odd")  # type: ignore[operator]
+    with pytest.raises(BadInput, match=words) as refused:
+        if verb == "copy":
+            copy_tree(str(tmp_path / "source"), str(tmp_path / "target"))
+        else:
+            hash_tree(str(tmp_path / "source"))
+    assert str(refused.value).startswith(str(tmp_path / "source/deep/odd"))
+
+
+@pytest.mark.parametrize("size", [0, 5, 1 << 20, (1 << 20) + 1, 5_000_001])
+def test_a_file_is_hashed_and_measured(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    (tmp_path / "file").write_bytes(content)
+    assert hash_file(str(tmp_path / "file")) == (hashlib.sha256(content).hexdigest(), size)
+
+
+def test_the_hash_of_a_tree_is_the_documented_one(tmp_path: Path) -> None:
+    make_tree(tmp_path / "tree")
+    records = b""
+    for name, content in (
+        (b"a/b/two.sh", b"two!"),
+        (b"a/one.txt", b"one"),
+        (b"folder/two.sh", b"two!"),
+        (b"link.txt", b"one"),
+    ):
+        size = str(len(content)).encode()
+        records += name + b"\0" + size + b"\0" + hashlib.sha256(content).hexdigest().encode() + b"\n"
+    assert hash_tree(str(tmp_path / "tree")) == (hashlib.sha256(records).hexdigest(), 14, 4)
+
+
+def test_a_file_hashes_as_a_folder_that_holds_it_alone(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/rows.csv").write_text("1,2\n")
+    assert hash_tree(str(tmp_path / "folder/rows.csv")) == hash_tree(str(tmp_path / "folder"))
+
+
+def test_many_big_files_hash_as_few_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(20):
+        (tmp_path / f"{n}.bin").write_bytes(os.urandom(300_000 + n))
+    alone = hash_tree(str(tmp_path))
+    monkeypatch.setattr(filesystem, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert hash_tree(str(tmp_path)) == alone
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=12)
+TREES = st.dictionaries(
+    NAMES.filter(lambda name: name not in (".", "..")), st.binary(max_size=40), max_size=6
+)
+
+
+@given(first=TREES, second=TREES)
+def test_two_trees_hash_alike_exactly_when_they_hold_the_same(
+    first: dict[str, bytes], second: dict[str, bytes]
+) -> None:
+    hashes = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, tree in enumerate((first, second)):
+            root = Path(folder) / str(number)
+            root.mkdir()
+            for name, content in tree.items():
+                (root / name).write_bytes(content)
+            hashes.append(hash_tree(str(root)).hash)
+            copy_tree(str(root), f"{folder}/copy{number}")
+            assert hash_tree(f"{folder}/copy{number}").hash == hashes[-1]
+    assert (hashes[0] == hashes[1]) == (first == second)
+
+
+def test_a_folder_can_be_made_durable_and_a_file_is_not_one(tmp_path: Path) -> None:
+    fsync_folder(str(tmp_path))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotADirectoryError):
+        fsync_folder(str(tmp_path / "file"))

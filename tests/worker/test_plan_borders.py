@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainyard.worker import csvscan
+from trainyard.worker.borders import Extent, Marks, choose, cut, offer_to
+
+
+def marked(counts: list[int], limit: int) -> tuple[Marks, list[Extent]]:
+    """Files of ten-byte rows, one a line, behind a header of seven bytes."""
+    marks = Marks(limit)
+    extents = []
+    row = 0
+    for file, rows in enumerate(counts):
+        offer = offer_to(marks, file, row, divisible=True)
+        due = offer(0, 7, 2)
+        for done in range(1, rows + 1):
+            if done == due:
+                due = offer(done, 7 + 10 * done, 2 + done)
+        extents.append(Extent(rows, 7, 2, 7 + 10 * rows))
+        row += rows
+    return marks, extents
+
+
+files = st.lists(st.integers(0, 60), min_size=1, max_size=6)
+
+
+@given(counts=files, shards=st.integers(1, 20), limit=st.integers(2, 40))
+def test_every_row_is_in_exactly_one_shard_in_order(counts: list[int], shards: int, limit: int) -> None:
+    marks, extents = marked(counts, limit)
+    pieces = cut(extents, choose(marks, sum(counts), shards))
+    rows = [(p["file"], p["row"] + i) for shard in pieces for p in shard for i in range(p["rows"])]
+    assert len(pieces) == shards
+    assert rows == [(file, row) for file, count in enumerate(counts) for row in range(count)]
+
+
+@given(counts=files, shards=st.integers(1, 20), limit=st.integers(2, 40))
+def test_a_piece_begins_and_ends_where_its_rows_do(counts: list[int], shards: int, limit: int) -> None:
+    marks, extents = marked(counts, limit)
+    for piece in (p for shard in cut(extents, choose(marks, sum(counts), shards)) for p in shard):
+        assert piece["start"] == 7 + 10 * piece["row"]
+        assert piece["end"] == piece["start"] + 10 * piece["rows"]
+        assert piece["line"] == 2 + piece["row"]
+
+
+@given(counts=files, shards=st.integers(1, 20))
+def test_shards_differ_by_one_row_at_most_while_every_border_is_kept(counts: list[int], shards: int) -> None:
+    marks, extents = marked(counts, 1000)
+    sizes = [sum(p["rows"] for p in shard) for shard in cut(extents, choose(marks, sum(counts), shards))]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(rows=st.integers(0, 5000), limit=st.integers(2, 100))
+def test_marks_stay_few_and_evenly_spread(rows: int, limit: int) -> None:
+    marks, _ = marked([rows], limit)
+    assert len(marks) <= limit
+    assert marks[0].row == 0
+    assert all(after - before == marks.stride for before, after in pairwise(marks.rows))
+    assert rows - marks.rows[-1] < 2 * marks.stride
+
+
+@given(text=st.text(alphabet='ab,"\n\r ', max_size=60))
+def test_borders_fall_where_pythons_parser_ends_a_row(text: str) -> None:
+    import csv
+
+    data = ("a\n" + text).encode()
+    marks = Marks()
+    try:
+        _, extent = csvscan.scan(io.BytesIO(data), "t.csv", offer_to(marks, 0, 0, divisible=True))
+    except csvscan.InputError:
+        return
+    expected = list(filter(None, csv.reader(io.StringIO(data.decode(), newline="\n"))))[1:]
+    assert extent.rows == len(expected)
+    found = []
+    for before, after in pairwise([*(marks[i].byte for i in range(len(marks))), len(data)]):
+        found += filter(None, csv.reader(io.StringIO(data[before:after].decode(), newline="\n")))
+    assert found == expected
