@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,12 @@ Labels = NDArray[np.int64]
 def parse_arguments() -> argparse.Namespace:
     env = os.environ.get
     parser = argparse.ArgumentParser(description="Train a digit reader.")
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--copies", type=int, default=4, help="times an epoch draws each digit")
     parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--hidden", type=int, default=512, help="neurons in the first layer, twice the second's")
+    parser.add_argument(
+        "--hidden", type=int, default=512, help="neurons of the first layer; the second has half"
+    )
     parser.add_argument("--learning_rate", type=float, default=0.05)
     parser.add_argument("--momentum", type=float, default=0.9)
     parser.add_argument("--seed", type=int, default=0)
@@ -48,7 +52,7 @@ class Network:
 
     def __init__(self, sizes: list[int], rng: np.random.Generator) -> None:
         self.weights: list[Array] = []
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in pairwise(sizes):
             scale = np.float32(np.sqrt(2 / n_in))
             self.weights.append(rng.standard_normal((n_in, n_out), dtype=np.float32) * scale)
             self.weights.append(np.zeros(n_out, dtype=np.float32))
@@ -93,9 +97,10 @@ def learning_rate(epoch: int, args: argparse.Namespace) -> float:
 def train_epoch(
     network: Network, x: Array, y: Labels, rate: float, args: argparse.Namespace, rng: np.random.Generator
 ) -> float:
-    """One pass over all digits in a new order, each drawn a little differently; the mean loss."""
+    """One pass over `copies` of all digits in a new order, each with noise of its own; the mean loss."""
     losses = []
-    for batch in np.array_split(rng.permutation(len(y)), len(y) // args.batch_size):
+    order = rng.permutation(len(y) * args.copies) % len(y)
+    for batch in np.array_split(order, len(order) // args.batch_size):
         noise = rng.standard_normal((len(batch), x.shape[1]), dtype=np.float32) * np.float32(0.1)
         losses.append(network.step(x[batch] + noise, y[batch], rate, args.momentum))
     return float(np.mean(losses))

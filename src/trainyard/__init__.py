@@ -10,9 +10,11 @@
 Names are imported when they are first used, so that `import trainyard` costs next to nothing (PEP 562).
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from .version import __version__
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING to type checkers, without the import
 
 if TYPE_CHECKING:
     from .connection import connect as connect
@@ -72,13 +74,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f".{module}", __name__), name)
+    value: object = getattr(import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value
 

@@ -14,6 +14,7 @@ from .engine import Engine, LogLine, RunQuery
 from .errors import BadInput, NotFound, RunFailed, nearest
 from .job import InferenceJob, TrainingJob
 from .ledger import DataSet, Ledger, Model
+from .metrics import Extractor, Point
 from .run import Attempt, Channel, Interruption, Run, State
 from .store import Store
 
@@ -126,6 +127,13 @@ class Yard:
     def logs(self, run: Run, *, follow: bool = False) -> Iterator[LogLine]:
         """The run's log, by time; with `follow`, until it has ended."""
         return self._engine.logs(run, follow=follow)
+
+    def series(self, run: Run) -> list[Point]:
+        """Every value of every metric so far, out of the run's log: name, step, time, value."""
+        if not isinstance(run.job, TrainingJob):
+            return []
+        extractor = Extractor(run.job.metrics)
+        return [point for line in self.logs(run) for point in extractor.find(line.text, line.time)]
 
     def stop(self, run: Run) -> None:
         """Ask the run to stop: SIGTERM, grace, SIGKILL. Returns at once; silent when it has ended."""
@@ -337,6 +345,10 @@ class RunHandle:
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
         """Its log lines, by time; with `follow`, until it has ended."""
         return self._yard.logs(self._run, follow=follow)
+
+    def series(self) -> list[Point]:
+        """Every value of every metric so far: name, step, time (seconds since the epoch), value."""
+        return self._yard.series(self._run)
 
     def stop(self) -> RunHandle:
         """Stop it and return when it has stopped; silent when it has ended already."""

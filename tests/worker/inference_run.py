@@ -92,7 +92,7 @@ class InferenceRun:
         return [sys.executable, worker, verb, str(spec)]
 
     def execute(self, verb: str, index: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
-        """A verb as the supervisor starts it: the worker's folder, the source folder as the working folder."""
+        """A verb as the supervisor starts it: the worker by its path, in the source folder."""
         command = self.command(verb, index, **options)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         return subprocess.run(

@@ -1,0 +1,1 @@
+"""The command line: one file a noun, a thin shell over `Yard`. Parse, call, print."""

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..errors import DiskFull, SupervisorLost
@@ -53,7 +54,7 @@ class Client:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._starting: int | None = None
+        self._starting: tuple[int, int] | None = None
 
     def start_early(self) -> None:
         """Start a supervisor where none listens, without waiting for it."""
@@ -130,12 +131,14 @@ class Client:
         """Wait until the supervisor that was started listens; False where it ended instead."""
         if self._starting is None:
             return False
-        descriptor, self._starting = self._starting, None
+        (descriptor, first), self._starting = self._starting, None
         try:
             readable, _, _ = select.select([descriptor], (), (), _PATIENCE)
             return bool(readable) and os.read(descriptor, 16) != b""
         finally:
             os.close(descriptor)
+            with suppress(ChildProcessError):
+                os.waitpid(first, 0)
 
     def _lost(self) -> SupervisorLost | DiskFull:
         status = os.statvfs(self._home.path)

@@ -16,11 +16,14 @@ def command(home: Home) -> list[str]:
 
     The file is executed by its path, without the site module: that halves the start.
     """
-    return [sys.executable, "-S", "-E", os.path.join(_PACKAGE, "local", "__main__.py"), home.path]
+    return [sys.executable, "-S", "-E", os.path.join(_PACKAGE, "local", "supervise.py"), home.path]
 
 
-def spawn(arguments: list[str], home: Home) -> int:
-    """Start a supervisor; a descriptor that gives a line when it listens, and ends when it ends before."""
+def spawn(arguments: list[str], home: Home) -> tuple[int, int]:
+    """Start a supervisor. Gives a descriptor that has a line when it listens, and ends when it ends before;
+    and the process that was started, to be waited for: it forks and ends at once, so that the supervisor is
+    nobody's child.
+    """
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     log = os.path.join(home.supervisor, "log")
@@ -37,6 +40,4 @@ def spawn(arguments: list[str], home: Home) -> int:
         )
     finally:
         os.close(writer)
-    # It forks at once and lets this first process end, so that it is nobody's child.
-    os.waitpid(pid, 0)
-    return reader
+    return reader, pid

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import site
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..job import Job
 from ..run import Run, State
-from . import children, environments, filesystem, records
+from . import children, environments, filesystem, processes, records
 from .home import Home
 from .journal import Journal
 from .paths import RunPaths
@@ -147,7 +148,8 @@ class Work(ABC):
     def plan_step(self, task: str, number: int, body: children.Body) -> TaskPlan:
         """A task of ours, which is no attempt of the job's own program."""
         os.makedirs(self.paths.attempt(number), exist_ok=True)
-        member = Member(task, self.paths.log(number, task), body, self.paths.report(number, task))
+        marked = self._marked(task, number, body)
+        member = Member(task, self.paths.log(number, task), marked, self.paths.report(number, task))
         return TaskPlan(self.run.id, task, number, (member,), grace=_STEP_GRACE)
 
     def plan_environment(self, number: int) -> TaskPlan:
@@ -159,6 +161,15 @@ class Work(ABC):
         rows = self.journal.attempts(self.run.id)
         attempts = tuple(records.attempt_of(row) for row in rows)
         self.run = self.run.observed(replace(self.run.seen, attempts=attempts))
+
+    def _marked(self, task: str, number: int, body: children.Body) -> children.Body:
+        """The same in a child whose own processes, if it starts any, are marked."""
+
+        def run() -> int:
+            os.environ[processes.MARK] = self.mark(task, number)
+            return body()
+
+        return run
 
     def _count_failure(self, task: str) -> None:
         self._failures[task] = self._failures.get(task, 0) + 1
@@ -172,6 +183,8 @@ class Work(ABC):
             self.needs_environment = False
 
     def _build_environment(self, number: int) -> int:
+        # The supervisor runs without site-packages, where the extra [env] has its uv.
+        site.main()
         # Built from a copy: a package in the source may leave its own build's files beside itself.
         copy = self.paths.task(number, ENVIRONMENT)
         filesystem.copy_tree(self.code, copy)

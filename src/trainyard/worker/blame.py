@@ -18,9 +18,8 @@ _OURS = os.path.dirname(os.path.abspath(__file__))
 def describe(error: BaseException, code: str) -> str:
     """`ValueError: text (predict.py:12)`: the exception and its last line in the source folder `code`."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _one_line(
-            f"no space left on the device: {error.filename or error.strerror}; free some and run again"
-        )
+        where = f"{error.filename}; " if error.filename else ""
+        return _one_line(f"no space left on the device: {where}free some and run again")
     if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
         where = f"{_name(error.filename, code)}:{error.lineno}"
         return _one_line(f"{type(error).__name__}: {error.msg} ({where})")
@@ -47,12 +46,17 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
 def _place(trace: TracebackType | None, code: str) -> str:
     """The last line within the source folder, else the last line outside the worker, else ""."""
     lines = [(frame.f_code.co_filename, line) for frame, line in _frames(trace)]
-    theirs = [place for place in lines if place[0][:1] != "<" and not _within(place[0], _OURS)]
+    theirs = [place for place in lines if _foreign(place[0])]
     chosen = [place for place in theirs if code and _within(place[0], code)] or theirs or lines
     if not chosen:
         return ""
     path, line = chosen[-1]
     return f"{_name(path, code)}:{line}"
+
+
+def _foreign(path: str) -> bool:
+    """Whether a line is neither the worker's nor the import system's."""
+    return not path.startswith("<") and not _within(path, _OURS)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -68,7 +72,7 @@ def _name(path: str, code: str) -> str:
 def _traceback(error: BaseException) -> str:
     """The traceback from the first frame of the user's code on; all of it where there is none."""
     trace = error.__traceback__
-    while trace is not None and _within(trace.tb_frame.f_code.co_filename, _OURS):
+    while trace is not None and not _foreign(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
 

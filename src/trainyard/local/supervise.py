@@ -1,10 +1,10 @@
-"""The supervisor's program: `__main__.py HOME DESCRIPTOR`."""
+"""The supervisor's program: `supervise.py HOME DESCRIPTOR`."""
 
 import os
 import sys
 
 if __name__ == "__main__":
-    # Before anything is imported: whoever started us waits until this first process has ended.
+    # Before anything is imported: whoever started us has this first process to wait for.
     if os.fork():
         os._exit(0)
     os.setsid()

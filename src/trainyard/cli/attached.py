@@ -1,0 +1,178 @@
+"""Follows a run to its end: its log, its state, its summary, and what signals do to it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from ..engine import LogLine
+from ..errors import TrainyardError
+from ..job import InferenceJob, TrainingJob
+from ..run import Run, State
+from ..yard import RunHandle, Yard
+from . import summary, words
+from .main import INTERRUPTED
+from .screen import Screen, is_live
+from .signals import Detached, Signals
+
+_TAIL = 10
+
+
+class Style(NamedTuple):
+    """How an attached run is shown: `json` prints one object at its end and no log; attempts up to `seen`
+    have been shown before; `file` is the job file."""
+
+    json: bool = False
+    seen: int = 0
+    file: str = ""
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Warnings, a line each, on stderr."""
+    for line in lines:
+        print(f"warning: {words.clean(line)}", file=sys.stderr, flush=True)
+
+
+def detach(handle: RunHandle, *, as_json: bool) -> int:
+    """Tell the id of a run that is left to itself; the exit status."""
+    run = handle.record
+    if as_json:
+        summary.print_json(run)
+        return 0
+    print(run.id, flush=True)
+    if sys.stderr.isatty():
+        print(f"follow it: trainyard logs -f {run.id}", file=sys.stderr)
+    return 0
+
+
+def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
+    """Start a run, follow it until it has ended, and tell what became of it.
+
+    The exit status: 0 succeeded, 1 failed or stopped by somebody else, 2 for bad input, 130 after Ctrl-C,
+    129 or 143 where a hangup or SIGTERM made this command leave it.
+    """
+    with Signals() as signals:
+        run = start().record
+        if not style.json:
+            print(f"{run.id} started", flush=True)
+        warn(run.warnings)
+        try:
+            _follow(yard, run, signals, style)
+        except KeyboardInterrupt:
+            return _leave(yard, run, style, INTERRUPTED, f"{run.id} goes on stopping")
+        except Detached as detached:
+            return _leave(yard, run, style, detached.status, f"{run.id} goes on: trainyard logs -f {run.id}")
+        ended = yard.get(run.id).record
+    warn(line for line in ended.warnings if line not in run.warnings)
+    return _report(yard, ended, style, interrupted=signals.interrupted)
+
+
+def print_line(line: LogLine, job: TrainingJob | InferenceJob) -> str:
+    """A line of a log as people read it: after the task's name where a run has several."""
+    if isinstance(job, TrainingJob):
+        return f"{line.task} | {line.text}" if job.resources.instance_count > 1 else line.text
+    again = f" ({line.attempt})" if line.attempt > 1 else ""
+    return f"{line.task}{again} | {line.text}"
+
+
+def with_attempts(yard: Yard, run: Run, lines: Iterable[LogLine], *, seen: int = 0) -> Iterator[str]:
+    """The lines as text, and before those of every attempt of a training run after the first, what made it
+    necessary. Attempts up to `seen` are left out."""
+    current = seen
+    training = isinstance(run.job, TrainingJob)
+    for line in lines:
+        if line.attempt <= seen:
+            continue
+        if training and line.attempt > max(current, 1):
+            yield f"— attempt {line.attempt}: {_cause(yard, run, line.attempt)} —"
+        current = max(current, line.attempt)
+        yield print_line(line, run.job)
+
+
+def _cause(yard: Yard, run: Run, number: int) -> str:
+    before = {attempt.number: attempt.state for attempt in yard.observe(run).attempts}.get(number - 1)
+    if before is State.INTERRUPTED:
+        return "resumes after an interruption"
+    if before is State.STOPPED:
+        return "resumed after it was stopped"
+    return "tries again after a failure"
+
+
+def _follow(yard: Yard, run: Run, signals: Signals, style: Style) -> None:
+    began = time.monotonic()
+    shows_log = isinstance(run.job, TrainingJob) and not style.json
+
+    def status() -> str:
+        return summary.live_line(yard.observe(run), time.monotonic() - began, stopping=signals.interrupted)
+
+    with Screen(status) as screen:
+        signals.bind(lambda: _stop(yard, run, screen))
+        if shows_log:
+            for text in with_attempts(yard, run, yard.logs(run, follow=True), seen=style.seen):
+                screen.print(text)
+        else:
+            yard.wait(run)
+
+
+def _stop(yard: Yard, run: Run, screen: Screen) -> None:
+    try:
+        yard.stop(run)
+        screen.say(f"stopping {run.id} … (Ctrl-C again leaves it stopping)")
+    except TrainyardError as error:
+        screen.say(f"trainyard: {error}")
+
+
+def _leave(yard: Yard, run: Run, style: Style, status: int, word: str) -> int:
+    try:
+        print(word, file=sys.stderr, flush=True)
+        if style.json:
+            summary.print_json(yard.get(run.id).record)
+    except OSError:
+        # A hangup takes the terminal with it.
+        sys.stderr = sys.stdout = open(os_devnull(), "w")  # noqa: SIM115
+    return status
+
+
+def os_devnull() -> str:
+    import os
+
+    return os.devnull
+
+
+def _report(yard: Yard, run: Run, style: Style, *, interrupted: bool) -> int:
+    if run.state is not State.SUCCEEDED and not interrupted:
+        _complain(yard, run, style)
+    if style.json:
+        summary.print_json(run)
+    else:
+        summary.print_summary(yard, run, file=style.file)
+    return INTERRUPTED if interrupted else exit_status(run)
+
+
+def exit_status(run: Run) -> int:
+    """0 for a run that succeeded, 2 where its input was at fault, else 1."""
+    if run.state is State.SUCCEEDED:
+        return 0
+    return 2 if run.seen.bad_input else 1
+
+
+def _complain(yard: Yard, run: Run, style: Style) -> None:
+    shown = isinstance(run.job, TrainingJob) and not style.json
+    silent = style.json and not is_live(sys.stderr)
+    if run.state is State.FAILED and not (shown or silent or run.seen.bad_input):
+        for line in _last_lines(yard, run):
+            print(print_line(line, run.job), file=sys.stderr)
+    print(f"trainyard: {run.id}: {run.state}: {words.clean(run.reason)}", file=sys.stderr, flush=True)
+
+
+def _last_lines(yard: Yard, run: Run) -> list[LogLine]:
+    lines = yard.logs(run)
+    failed = [attempt for attempt in run.attempts if attempt.state is State.FAILED]
+    if failed and isinstance(run.job, InferenceJob):
+        culprit = (failed[-1].task, failed[-1].number)
+        lines = (line for line in lines if (line.task, line.attempt) == culprit)
+    from collections import deque  # only a failure needs it
+
+    return list(deque(lines, maxlen=_TAIL))

@@ -1,0 +1,136 @@
+"""`trainyard`: finds the verb, runs it, and turns what goes wrong into one line and an exit status.
+
+Only the module of the verb that runs is imported, and argparse not even for `trainyard --help`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..errors import BadInput, TrainyardError, nearest
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
+_BROKEN_PIPE = 141
+
+
+class Verb(NamedTuple):
+    """A verb of the command line: the module that does it, and what the help says."""
+
+    module: str
+    usage: str
+    summary: str
+
+
+VERBS = {
+    "init": Verb("init", "[DIR]", "write a project that runs as it stands"),
+    "train": Verb("train", "[FILE]", "train a model"),
+    "infer": Verb("infer", "MODEL INPUT", "predict over a data set, in shards"),
+    "runs": Verb("runs", "", "list the runs, newest first"),
+    "show": Verb("show", "RUN", "everything about a run"),
+    "logs": Verb("logs", "RUN", "what a run's script printed"),
+    "stop": Verb("stop", "RUN", "stop a run, and wait until it has stopped"),
+    "resume": Verb("resume", "RUN", "go on with a run that failed or was stopped"),
+    "models": Verb("models", "[NAME]", "list the models"),
+    "data": Verb("data", "[NAME]", "list the data sets"),
+    "data push": Verb("push", "NAME PATH", "make a file or folder the next version of a data set"),
+    "pull": Verb("pull", "WHAT [DIR]", "copy a model, a data set or a run's output to a folder"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a script printed is shown on any terminal, whatever its encoding lacks.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        status = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
+    except TrainyardError as error:
+        return _complain(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return _BROKEN_PIPE
+    except OSError as error:
+        return _refuse(error)
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if argv else BadInput.exit_status
+    if argv[0] in ("-V", "--version"):
+        from ..version import __version__
+
+        print(f"trainyard {__version__}")
+        return 0
+    name, rest = _verb(argv)
+    from . import parser  # argparse comes with it, which the help above does without
+
+    return parser.run(name, VERBS[name], rest)
+
+
+def _verb(argv: list[str]) -> tuple[str, list[str]]:
+    both = " ".join(argv[:2])
+    if both in VERBS and len(argv) > 1:
+        return both, argv[2:]
+    if argv[0] in VERBS:
+        return argv[0], argv[1:]
+    kind = "option" if argv[0].startswith("-") else "verb"
+    known = ["--help", "--version"] if kind == "option" else [verb for verb in VERBS if " " not in verb]
+    cure = nearest(argv[0], known)
+    raise BadInput(f"unknown {kind} {argv[0]!r}", cure=f"{cure} (see trainyard --help)")
+
+
+def _help() -> str:
+    width = max(len(f"{name} {verb.usage}") for name, verb in VERBS.items())
+    lines = [f"  {f'{name} {verb.usage}':{width}}  {verb.summary}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: trainyard VERB [...]",
+            "",
+            "The same training job on this machine and on spot machines in your own AWS account.",
+            "",
+            *lines,
+            "",
+            "trainyard VERB --help tells a verb's options; trainyard --version, the version.",
+            "Every verb but init takes --on YARD (default: local) and --json (one object a line).",
+            "RUN is a run's id, a beginning that only one id has, or latest.",
+            "Exit status: 0 done, 1 the job failed, 2 bad input, 130 interrupted.",
+        ]
+    )
+
+
+def _complain(line: str, status: int) -> int:
+    print(f"trainyard: {line}", file=sys.stderr)
+    return status
+
+
+def _refuse(error: OSError) -> int:
+    import errno
+
+    if error.errno is None or error.strerror is None:
+        raise error
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _complain(f"{where}no space left on the device; make room and try again", 1)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return _complain(f"{where}{error.strerror.lower()}; mind its permissions", BadInput.exit_status)
+    if error.errno == errno.EIO and not error.filename:
+        _abandon_stdout()
+        return _BROKEN_PIPE
+    raise error
+
+
+def _abandon_stdout() -> None:
+    # Python flushes stdout once more on its way out, and would complain.
+    import os
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())

@@ -1,0 +1,72 @@
+"""argparse, made to say what is wrong in one line, with the name that was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from ..errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    from .main import Verb
+
+
+class Parser(argparse.ArgumentParser):
+    """A verb's parser: `BadInput` instead of a dump of the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        problem = message.removeprefix("argument ")
+        raise BadInput(problem, where=self._verb, cure=f"see {self.prog} --help")
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """The arguments, options and positionals in any order."""
+        args, unknown = self.parse_known_intermixed_args(list(argv))
+        if unknown:
+            raise self._unknown(unknown[0])
+        return args
+
+    @property
+    def _verb(self) -> str:
+        return self.prog.partition(" ")[2]
+
+    def _unknown(self, word: str) -> BadInput:
+        see = f"(see {self.prog} --help)"
+        if not word.startswith("-") or word == "-":
+            return BadInput(f"{word!r} is one argument too many", where=self._verb, cure=see.strip("()"))
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        cure = nearest(word.partition("=")[0], known)
+        return BadInput(f"unknown option {word!r}", where=self._verb, cure=f"{cure} {see}")
+
+
+def run(name: str, verb: Verb, argv: Sequence[str]) -> int:
+    """Parse a verb's arguments and do it; the exit status."""
+    module = import_module(f".{verb.module}", __package__)
+    summary = verb.summary[:1].upper() + verb.summary[1:] + "."
+    parser = Parser(prog=f"trainyard {name}", description=summary, allow_abbrev=False)
+    module.add_arguments(parser)
+    status: int = module.run(parser.parse(argv))
+    return status
+
+
+def add_yard(parser: argparse.ArgumentParser) -> None:
+    """The options that every verb has that works in a yard."""
+    parser.add_argument("--on", metavar="YARD", default="local", help="the yard to work in (default: local)")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line, and nothing else")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a run."""
+    parser.add_argument("run", metavar="RUN", help="a run's id, a beginning that only one id has, or latest")
+
+
+def natural(text: str) -> int:
+    """A number of 0 or more, for `type=`."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return number
