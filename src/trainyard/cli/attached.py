@@ -14,8 +14,9 @@ from ..run import Run, State
 from ..yard import RunHandle, Yard
 from . import summary, words
 from .main import INTERRUPTED
-from .screen import Screen, is_live
+from .screen import Screen, abandon, is_live
 from .signals import Detached, Signals
+from .table import print_json
 
 _TAIL = 10
 
@@ -39,7 +40,7 @@ def detach(handle: RunHandle, *, as_json: bool) -> int:
     """Tell the id of a run that is left to itself; the exit status."""
     run = handle.record
     if as_json:
-        summary.print_json(run)
+        print_json(run.to_json())
         return 0
     print(run.id, flush=True)
     if sys.stderr.isatty():
@@ -69,7 +70,7 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
     return _report(yard, ended, style, interrupted=signals.interrupted)
 
 
-def print_line(line: LogLine, job: TrainingJob | InferenceJob) -> str:
+def as_text(line: LogLine, job: TrainingJob | InferenceJob) -> str:
     """A line of a log as people read it: after the task's name where a run has several."""
     if isinstance(job, TrainingJob):
         return f"{line.task} | {line.text}" if job.resources.instance_count > 1 else line.text
@@ -88,7 +89,7 @@ def with_attempts(yard: Yard, run: Run, lines: Iterable[LogLine], *, seen: int =
         if training and line.attempt > max(current, 1):
             yield f"— attempt {line.attempt}: {_cause(yard, run, line.attempt)} —"
         current = max(current, line.attempt)
-        yield print_line(line, run.job)
+        yield as_text(line, run.job)
 
 
 def _cause(yard: Yard, run: Run, number: int) -> str:
@@ -128,24 +129,19 @@ def _leave(yard: Yard, run: Run, style: Style, status: int, word: str) -> int:
     try:
         print(word, file=sys.stderr, flush=True)
         if style.json:
-            summary.print_json(yard.get(run.id).record)
+            print_json(yard.get(run.id).record.to_json())
     except OSError:
         # A hangup takes the terminal with it.
-        sys.stderr = sys.stdout = open(os_devnull(), "w")  # noqa: SIM115
+        abandon(sys.stdout)
+        abandon(sys.stderr)
     return status
-
-
-def os_devnull() -> str:
-    import os
-
-    return os.devnull
 
 
 def _report(yard: Yard, run: Run, style: Style, *, interrupted: bool) -> int:
     if run.state is not State.SUCCEEDED and not interrupted:
         _complain(yard, run, style)
     if style.json:
-        summary.print_json(run)
+        print_json(run.to_json())
     else:
         summary.print_summary(yard, run, file=style.file)
     return INTERRUPTED if interrupted else exit_status(run)
@@ -163,7 +159,7 @@ def _complain(yard: Yard, run: Run, style: Style) -> None:
     silent = style.json and not is_live(sys.stderr)
     if run.state is State.FAILED and not (shown or silent or run.seen.bad_input):
         for line in _last_lines(yard, run):
-            print(print_line(line, run.job), file=sys.stderr)
+            print(as_text(line, run.job), file=sys.stderr)
     print(f"trainyard: {run.id}: {run.state}: {words.clean(run.reason)}", file=sys.stderr, flush=True)
 
 

@@ -55,8 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _abandon_stdout()
-        return _BROKEN_PIPE
+        return _give_up_stdout()
     except OSError as error:
         return _refuse(error)
 
@@ -123,14 +122,12 @@ def _refuse(error: OSError) -> int:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return _complain(f"{where}{error.strerror.lower()}; mind its permissions", BadInput.exit_status)
     if error.errno == errno.EIO and not error.filename:
-        _abandon_stdout()
-        return _BROKEN_PIPE
+        return _give_up_stdout()
     raise error
 
 
-def _abandon_stdout() -> None:
-    # Python flushes stdout once more on its way out, and would complain.
-    import os
+def _give_up_stdout() -> int:
+    from .screen import abandon
 
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    abandon(sys.stdout)
+    return _BROKEN_PIPE

@@ -91,6 +91,13 @@ def is_live(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def abandon(stream: TextIO) -> None:
+    """Let a stream whose reader has gone lead nowhere: Python flushes it once more on its way out."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
 def fit(text: str, width: int) -> str:
     """The text cut to so many columns of a terminal, with an ellipsis where something is missing."""
     if text.isascii() and len(text) <= width:

@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Mapping
 
+_UNITS = ("KiB", "MiB", "GiB", "TiB")
+
 
 def duration(seconds: float | None) -> str:
     """`0.42 s`, `6.2 s`, `1m 04s`, `2h 03m`, `3d 04h`; nothing for None."""
@@ -49,12 +51,10 @@ def size(count: int) -> str:
     """Bytes, in powers of 1024: `512 bytes`, `1.5 KiB`, `3.2 GiB`."""
     if count < 1024:
         return many(count, "byte")
-    number = float(count)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        number /= 1024
-        if number < 1023.95:
-            break
-    return f"{number:.1f} {unit}"
+    exponent = 1
+    while count >= 1023.95 * 1024**exponent and exponent < len(_UNITS):
+        exponent += 1
+    return f"{count / 1024**exponent:.1f} {_UNITS[exponent - 1]}"
 
 
 def many(count: int, noun: str) -> str:
@@ -78,4 +78,8 @@ def place(path: str) -> str:
 
 def clean(text: str) -> str:
     """The text on one line, with every character that could move a terminal's cursor made visible."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    )

@@ -7,9 +7,9 @@ import os
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from ..errors import DiskFull, SupervisorLost
 from ..version import __version__
@@ -146,6 +146,36 @@ class Client:
             return DiskFull(f"no space left on the device of {self._home.path}")
         log = os.path.join(self._home.supervisor, "log")
         return SupervisorLost(f"the supervisor does not answer; {log} says why")
+
+
+class Watch:
+    """Waits for the states of runs to become others than the `known` ones, whatever happens to the
+    supervisor meanwhile: when it was killed, the next one recovers the runs and tells."""
+
+    def __init__(self, client: Client, known: Mapping[str, str]) -> None:
+        self._client, self._known = client, dict(known)
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection:
+            self._connection.close()
+
+    def wait(self, seconds: float) -> None:
+        """Return when one has changed, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                self._connection = self._connection or self._client.watch(list(self._known))
+                message = self._connection.hear(left)
+            except OSError:
+                self._connection = None
+                continue
+            if message and self._known.get(message["run"]) != message["state"]:
+                self._known[message["run"]] = message["state"]
+                return
 
 
 def _is_older(version: str) -> bool:

@@ -13,7 +13,7 @@ from ..errors import BadInput, Unsupported
 from ..job import InferenceJob, Job, TrainingJob
 from ..run import Observation, Run
 from . import records
-from .client import Client, Connection
+from .client import Client, Watch
 from .home import Home
 from .ledger import SqliteLedger
 from .logs import RunLogs
@@ -77,7 +77,8 @@ class LocalEngine:
         if wait > 0 and all(seen[each].state == known[each] for each in seen):
             waiting = [each for each in seen if not seen[each].state.ended]
             if waiting:
-                self._wait_for_change(waiting, {each: str(known[each]) for each in waiting}, wait)
+                with Watch(self._client, {each: str(known[each]) for each in waiting}) as watch:
+                    watch.wait(wait)
                 return self._ledger.observe(ids)
         elif any(not each.state.ended for each in seen.values()):
             # After a reboot the first look at an open run has it go on.
@@ -94,12 +95,14 @@ class LocalEngine:
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[LogLine]:
         logs = RunLogs(self._home.run(run.id))
-        while True:
-            ended = not follow or self._has_ended(run)
-            yield from logs.lines(at_end=ended)
-            if ended:
-                return
-            self._wait_for_change([run.id], {}, _FOLLOW)
+        if not follow:
+            yield from logs.lines(at_end=True)
+            return
+        with Watch(self._client, {run.id: ""}) as watch:
+            while not (ended := self._has_ended(run)):
+                yield from logs.lines(at_end=ended)
+                watch.wait(_FOLLOW)
+        yield from logs.lines(at_end=True)
 
     def stop(self, run: Run) -> None:
         if not self._has_ended(run):
@@ -109,28 +112,6 @@ class LocalEngine:
     def _has_ended(self, run: Run) -> bool:
         seen = self._ledger.observe([run.id])
         return run.id not in seen or seen[run.id].state.ended
-
-    def _wait_for_change(self, ids: Sequence[str], known: Mapping[str, str], seconds: float) -> None:
-        """Return when the supervisor tells of a state other than the known one, or after so long."""
-        deadline = time.monotonic() + seconds
-        connection: Connection | None = None
-        heard: dict[str, object] = dict(known)
-        try:
-            while (left := deadline - time.monotonic()) > 0:
-                try:
-                    connection = connection or self._client.watch(ids)
-                    message = connection.hear(left)
-                except OSError:
-                    # It was killed: the next one recovers the run, and tells.
-                    connection = None
-                    continue
-                if message is None:
-                    return
-                if heard.setdefault(message["run"], message["state"]) != message["state"]:
-                    return
-        finally:
-            if connection:
-                connection.close()
 
     def _check_training(self, job: TrainingJob) -> None:
         for name, uri in job.channels.items():

@@ -73,6 +73,7 @@ class TrainingWork(Work):
         hosts = tuple(f"algo-{index + 1}" for index in range(self.training.resources.instance_count))
         spec = self._spec(hosts)
         os.makedirs(self.paths.checkpoints, exist_ok=True)
+        self._say_once_that_paths_differ()
         limit, reason = self._time_left()
         at = self.run.interrupt_at
         return TaskPlan(
@@ -89,6 +90,17 @@ class TrainingWork(Work):
             is_attempt=True,
             wants_lines=bool(self.training.metrics),
         )
+
+    def _say_once_that_paths_differ(self) -> None:
+        reason = namespace.refusal()
+        said = os.path.join(self.home.supervisor, "said-no-namespaces")
+        if reason and not os.path.exists(said):
+            with open(said, "w", encoding="utf-8") as stream:
+                stream.write(reason + "\n")
+            self.warn(
+                f"jobs have no namespace of their own here ({reason}): literal /opt/ml paths do not work and "
+                "channels are symbolic links; use the SM_* variables"
+            )
 
     def _spec(self, hosts: tuple[str, ...]) -> contract.TrainingSpec:
         encoded = {

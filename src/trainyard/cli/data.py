@@ -1,0 +1,43 @@
+"""`trainyard data`."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..connection import connect
+from ..errors import NotFound, nearest
+from . import words
+from .parser import add_yard
+from .table import Column, print_json, print_table
+
+_COLUMNS = (
+    Column("DATA SET", whole=True),
+    Column("FILES", whole=True, right=True),
+    Column("SIZE", whole=True, right=True),
+    Column("AGE", whole=True, right=True),
+    Column("HASH"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="only the versions of that data set")
+    parser.epilog = "trainyard data push NAME PATH makes a new version."
+    add_yard(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    yard = connect(args.on)
+    found = yard.data(args.name)
+    if args.name and not found:
+        known = ["push", *sorted({dataset.name for dataset in yard.data()})]
+        raise NotFound(f"no data set is called {args.name!r}", cure=nearest(args.name, known))
+    if args.json:
+        for dataset in found:
+            print_json(dataset.to_json())
+        return 0
+    rows = [
+        [each.ref, f"{each.files:,}", words.size(each.bytes), words.age(each.created), each.hash]
+        for each in found
+    ]
+    print_table(_COLUMNS, rows, nothing="no data sets here; trainyard data push NAME PATH makes one")
+    return 0

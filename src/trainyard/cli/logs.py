@@ -1,0 +1,43 @@
+"""`trainyard logs`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+from ..connection import connect
+from ..engine import LogLine
+from ..run import rfc3339
+from .finding import find_run
+from .parser import add_run, add_yard
+from .table import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
+    add_yard(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    yard = connect(args.on)
+    found = find_run(yard, args.run).record
+    lines = yard.logs(found, follow=args.follow)
+    if args.json:
+        return _print_objects(lines)
+    from .attached import with_attempts
+
+    for text in with_attempts(yard, found, lines):
+        sys.stdout.write(f"{text}\n")
+        if args.follow:
+            sys.stdout.flush()
+    return 0
+
+
+def _print_objects(lines: Iterable[LogLine]) -> int:
+    for line in lines:
+        print_json(
+            {"time": rfc3339(line.time), "task": line.task, "attempt": line.attempt, "text": line.text}
+        )
+    return 0

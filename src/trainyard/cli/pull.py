@@ -1,0 +1,34 @@
+"""`trainyard pull`."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..connection import connect
+from . import words
+from .finding import LATEST, find_run
+from .parser import add_yard
+from .table import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="name@version of a model or data set (models/… or data/… where both have it), or a run",
+    )
+    parser.add_argument(
+        "target", metavar="DIR", nargs="?", help="a new or empty folder (default: named after WHAT)"
+    )
+    add_yard(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    yard = connect(args.on)
+    what = find_run(yard, LATEST).id if args.what == LATEST else args.what
+    folder, files, size = yard.pull(what, args.target)
+    if args.json:
+        print_json({"what": what, "folder": folder, "files": files, "bytes": size})
+        return 0
+    print(f"{words.place(folder)}: {words.many(files, 'file')}, {words.size(size)}")
+    return 0

@@ -1,0 +1,26 @@
+"""`trainyard data push`."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..connection import connect
+from . import words
+from .parser import add_yard
+from .table import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="letters, digits and hyphens")
+    parser.add_argument("path", metavar="PATH", help="a file or a folder")
+    add_yard(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    pushed, is_new = connect(args.on).push(args.name, args.path)
+    if args.json:
+        print_json(pushed.to_json())
+        return 0
+    found = f"{words.many(pushed.files, 'file')}, {words.size(pushed.bytes)}"
+    print(f"{pushed.ref}: {found}{'' if is_new else ' (unchanged: no new version)'}")
+    return 0

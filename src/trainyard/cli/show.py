@@ -1,0 +1,27 @@
+"""`trainyard show`."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..connection import connect
+from .finding import find_run
+from .parser import add_run, add_yard
+from .table import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    add_yard(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    yard = connect(args.on)
+    found = find_run(yard, args.run).record
+    if args.json:
+        print_json(found.to_json())
+        return 0
+    from .summary import print_run
+
+    print_run(yard, found)
+    return 0

@@ -1,0 +1,40 @@
+"""`trainyard stop`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..connection import connect
+from ..run import Run
+from ..yard import Yard
+from .finding import find_run
+from .parser import add_run, add_yard
+from .table import print_json
+from .words import clean
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    add_yard(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    yard = connect(args.on)
+    found = find_run(yard, args.run).record
+    had_ended = found.state.ended
+    if not had_ended:
+        found = _stop(yard, found)
+    if args.json:
+        print_json(found.to_json())
+    else:
+        told = f" already: {found.state}" if had_ended else f": {found.state}"
+        print(f"{found.id} has ended{told}{f', {clean(found.reason)}' if found.reason else ''}")
+    return 0
+
+
+def _stop(yard: Yard, run: Run) -> Run:
+    yard.stop(run)
+    if sys.stderr.isatty():
+        print(f"stopping {run.id} … (Ctrl-C leaves it stopping)", file=sys.stderr, flush=True)
+    return yard.wait(run)

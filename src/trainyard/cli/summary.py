@@ -1,0 +1,192 @@
+"""What is told of a run: while it goes on, at its end, and when asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ..job import InferenceJob, TrainingJob
+from ..run import Attempt, Run, State
+from ..yard import Yard
+from .words import clean, duration, many, metrics, moment, place
+
+_NO_MODEL = "none: nothing was written to the model folder"
+
+
+def live_line(run: Run, elapsed: float, *, stopping: bool = False) -> str:
+    """How a run stands, in one line."""
+    from .words import clock
+
+    state = "stopping" if stopping and not run.state.ended else str(run.state)
+    return "  ".join(part for part in (run.id, state, clock(elapsed), *_progress(run)) if part)
+
+
+def print_summary(yard: Yard, run: Run, *, file: str = "") -> None:
+    """What became of a run that has ended, where everything lies, and what to type next."""
+    print(_outcome(run))
+    for label, text in _findings(yard, run, file):
+        print(f"  {label:9}{text}", flush=True)
+
+
+def print_run(yard: Yard, run: Run) -> None:
+    """Everything a person asks about a run."""
+    for label, text in (*_facts(run), *_asked(run), *_results(yard, run)):
+        if text:
+            print(f"{label:17}{clean(text)}")
+    if run.attempts:
+        print("attempts")
+        _print_attempts(run.attempts)
+
+
+def ran_for(run: Run) -> float | None:
+    """Seconds from the first attempt's start to the end, or until now; None before it has started."""
+    import time
+
+    if run.seen.started is None:
+        return None
+    end = run.seen.finished if run.state.ended else time.time()
+    return None if end is None else end - run.seen.started
+
+
+def _progress(run: Run) -> Iterator[str]:
+    if isinstance(run.job, InferenceJob):
+        done = {each.task for each in run.attempts if each.state is State.SUCCEEDED}
+        shards = sum(task.startswith("shard-") for task in done)
+        yield f"shards {shards}/{run.job.shards}"
+        if run.seen.rows_done is not None:
+            yield many(run.seen.rows_done, "row")
+        return
+    number = max((attempt.number for attempt in run.attempts), default=1)
+    if number > 1:
+        yield f"attempt {number}"
+    yield metrics(run.metrics)
+
+
+def _outcome(run: Run) -> str:
+    took = ran_for(run)
+    text = str(run.state) + ("" if took is None else f" after {duration(took)}")
+    if isinstance(run.job, TrainingJob) and len(run.attempts) > 1:
+        text += f", {many(len(run.attempts), 'attempt')}"
+    return text + (f", {_lost(run)}" if _lost(run) else "")
+
+
+def _lost(run: Run) -> str:
+    interrupted = sum(attempt.state is State.INTERRUPTED for attempt in run.attempts)
+    if not interrupted:
+        return ""
+    return f"{duration(run.lost_seconds)} of work lost to {many(interrupted, 'interruption')}"
+
+
+def _findings(yard: Yard, run: Run, file: str) -> Iterator[tuple[str, str]]:
+    if run.metrics:
+        yield "metrics", clean(metrics(run.metrics))
+    if isinstance(run.job, InferenceJob):
+        yield from _rows(run)
+        if run.output and run.state is State.SUCCEEDED:
+            yield "output", place(run.output)
+    elif run.state is State.SUCCEEDED:
+        yield "model", _model(yard, run)
+    if run.folder:
+        logs = os.path.join(run.folder, "attempts")
+        yield "logs", place(logs if os.path.isdir(logs) else run.folder)
+    yield "next", _next(run, file)
+
+
+def _rows(run: Run) -> Iterator[tuple[str, str]]:
+    if run.seen.rows_in is not None:
+        yield "rows", f"{run.seen.rows_in:,} in, {run.seen.rows_out or 0:,} out"
+
+
+def _next(run: Run, file: str) -> str:
+    if run.state is not State.SUCCEEDED:
+        return f"trainyard resume {run.id}"
+    if isinstance(run.job, TrainingJob) and run.model:
+        return f"trainyard infer {run.model} INPUT" + (f" --file {file}" if file else "")
+    return f"trainyard show {run.id}"
+
+
+def _model(yard: Yard, run: Run) -> str:
+    if not run.model:
+        return _NO_MODEL
+    if "@" not in run.model:
+        return run.model
+    return f"{run.model} in {place(yard.model(run.model).path)}"
+
+
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+    yield "run", run.id
+    yield "kind", run.kind
+    yield "state", str(run.state)
+    yield "reason", run.reason
+    yield "created", moment(run.created)
+    yield "started", moment(run.seen.started)
+    yield "finished", moment(run.seen.finished)
+    yield "duration", duration(ran_for(run))
+    yield "interruptions", _lost(run)
+
+
+def _asked(run: Run) -> Iterator[tuple[str, str]]:
+    job = run.job
+    yield "source", job.source_dir
+    yield "code", run.code
+    if isinstance(job, InferenceJob):
+        yield "handler", job.handler
+        yield "input", run.input
+        yield "shards", f"{job.shards}, {many(job.batch_size, 'row')} a batch"
+        yield "resources", f"{job.resources.vcpus} vCPUs, {job.resources.memory_mib} MiB a shard"
+        return
+    yield "entry script", job.entry_script
+    for name, channel in sorted(run.channels.items()):
+        yield "channel", f"{name} = {channel.dataset or place(channel.uri)}"
+    yield "hyperparameters", " ".join(f"{key}={value}" for key, value in job.hyperparameters.items())
+    yield "resources", _machines(job)
+    yield "spot", f"at most {job.spot.max_runtime} s of running" if job.spot.enabled else "no"
+    yield "rehearsed", " ".join(str(each) for each in run.interrupt_at)
+
+
+def _machines(job: TrainingJob) -> str:
+    asked = job.resources
+    text = f"{asked.instance_count} x {asked.instance_type}, {asked.volume_size_gb} GB"
+    return text + (f", at most {asked.memory_mib} MiB of memory" if asked.memory_mib else "")
+
+
+def _results(yard: Yard, run: Run) -> Iterator[tuple[str, str]]:
+    yield "metrics", metrics(run.metrics)
+    if isinstance(run.job, InferenceJob) or run.state is State.SUCCEEDED:
+        yield "model", _model(yard, run)
+    yield from _rows(run)
+    yield "output", run.output or ""
+    yield "folder", run.folder
+    for line in run.warnings:
+        yield "warning", line
+
+
+def _print_attempts(attempts: tuple[Attempt, ...]) -> None:
+    rows = [_attempt(attempt) for attempt in attempts]
+    widths = [max(len(row[index]) for row in rows) for index in range(5)]
+    for row in rows:
+        cells = [f"{cell:{width}}" for cell, width in zip(row[:5], widths, strict=True)]
+        print("  " + "  ".join([*cells, row[5]]).rstrip())
+
+
+def _attempt(attempt: Attempt) -> list[str]:
+    took = ""
+    if attempt.started is not None and attempt.finished is not None:
+        took = duration(attempt.finished - attempt.started)
+    lost = f"lost {duration(attempt.lost_seconds)}" if attempt.lost_seconds else ""
+    return [str(attempt.number), attempt.task, str(attempt.state), took, lost, clean(attempt.reason)]
+
+
+def print_plan(plan: Run, command: list[str] | None = None) -> None:
+    """What would run."""
+    for label, text in _asked(plan):
+        if text:
+            print(f"{label:17}{clean(text)}")
+    if command:
+        import shlex
+
+        print(f"{'command':17}{clean(shlex.join(command))}")
+    else:
+        print(f"{'model':17}{clean(plan.model_used or '')}")
+        print(f"{'output':17}{clean(plan.output or 'in the run folder')}")
+    print("nothing was started")
