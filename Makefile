@@ -23,6 +23,7 @@ help:
 	@echo 'make clean   remove what make made: .venv, demo, caches'
 
 setup: $(COMPILED)
+	@:
 
 demo: setup
 	@$(PYTHON) examples/digits/demo.py demo

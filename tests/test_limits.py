@@ -370,7 +370,7 @@ def test_what_is_no_table_is_refused(field: str, value: Any) -> None:
 
 
 @given(
-    st.sampled_from(list(TrainingJob.__dataclass_fields__)),
+    st.sampled_from(list(TrainingJob._fields)),
     st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.integers()))
     | st.dictionaries(st.text() | st.integers(), st.one_of(st.text(), st.integers(), st.none(), st.floats())),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard import jobfile, template
+from trainyard import jobfile, jobpaths, template
 from trainyard.errors import BadInput, DiskFull
 from trainyard.limits import warnings
 from trainyard.template import write_project
@@ -63,8 +63,8 @@ def test_the_job_file_is_right_and_named_after_the_folder(project: Path) -> None
     assert file.train is not None
     assert file.infer is not None
     assert (file.train.name, file.infer.name) == ("my-shop", "my-shop-inference")
-    jobfile.check_paths(file.train)
-    jobfile.check_paths(file.infer)
+    jobpaths.check_paths(file.train)
+    jobpaths.check_paths(file.infer)
     assert warnings(file.train) == []
     assert "my-project" not in "".join((project / name).read_text() for name in FILES)
 

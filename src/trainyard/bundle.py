@@ -35,12 +35,14 @@ LARGEST = 1 << 30
 def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFile]:
     """The files of a source folder, by name: without version control, virtual environments, caches, what
     `.trainyardignore` names (gitignore's syntax) and the folders or files in `leave_out` (absolute paths).
+    Symbolic links are followed.
 
-    Raises `BadInput` for a folder over `LARGEST` bytes, naming its largest file.
+    Raises `BadInput` for a folder over `LARGEST` bytes, naming its largest file, and for a link that leads
+    back to a folder above it.
     """
     outside = {os.path.realpath(path) for path in leave_out} - {os.path.realpath(folder)}
     ignored = _ignored(folder)
-    files = sorted(_walk(folder, "", outside, ignored))
+    files = sorted(_walk(folder, "", outside, ignored, (os.path.realpath(folder),)))
     if sum(file.size for file in files) > LARGEST:
         biggest = max(files, key=lambda file: file.size)
         raise BadInput(
@@ -52,7 +54,7 @@ def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFi
 
 
 def code_hash(files: Sequence[SourceFile]) -> str:
-    """SHA-256 (hex) over each file's name, executable bit, size and content, in the order given."""
+    """SHA-256 (hex) over each file's name, executable bit and content, in the order given."""
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -69,16 +71,18 @@ def _ignored(folder: str) -> PathSpec[Any] | None:
     if not os.path.exists(path):
         return None
     # pathspec is only paid for by those who have an ignore file.
-    from pathspec import PathSpec
+    from pathspec import GitIgnoreSpec
 
     try:
         with open(path, encoding="utf-8") as stream:
-            return PathSpec.from_lines("gitwildmatch", stream)
+            return GitIgnoreSpec.from_lines(stream)
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot be read: {error}", where=path) from None
 
 
-def _walk(folder: str, prefix: str, outside: set[str], ignored: PathSpec[Any] | None) -> Iterator[SourceFile]:
+def _walk(
+    folder: str, prefix: str, outside: set[str], ignored: PathSpec[Any] | None, above: tuple[str, ...]
+) -> Iterator[SourceFile]:
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -87,12 +91,24 @@ def _walk(folder: str, prefix: str, outside: set[str], ignored: PathSpec[Any] | 
         name = prefix + entry.name
         if entry.name in _NEVER or (outside and os.path.realpath(entry.path) in outside):
             continue
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_dir():
             if not _is_environment(entry.path) and not _matches(ignored, name + "/"):
-                yield from _walk(entry.path, name + "/", outside, ignored)
+                inner = (*above, _real_path(entry, above))
+                yield from _walk(entry.path, name + "/", outside, ignored, inner)
         elif entry.is_file() and not _matches(ignored, name):
             status = entry.stat()
             yield SourceFile(name, entry.path, bool(status.st_mode & 0o100), status.st_size)
+
+
+def _real_path(entry: os.DirEntry[str], above: tuple[str, ...]) -> str:
+    real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(above[-1], entry.name)
+    if real in above:
+        raise BadInput(
+            "a symbolic link leads back to a folder above it",
+            where=entry.path,
+            cure=f"remove it, or name it in {IGNORE_FILE}",
+        )
+    return real
 
 
 def _matches(ignored: PathSpec[Any] | None, name: str) -> bool:

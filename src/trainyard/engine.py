@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from .job import Job
+from .record import Record
 from .run import Observation, Run
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunQuery:
+class RunQuery(Record):
     """Which runs: those of a job's `name` and of a `kind`, the newest `limit` of them."""
 
     name: str | None = None

@@ -7,23 +7,14 @@ A job checks itself when it is made: one that exists obeys every limit of AWS th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from . import limits
+from .record import NOTHING, Record
 
 Scalar: TypeAlias = str | int | float | bool
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
-
-
-def _nothing() -> Mapping[str, Any]:
-    return _EMPTY
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(Record):
     """The machines of a training run.
 
     `volume_size_gb` is in GB as in SageMaker's `VolumeSizeInGB`; `memory_mib` is a limit in MiB that the
@@ -36,8 +27,7 @@ class Resources:
     memory_mib: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spot:
+class Spot(Record):
     """Managed spot training: times in seconds, as in SageMaker's `StoppingCondition`."""
 
     enabled: bool = True
@@ -45,16 +35,14 @@ class Spot:
     max_wait: int = 172_800
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardResources:
+class ShardResources(Record):
     """What one shard of an inference run asks of AWS Batch: whole vCPUs and MiB of memory."""
 
     vcpus: int = 4
     memory_mib: int = 8_192
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingJob:
+class TrainingJob(Record):
     """A script to train a model with.
 
     `name` is the model's name too. `channels` maps a channel's name to a local path or a catalogued data set
@@ -71,12 +59,12 @@ class TrainingJob:
     image: str = ""
     retries: int = 0
     grace: int = 120
-    channels: Mapping[str, str] = field(default_factory=_nothing)
-    hyperparameters: Mapping[str, Scalar] = field(default_factory=_nothing)
-    environment: Mapping[str, str] = field(default_factory=_nothing)
-    metrics: Mapping[str, str] = field(default_factory=_nothing)
-    resources: Resources = field(default_factory=Resources)
-    spot: Spot = field(default_factory=Spot)
+    channels: Mapping[str, str] = NOTHING
+    hyperparameters: Mapping[str, Scalar] = NOTHING
+    environment: Mapping[str, str] = NOTHING
+    metrics: Mapping[str, str] = NOTHING
+    resources: Resources = Resources()
+    spot: Spot = Spot()
 
     kind = "training"
 
@@ -84,8 +72,7 @@ class TrainingJob:
         limits.check_training(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class InferenceJob:
+class InferenceJob(Record):
     """A handler to predict with over a data set, in `shards` equal parts.
 
     `handler` is a Python file with `predict_fn(batch, model)` and, usually, `model_fn(model_dir)`.
@@ -102,8 +89,8 @@ class InferenceJob:
     batch_size: int = 256
     retries: int = 2
     timeout: int = 3_600
-    environment: Mapping[str, str] = field(default_factory=_nothing)
-    resources: ShardResources = field(default_factory=ShardResources)
+    environment: Mapping[str, str] = NOTHING
+    resources: ShardResources = ShardResources()
 
     kind = "inference"
 
@@ -116,12 +103,12 @@ Job: TypeAlias = TrainingJob | InferenceJob
 
 def job_to_json(job: Job) -> dict[str, Any]:
     """A JSON object that `job_from_json` turns into an equal job."""
-    plain = {f.name: getattr(job, f.name) for f in fields(job)}
+    plain = job.as_dict()
     for key, value in plain.items():
         if isinstance(value, Mapping):
             plain[key] = dict(value)
         elif isinstance(value, (Resources, Spot, ShardResources)):
-            plain[key] = asdict(value)
+            plain[key] = value.as_dict()
     return {"kind": job.kind, **plain}
 
 

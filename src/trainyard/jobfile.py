@@ -5,18 +5,18 @@ from __future__ import annotations
 import os.path
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields, replace
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from .checks import entry, show, wrong_type
 from .errors import BadInput, nearest
-from .job import InferenceJob, Job, Resources, ShardResources, Spot, TrainingJob
+from .job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
 from .limits import is_dataset_reference, is_remote
+from .record import Record
 
-_Made = TypeVar("_Made")
-_TRAIN_SECTIONS: dict[str, Callable[..., Any]] = {"resources": Resources, "spot": Spot}
-_INFER_SECTIONS: dict[str, Callable[..., Any]] = {"resources": ShardResources}
+_Made = TypeVar("_Made", bound=Record)
+_TRAIN_SECTIONS: dict[str, type[Record]] = {"resources": Resources, "spot": Spot}
+_INFER_SECTIONS: dict[str, type[Record]] = {"resources": ShardResources}
 _SCALAR = r""""(?:[^"\\]|\\.)*"|'[^']*'|[\w.+-]+"""
 
 
@@ -37,7 +37,7 @@ def load(path: str = "trainyard.toml") -> JobFile:
     """Read a job file.
 
     Paths in it are relative to its folder, `~` is the user's home. Whether they exist is asked by
-    `check_paths`, so that a job file can be read where only its other job can run.
+    `jobpaths.check_paths`, so that a job file can be read where only its other job can run.
 
     Raises `BadInput` for a file that can't be read, is no TOML, has an unknown key, a value of the wrong type
     or one past a limit; its text begins with `path:line` where the line is known, with `path` elsewhere.
@@ -71,26 +71,9 @@ def with_hyperparameters(job: TrainingJob, pairs: Sequence[str]) -> TrainingJob:
             raise BadInput(f"{pair!r} is no hyperparameter", where="-p", cure="write -p key=value")
         given[key.strip()] = _scalar(value)
     try:
-        return replace(job, hyperparameters={**job.hyperparameters, **given})
+        return job.replace(hyperparameters={**job.hyperparameters, **given})
     except BadInput as error:
         raise error.at("-p") from None
-
-
-def check_paths(job: Job) -> None:
-    """Raise `BadInput` naming the key for a path of the job that isn't there: source, script, local channels.
-
-    Relative paths are relative to the current folder. A channel's folder must have a file in it. Data set
-    references and URLs are left to those who can look them up.
-    """
-    training = isinstance(job, TrainingJob)
-    section = "train" if training else "infer"
-    script = ("entry_script", job.entry_script) if isinstance(job, TrainingJob) else ("handler", job.handler)
-    _check_source(job.source_dir, f"{section}.source_dir")
-    _check_script(job.source_dir, script[1], f"{section}.{script[0]}")
-    if isinstance(job, TrainingJob):
-        for name, source in job.channels.items():
-            if not is_dataset_reference(source) and not is_remote(source):
-                _check_channel(os.path.expanduser(source), f"train.channels.{name}")
 
 
 def located(error: BadInput, path: str, text: str | None = None) -> BadInput:
@@ -159,7 +142,7 @@ def _environments(tables: Any) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _with_sections(
-    table: Any, key: str, sections: Mapping[str, Callable[..., Any]], folder: str
+    table: Any, key: str, sections: Mapping[str, type[Record]], folder: str
 ) -> dict[str, Any]:
     values = dict(_table(table, key))
     for name, kind in sections.items():
@@ -172,13 +155,11 @@ def _with_sections(
     return values
 
 
-def _made(kind: Callable[..., _Made], values: Mapping[str, Any], key: str) -> _Made:
-    known = fields(kind)  # type: ignore[arg-type]
-    _refuse_unknown(values, [field.name for field in known], key)
-    for field in known:
-        required = field.default is MISSING and field.default_factory is MISSING
-        if required and field.name not in values:
-            raise BadInput("is missing", key=f"{key}.{field.name}", cure=f"write it under [{key}]")
+def _made(kind: type[_Made], values: Mapping[str, Any], key: str) -> _Made:
+    _refuse_unknown(values, list(kind._fields), key)
+    for name in kind._fields:
+        if name not in kind._field_defaults and name not in values:
+            raise BadInput("is missing", key=f"{key}.{name}", cure=f"write it under [{key}]")
     return kind(**values)
 
 
@@ -211,35 +192,3 @@ def _scalar(text: str) -> str | int | float | bool:
         except ValueError:
             return text
     return value if isinstance(value, (str, int, float)) else text
-
-
-def _check_source(folder: str, key: str) -> None:
-    if not os.path.exists(folder):
-        raise BadInput(f"no such folder: {folder}", key=key, cure="it is relative to the job file")
-    if not os.path.isdir(folder):
-        raise BadInput(f"is a file and no folder: {folder}", key=key)
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise BadInput(f"can't be read: {folder}", key=key, cure="mind its permissions")
-
-
-def _check_script(folder: str, script: str, key: str) -> None:
-    path = os.path.join(folder, script)
-    if not os.path.isfile(path):
-        there = [name for name in sorted(os.listdir(folder)) if name.endswith(".py")]
-        raise BadInput(
-            f"no such file: {path}", key=key, cure=nearest(script, there) or "it is relative to source_dir"
-        )
-    if not os.access(path, os.R_OK):
-        raise BadInput(f"can't be read: {path}", key=key, cure="mind its permissions")
-
-
-def _check_channel(path: str, key: str) -> None:
-    if not os.path.exists(path):
-        cure = "a path is relative to the job file, a data set is name@version"
-        raise BadInput(f"no such file or folder: {path}", key=key, cure=cure)
-    if not os.access(path, os.R_OK):
-        raise BadInput(f"can't be read: {path}", key=key, cure="mind its permissions")
-    if os.path.isdir(path) and not any(files for _, _, files in os.walk(path)):
-        raise BadInput(
-            f"the folder is empty: {path}", key=key, cure="put the data there, or leave the channel out"
-        )

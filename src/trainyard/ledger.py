@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .record import NOTHING, Record
 from .run import Run, rfc3339
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataSet:
+class DataSet(Record):
     """A version of a data set. `hash` is of its content (`sha256:…`), `bytes` and `files` its size,
     `path` where it lies (a folder locally)."""
 
@@ -39,8 +38,7 @@ class DataSet:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(Record):
     """A version of a model and what it came from: the run, the data (`name@version` or a path, by
     channel), the hash of the code, hyperparameters and the last metrics."""
 
@@ -53,9 +51,9 @@ class Model:
     bytes: int = 0
     files: int = 0
     code: str = ""
-    data: Mapping[str, str] = field(default_factory=dict)
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    data: Mapping[str, str] = NOTHING
+    hyperparameters: Mapping[str, Any] = NOTHING
+    metrics: Mapping[str, float] = NOTHING
 
     @property
     def ref(self) -> str:

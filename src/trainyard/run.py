@@ -5,14 +5,13 @@ Times are seconds since the epoch (UTC); in JSON they are RFC 3339 with millisec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from .errors import BadInput
 from .job import InferenceJob, Job, TrainingJob
+from .record import NOTHING, Record
 
 
 class State(StrEnum):
@@ -35,8 +34,7 @@ class State(StrEnum):
 _ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interruption:
+class Interruption(Record):
     """An interruption to rehearse: `after` seconds of an attempt's script; `kill` leaves the SIGTERM out."""
 
     after: float
@@ -50,6 +48,8 @@ class Interruption:
         """`5`, `5s`, `1.5m`, `5s:kill`; raises `BadInput` for anything else."""
         if isinstance(text, Interruption):
             return text
+        import re  # only a rehearsed interruption needs it
+
         match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(s|m|h)?(:kill)?", str(text).strip())
         if match is None:
             raise BadInput(
@@ -59,8 +59,7 @@ class Interruption:
         return cls(after=float(match[1]) * unit, kill=bool(match[3]))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
+class Attempt(Record):
     """One try at a task: `train` for all hosts of a training run, else `plan`, `shard-00002`, `commit`.
 
     `lost_seconds` is the work an interruption cost: from the newest checkpoint's writing to the end.
@@ -86,22 +85,20 @@ class Attempt:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Channel:
+class Channel(Record):
     """Where a channel's data come from: `uri` is a path, `dataset` its `name@version` if it has one."""
 
     uri: str
     dataset: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observation:
+class Observation(Record):
     """What an engine saw of a run when it looked."""
 
     state: State
     reason: str = ""
     bad_input: bool = False
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = NOTHING
     model: str | None = None
     attempts: tuple[Attempt, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -112,8 +109,7 @@ class Observation:
     rows_done: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Record):
     """One submission of a job: what was asked for, then what became of it.
 
     `model` is the version a training run made, or the one that an inference run predicts with
@@ -126,14 +122,14 @@ class Run:
     yard: str
     created: float
     code: str = ""
-    channels: Mapping[str, Channel] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = NOTHING
     interrupt_at: tuple[Interruption, ...] = ()
     model_uri: str = ""
     input: str = ""
     output: str | None = None
     folder: str = ""
     launch: int = 1
-    seen: Observation = field(default_factory=lambda: Observation(state=State.QUEUED))
+    seen: Observation = Observation(state=State.QUEUED)
     model_used: str | None = None
 
     @property
@@ -178,7 +174,7 @@ class Run:
 
     def observed(self, seen: Observation) -> Run:
         """The same run as the engine sees it now."""
-        return replace(self, seen=seen)
+        return self.replace(seen=seen)
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints: the keys are a promise."""

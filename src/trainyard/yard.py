@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
-from . import bundle, jobfile
+from . import bundle, jobpaths
 from .catalog import Catalog, is_reference
 from .engine import Engine, LogLine, RunQuery
 from .errors import BadInput, NotFound, RunFailed, nearest
@@ -16,7 +15,7 @@ from .job import InferenceJob, TrainingJob
 from .ledger import DataSet, Ledger, Model
 from .metrics import Extractor, Point
 from .run import Attempt, Channel, Interruption, Run, State
-from .store import Store
+from .store import SourceFile, Store
 
 _SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SUFFIX_LENGTH = 7
@@ -50,10 +49,10 @@ class Yard:
     ) -> Run:
         """The run that `train` would start, checked, with nothing started or written."""
         self._engine.check(job)
-        jobfile.check_paths(job)
+        jobpaths.check_paths(job)
         return Run(
             id=self._new_id(job.name),
-            job=replace(job, source_dir=os.path.abspath(job.source_dir)),
+            job=job.replace(source_dir=os.path.abspath(job.source_dir)),
             yard=self.name,
             created=time.time(),
             channels={name: self._channel(name, uri) for name, uri in job.channels.items()},
@@ -75,11 +74,11 @@ class Yard:
     ) -> Run:
         """The run that `infer` would start, checked, with nothing started or written."""
         self._engine.check(job)
-        jobfile.check_paths(job)
+        jobpaths.check_paths(job)
         used, address = self._model(model)
         return Run(
             id=self._new_id(job.name),
-            job=replace(job, source_dir=os.path.abspath(job.source_dir)),
+            job=job.replace(source_dir=os.path.abspath(job.source_dir)),
             yard=self.name,
             created=time.time(),
             model_used=used,
@@ -141,12 +140,13 @@ class Yard:
 
     def resume(self, run: Run) -> RunHandle:
         """Go on with a run that failed or was stopped, from its checkpoint or with its missing shards."""
-        run = self.observe(run)
+        # Known anew: somebody else may have resumed it since, which counts as a launch.
+        run = self.get(run.id).record
         if not run.state.ended:
             raise BadInput(f"the run is {run.state}", where=run.id, cure="it goes on without being resumed")
         if run.state is State.SUCCEEDED:
             raise BadInput("the run has succeeded", where=run.id, cure="start a new one with the same job")
-        again = replace(run, launch=run.launch + 1)
+        again = run.replace(launch=run.launch + 1)
         self._engine.launch(again)
         return RunHandle(self, self.observe(again))
 
@@ -184,7 +184,8 @@ class Yard:
         if run.output:
             leave_out.append(run.output)
         files = bundle.source_files(run.job.source_dir, leave_out=[path for path in leave_out if path])
-        run = replace(run, code=bundle.code_hash(files))
+        _check_script_is_kept(run.job, files)
+        run = run.replace(code=bundle.code_hash(files))
         self._store.keep_code(run.code, files)
         self._engine.launch(run)
         return self.get(run.id)
@@ -359,3 +360,17 @@ class RunHandle:
         """Go on with it after a failure or a stop."""
         self._run = self._yard.resume(self._run)._run
         return self
+
+
+def _check_script_is_kept(job: TrainingJob | InferenceJob, files: Sequence[SourceFile]) -> None:
+    """Refuse a script that is in the source folder but not among the files that go along."""
+    if isinstance(job, TrainingJob):
+        script, key = job.entry_script, "train.entry_script"
+    else:
+        script, key = job.handler, "infer.handler"
+    if os.path.normpath(script) not in {file.name for file in files}:
+        raise BadInput(
+            f"{script} is left out of the source that a run is made from",
+            key=key,
+            cure=f"look at {bundle.IGNORE_FILE} and at the folders of the channels",
+        )

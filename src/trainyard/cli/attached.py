@@ -160,7 +160,7 @@ def _complain(yard: Yard, run: Run, style: Style) -> None:
     if run.state is State.FAILED and not (shown or silent or run.seen.bad_input):
         for line in _last_lines(yard, run):
             print(as_text(line, run.job), file=sys.stderr)
-    print(f"trainyard: {run.id}: {run.state}: {words.clean(run.reason)}", file=sys.stderr, flush=True)
+    print(f"trainyard: {run.id} {run.state}: {words.clean(run.reason)}", file=sys.stderr, flush=True)
 
 
 def _last_lines(yard: Yard, run: Run) -> list[LogLine]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 from .. import jobfile
 from ..connection import connect
@@ -56,7 +55,7 @@ def _job(args: argparse.Namespace) -> InferenceJob:
     if job is None:
         raise BadInput("has no [infer]", where=args.file, cure="write one, or name another with --file")
     try:
-        return job if args.shards is None else replace(job, shards=args.shards)
+        return job if args.shards is None else job.replace(shards=args.shards)
     except BadInput as error:
         raise BadInput(error.problem, key="--shards", cure=error.cure) from None
 

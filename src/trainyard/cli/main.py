@@ -5,11 +5,15 @@ Only the module of the verb that runs is imported, and argparse not even for `tr
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..errors import BadInput, TrainyardError, nearest
+
+TYPE_CHECKING = False  # typing's own would cost more than all the rest of the help
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
@@ -17,12 +21,11 @@ INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
 
-class Verb(NamedTuple):
+class Verb:
     """A verb of the command line: the module that does it, and what the help says."""
 
-    module: str
-    usage: str
-    summary: str
+    def __init__(self, module: str, usage: str, summary: str) -> None:
+        self.module, self.usage, self.summary = module, usage, summary
 
 
 VERBS = {
@@ -42,12 +45,20 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
-    for stream in (sys.stdout, sys.stderr):
-        # What a script printed is shown on any terminal, whatever its encoding lacks.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    """Run a command line and return its exit status: 0 done, 1 failed, 2 bad input, 130 interrupted.
+
+    Without `argv` it is this process's own, which ends here.
+    """
+    _make_streams_patient()
+    status = _guarded(list(sys.argv[1:] if argv is None else argv))
+    if argv is None:
+        _exit(status)
+    return status
+
+
+def _guarded(argv: list[str]) -> int:
     try:
-        status = _run(list(sys.argv[1:] if argv is None else argv))
+        status = _run(argv)
         sys.stdout.flush()
         return status
     except TrainyardError as error:
@@ -60,10 +71,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(error)
 
 
+def _make_streams_patient() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # started with it closed
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        else:
+            # What a script printed is shown on any terminal, whatever its encoding lacks.
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _exit(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            pass
+    # All is told and closed: taking the interpreter down in good order would cost a tenth of a whole run.
+    os._exit(status)
+
+
 def _run(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    if not argv:
+        print(_help(), file=sys.stderr)
+        return BadInput.exit_status
+    if argv[0] in ("-h", "--help", "help"):
         print(_help())
-        return 0 if argv else BadInput.exit_status
+        return 0
     if argv[0] in ("-V", "--version"):
         from ..version import __version__
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
-from .words import clean
+from .words import clean, dim, fit
 
 _FIRST = 0.3
 _PERIOD = 0.25
@@ -73,9 +73,7 @@ class Screen:
 
     def _draw(self, text: str) -> None:
         line = fit(clean(text), os.get_terminal_size(sys.stderr.fileno()).columns - 1)
-        if "NO_COLOR" not in os.environ:
-            line = f"\x1b[2m{line}\x1b[0m"
-        sys.stderr.write(_ERASE + line)
+        sys.stderr.write(_ERASE + dim(line))
         sys.stderr.flush()
         self._shown = True
 
@@ -96,25 +94,3 @@ def abandon(stream: TextIO) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)
-
-
-def fit(text: str, width: int) -> str:
-    """The text cut to so many columns of a terminal, with an ellipsis where something is missing."""
-    if text.isascii() and len(text) <= width:
-        return text
-    from unicodedata import east_asian_width  # only names that are not ASCII, or a narrow terminal, need it
-
-    used = 0
-    for index, character in enumerate(text):
-        used += 2 if east_asian_width(character) in "WF" else 1
-        if used > width:
-            return _cut(text[:index], width)
-    return text
-
-
-def _cut(text: str, width: int) -> str:
-    from unicodedata import east_asian_width  # as above
-
-    while text and sum(2 if east_asian_width(c) in "WF" else 1 for c in text) > width - 1:
-        text = text[:-1]
-    return f"{text}…" if width > 0 else ""

@@ -10,6 +10,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _EARLY = b"\nstopping as soon as the run has started (Ctrl-C again leaves at once)\n"
+_PATIENCE = 5.0
 
 
 class Detached(BaseException):
@@ -32,6 +33,7 @@ class Signals:
         self.interrupted = False
         self._stop: Callable[[], None] | None = None
         self._before: dict[int, Any] = {}
+        self._stopping: threading.Thread | None = None
 
     def __enter__(self) -> Signals:
         for number, action in (
@@ -46,6 +48,9 @@ class Signals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._stopping is not None:
+            # A second Ctrl-C ends this command, yet not before the run has been told to stop.
+            self._stopping.join(_PATIENCE)
         for number, action in self._before.items():
             signal.signal(number, action)
 
@@ -67,7 +72,6 @@ class Signals:
     def _detach(self, number: int, frame: FrameType | None) -> None:
         raise Detached(number)
 
-    @staticmethod
-    def _start_stopping(stop: Callable[[], None]) -> None:
-        # Not a daemon: a second Ctrl-C ends this command, yet not before the run has been told to stop.
-        threading.Thread(target=stop).start()
+    def _start_stopping(self, stop: Callable[[], None]) -> None:
+        self._stopping = threading.Thread(target=stop, daemon=True)
+        self._stopping.start()

@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found.to_json())
     else:
-        told = f" already: {found.state}" if had_ended else f": {found.state}"
-        print(f"{found.id} has ended{told}{f', {clean(found.reason)}' if found.reason else ''}")
+        told = " has ended already:" if had_ended else ":"
+        print(f"{found.id}{told} {found.state} ({clean(found.reason)})")
     return 0
 
 

@@ -98,7 +98,7 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _next(run: Run, file: str) -> str:
-    if run.state is not State.SUCCEEDED:
+    if run.state is not State.SUCCEEDED and not run.seen.bad_input:
         return f"trainyard resume {run.id}"
     if isinstance(run.job, TrainingJob) and run.model:
         return f"trainyard infer {run.model} INPUT" + (f" --file {file}" if file else "")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .words import clean
+from .words import bold, clean, fit, span
+
+_GAP = "  "
+_NARROW = 10
 
 
 class Column(NamedTuple):
@@ -39,21 +43,40 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, not
 
 
 def _draw(columns: Sequence[Column], rows: list[list[str]]) -> None:
-    # rich costs a tenth of a second: only a table on a terminal pays for it.
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for index, column in enumerate(columns):
-        longest = max(Text(row[index]).cell_len for row in rows)
-        table.add_column(
-            column.title,
-            no_wrap=True,
-            overflow="ignore" if column.whole else "ellipsis",
-            min_width=longest if column.whole else None,
-            justify="right" if column.right else "left",
-        )
+    widths = _widths(columns, rows, shutil.get_terminal_size().columns)
+    print(bold(_line(columns, widths, [column.title for column in columns])))
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        print(_line(columns, widths, row))
+
+
+def _line(columns: Sequence[Column], widths: list[int], row: Sequence[str]) -> str:
+    cells = []
+    for column, width, text in zip(columns, widths, row, strict=True):
+        if width:
+            text = fit(text, width)
+            blank = " " * (width - span(text))
+            cells.append(blank + text if column.right else text + blank)
+    return _GAP.join(cells).rstrip()
+
+
+def _widths(columns: Sequence[Column], rows: list[list[str]], room: int) -> list[int]:
+    """Columns that may be cut share what is missing, the widest first; where that is not enough, the last
+    of them are left out (0), but never a whole one."""
+    found = [
+        max(span(column.title), *(span(row[index]) for row in rows)) for index, column in enumerate(columns)
+    ]
+    flexible = [index for index, column in enumerate(columns) if not column.whole]
+    while (missing := _total(found) - room) > 0 and any(found[index] > _NARROW for index in flexible):
+        ranked = sorted((found[index] for index in flexible), reverse=True)
+        widest = max(flexible, key=lambda index: found[index])
+        floor = max(_NARROW, ranked[1] if len(ranked) > 1 and ranked[1] < ranked[0] else _NARROW)
+        found[widest] = max(floor, found[widest] - missing)
+    for index in reversed(flexible):
+        if _total(found) > room:
+            found[index] = 0
+    return found
+
+
+def _total(widths: list[int]) -> int:
+    shown = [width for width in widths if width]
+    return sum(shown) + len(_GAP) * (len(shown) - 1)

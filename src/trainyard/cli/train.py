@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from .. import jobfile
@@ -98,7 +97,7 @@ def _job(args: argparse.Namespace) -> TrainingJob:
     if job is None:
         raise BadInput("has no [train]", where=args.file, cure="write one, or name another job file")
     job = jobfile.with_hyperparameters(job, args.pairs)
-    return job if args.spot is None else replace(job, spot=replace(job.spot, enabled=args.spot))
+    return job if args.spot is None else job.replace(spot=job.spot.replace(enabled=args.spot))
 
 
 def _tell_plan(plan: Run, args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -34,8 +35,7 @@ class Connection:
         """The next message; None after so many seconds. Raises OSError when the line is cut."""
         deadline = time.monotonic() + timeout
         while b"\n" not in self._rest:
-            left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._socket], (), (), left)[0]:
+            if not _is_readable(self._socket.fileno(), max(0.0, deadline - time.monotonic())):
                 return None
             received = self._socket.recv(65_536)
             if not received:
@@ -55,11 +55,14 @@ class Client:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._starting: tuple[int, int] | None = None
+        self._lock = threading.Lock()
 
     def start_early(self) -> None:
         """Start a supervisor where none listens, without waiting for it."""
-        if self._starting is None and not os.path.exists(protocol.socket_path(self._home)):
-            self._home.create()
+        if self._starting is not None:
+            # It may have come, and gone again, since it was started.
+            self._started(patience=0.0)
+        if self._starting is None and not self._listens():
             self._start()
 
     def wake(self) -> None:
@@ -96,53 +99,59 @@ class Client:
             if starts >= _ATTEMPTS:
                 break
             self._start()
-            if not self._started():
-                # Another one holds the lock and is not listening yet, or this one failed.
-                starts += 1
-                time.sleep(0.02 * starts)
+            said = self._started()
+            if said != protocol.READY:
+                # Another one holds the lock and is on its way in or out; or this one failed.
+                starts += said != protocol.HELD
+                time.sleep(0.02)
         raise self._lost()
 
     def _try(self) -> Connection | None:
-        if self._starting is not None:
-            self._started()
-        path = protocol.socket_path(self._home)
+        self._started()
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            line.connect(path)
+            line.connect(protocol.socket_path(self._home))
             connection = Connection(line)
             greeting = connection.hear(_PATIENCE)
+            if greeting and _is_older(greeting.get("version", "0")):
+                connection.say({"do": "drain", "next": starting.command(self._home)})
+                connection.hear(_PATIENCE)
         except OSError:
             line.close()
             return None
-        if greeting and _is_older(greeting.get("version", "0")):
-            connection.say({"do": "drain", "next": starting.command(self._home)})
-            connection.hear(_PATIENCE)
         return connection
 
+    def _listens(self) -> bool:
+        # A supervisor that was killed leaves its socket behind.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            return line.connect_ex(protocol.socket_path(self._home)) == 0
+
     def _start(self) -> None:
-        if self._starting is None:
+        with self._lock:
+            if self._starting is not None:
+                return
             self._home.create()
             try:
                 self._starting = starting.spawn(starting.command(self._home), self._home)
             except OSError as error:
                 raise SupervisorLost(f"the supervisor could not be started: {error.strerror}") from None
 
-    def _started(self) -> bool:
-        """Wait until the supervisor that was started listens; False where it ended instead."""
-        if self._starting is None:
-            return False
-        (descriptor, first), self._starting = self._starting, None
-        try:
-            readable, _, _ = select.select([descriptor], (), (), _PATIENCE)
-            return bool(readable) and os.read(descriptor, 16) != b""
-        finally:
-            os.close(descriptor)
-            with suppress(ChildProcessError):
-                os.waitpid(first, 0)
+    def _started(self, patience: float = _PATIENCE) -> bytes:
+        """What the supervisor that was started says first; nothing where it ended instead or none was."""
+        with self._lock:
+            if self._starting is None or not _is_readable(self._starting[0], patience):
+                return b""
+            (descriptor, first), self._starting = self._starting, None
+            try:
+                return os.read(descriptor, 16)
+            finally:
+                os.close(descriptor)
+                # A fork of this process has it for no child.
+                with suppress(ChildProcessError):
+                    os.waitpid(first, 0)
 
     def _lost(self) -> SupervisorLost | DiskFull:
-        status = os.statvfs(self._home.path)
-        if status.f_bavail == 0:
+        if _is_full(self._home.path):
             return DiskFull(f"no space left on the device of {self._home.path}")
         log = os.path.join(self._home.supervisor, "log")
         return SupervisorLost(f"the supervisor does not answer; {log} says why")
@@ -171,11 +180,27 @@ class Watch:
                 self._connection = self._connection or self._client.watch(list(self._known))
                 message = self._connection.hear(left)
             except OSError:
+                if self._connection:
+                    self._connection.close()
                 self._connection = None
                 continue
             if message and self._known.get(message["run"]) != message["state"]:
                 self._known[message["run"]] = message["state"]
                 return
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    # Not select(2): a program with more than 1024 open files may be our caller.
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _is_full(path: str) -> bool:
+    try:
+        return os.statvfs(path).f_bavail == 0
+    except OSError:
+        return False
 
 
 def _is_older(version: str) -> bool:

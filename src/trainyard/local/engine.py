@@ -146,9 +146,7 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_output(run: Run, output: str) -> Run:
-    from dataclasses import replace
-
-    return replace(run, output=output)
+    return run.replace(output=output)
 
 
 def _write_spec(run: Run, folder: str) -> None:

@@ -90,7 +90,8 @@ class InferenceWork(Work):
         elif plan.task == COMMIT:
             summary = self._read(self.paths.summary)
             self._rows = {"rows_in": summary["rows_in"], "rows_out": summary["rows_out"]}
-            self.ending = Ending(State.SUCCEEDED, f"predicted {summary['rows_out']} rows")
+            rows = summary["rows_out"]
+            self.ending = Ending(State.SUCCEEDED, f"predicted {rows} row{'s' * (rows != 1)}")
         else:
             self._done.add(plan.task)
 

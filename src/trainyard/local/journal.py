@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..ledger import Model
@@ -61,7 +62,11 @@ class Journal:
     def note(self, run: str, what: Mapping[str, Any]) -> None:
         """Append an event to `events.jsonl` in the run's folder, for people and after a power loss."""
         line = json.dumps({"time": round(time.time(), 3), **what})
-        with open(os.path.join(self._home.run(run), "events.jsonl"), "a", encoding="utf-8") as stream:
+        # A run whose folder somebody removed is no reason for all the others to end.
+        with (
+            suppress(FileNotFoundError),
+            open(os.path.join(self._home.run(run), "events.jsonl"), "a", encoding="utf-8") as stream,
+        ):
             stream.write(line + "\n")
 
     def set_attempt(self, run: str, task: str, number: int, launch: int, **columns: Any) -> None:

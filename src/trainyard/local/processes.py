@@ -10,8 +10,6 @@ import signal
 import sys
 import time
 
-from . import namespace
-
 MARK = "TRAINYARD_TASK"
 """The variable that marks every process of a task, so that one that left its process group is found."""
 
@@ -60,11 +58,6 @@ def is_marked(pid: int, mark: str) -> bool:
     return _has_mark(pid, f"{MARK}={mark}\0".encode())
 
 
-def marked_children(mark: str) -> list[int]:
-    """Our own children, adopted ones among them, that belong to exactly this task."""
-    return [pid for pid in namespace.orphans(os.getpid()) if start_time(pid) and is_marked(pid, mark)]
-
-
 def signal_one(pid: int, number: int = signal.SIGKILL) -> None:
     """Signal a process; silent when it is gone."""
     try:
@@ -85,6 +78,19 @@ def memory_of_group(pid: int) -> int:
         if fields and int(fields[3]) == pid:
             total += int(fields[21]) * page
     return total
+
+
+def end_all(pids: list[int], prefix: str, seconds: float) -> list[int]:
+    """SIGKILL the processes and all that belong to tasks of `prefix`, and wait until they are gone; those
+    that are left after so many seconds."""
+    deadline = time.monotonic() + seconds
+    left = pids
+    while left := wait_until_gone(left, 1.0) or marked(prefix):
+        for pid in left:
+            signal_one(pid)
+        if time.monotonic() > deadline:
+            return left
+    return []
 
 
 def wait_until_gone(alive: list[int], seconds: float) -> list[int]:

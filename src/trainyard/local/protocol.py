@@ -8,7 +8,6 @@ start nothing more, and make way for the command `next`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -16,6 +15,9 @@ from typing import Any
 
 from ..errors import HomeRefused
 from .home import Home
+
+READY, HELD = b"ready\n", b"held\n"
+"""What a supervisor says to whoever started it: it listens; another one holds the lock of the home."""
 
 LONGEST = 100
 """Bytes of a socket's path that every system takes (Linux 107, macOS 103; unix(7), unix(4))."""
@@ -29,6 +31,8 @@ def socket_path(home: Home) -> str:
         return inside
     folder = os.path.join("/tmp", f"trainyard-{os.geteuid()}")  # the same for every program of the user
     _own_folder(folder)
+    import hashlib  # 4 ms, for long paths alone
+
     return os.path.join(folder, hashlib.sha256(os.fsencode(home.path)).hexdigest()[:24])
 
 

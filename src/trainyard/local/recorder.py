@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 
@@ -34,6 +33,8 @@ class Recorder:
         return self._extractor.gave_up
 
     def _append(self, points: list[Point], attempt: int, task: str) -> None:
+        import csv  # for runs that have metrics alone
+
         is_new = not os.path.exists(self._path)
         with open(self._path, "a", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
@@ -48,10 +49,11 @@ class Recorder:
 def _steps(path: str) -> dict[str, int]:
     """How many values of each metric a file of earlier attempts holds."""
     steps: dict[str, int] = {}
-    try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                steps[row["name"]] = steps.get(row["name"], 0) + 1
-    except OSError:
-        pass
+    if not os.path.exists(path):
+        return steps
+    import csv  # for runs that have metrics alone
+
+    with open(path, newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            steps[row["name"]] = steps.get(row["name"], 0) + 1
     return steps

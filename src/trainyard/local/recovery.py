@@ -52,15 +52,9 @@ def _end_processes(home: Home, journal: Journal) -> None:
     for pid in known:
         processes.signal_group(pid, signal.SIGKILL)
         processes.signal_one(pid)
-    deadline = time.monotonic() + _PATIENCE
-    left = known
-    while left := processes.wait_until_gone(left, 1.0) or processes.marked(f"{home_mark(home)}/"):
-        for pid in left:
-            processes.signal_one(pid)
-        if time.monotonic() > deadline:
-            raise SupervisorLost(
-                f"process {left[0]} of an earlier attempt does not end; end it, then try again"
-            )
+    left = processes.end_all(known, f"{home_mark(home)}/", _PATIENCE)
+    if left:
+        raise SupervisorLost(f"process {left[0]} of an earlier attempt does not end; end it, then try again")
 
 
 def _interrupt(row: sqlite3.Row, home: Home, journal: Journal) -> None:

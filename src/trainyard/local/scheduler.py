@@ -12,7 +12,7 @@ from typing import Any
 
 from ..job import TrainingJob
 from ..run import State
-from . import children, processes, verdicts
+from . import children, namespace, processes, verdicts
 from .follower import Follower
 from .home import Home
 from .inference import InferenceWork
@@ -21,10 +21,11 @@ from .recorder import Recorder
 from .task import Cause, Outcome, Process, Task, TaskPlan
 from .timers import Timers
 from .training import TrainingWork
-from .work import Work
+from .work import Work, home_mark
 
 _FOLLOW = 0.1
 _MEMORY = 0.25
+_LAST_PATIENCE = 5.0
 
 
 class Scheduler:
@@ -100,6 +101,7 @@ class Scheduler:
         """SIGKILL everything at once: the home is gone."""
         for task in self._tasks.values():
             task.signal(signal.SIGKILL)
+        processes.end_all([], f"{home_mark(self._home)}/", _LAST_PATIENCE)
 
     def _advance(self, work: Work) -> None:
         if work.wants_stop or work.ending:
@@ -207,10 +209,22 @@ class Scheduler:
         """End what the task left running, in its process groups or out of them."""
         for process in task.members:
             processes.signal_group(process.pid, signal.SIGKILL)
-        while strays := processes.marked_children(task.mark):
-            for pid in strays:
+        while self._end_strays(task.mark):
+            pass
+
+    def _end_strays(self, mark: str) -> bool:
+        """End the children that we adopted from the task; whether there were any, whose own children are
+        ours now."""
+        found = False
+        for pid in namespace.orphans(os.getpid()):
+            if pid in self._by_pid:
+                continue
+            is_dead = not processes.start_time(pid)
+            if is_dead or processes.is_marked(pid, mark):
                 processes.signal_one(pid)
                 os.waitpid(pid, 0)
+                found = True
+        return found
 
     def _write_attempt(self, work: Work, plan: TaskPlan, **columns: Any) -> None:
         self._journal.set_attempt(plan.run, plan.task, plan.number, work.launch, **columns)

@@ -7,6 +7,7 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from ..version import __version__
@@ -60,7 +61,9 @@ class Server:
         """Take no more commands and let those that are connected go."""
         if self._listener:
             self._selector.unregister(self._listener)
-            os.unlink(self._path)
+            # It is gone where the home was removed.
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
             self._listener.close()
             self._listener = None
         for client in list(self.clients):

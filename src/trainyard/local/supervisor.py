@@ -13,10 +13,9 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from typing import Any
 
-from . import namespace, starting
+from . import namespace, protocol, starting
 from .home import Home
 from .journal import Journal
 from .recovery import recover
@@ -48,8 +47,8 @@ class Supervisor:
         """Take commands from now on; what they ask for waits for `run`."""
         self._server.open()
 
-    def run(self) -> None:
-        """Work until there has been nothing to do for a while."""
+    def run(self) -> list[str]:
+        """Work until there has been nothing to do for a while; the command of the one to make way for."""
         self._wake_on_signals()
         self._timers.after(_LOOK, self._look_at_home)
         self._scheduler.load()
@@ -63,8 +62,7 @@ class Supervisor:
                 self._was_told_to_go = False
                 self._scheduler.interrupt_all("the supervisor was told to end")
             self._timers.run_due()
-        if self._next and not self._home_is_gone:
-            starting.spawn(self._next, self._home)
+        return [] if self._home_is_gone else self._next
 
     def _may_leave(self) -> bool:
         """Whether to go: idle for long enough, with no command that has just asked for something."""
@@ -123,6 +121,7 @@ class Supervisor:
             self._home_is_gone = True
         if self._home_is_gone:
             self._scheduler.kill_all()
+            self._server.close()
         self._timers.after(_LOOK, self._look_at_home)
 
 
@@ -143,27 +142,33 @@ def main(arguments: list[str]) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        _tell(ready, protocol.HELD)
         return 0
     try:
         journal = Journal(home)
         supervisor = Supervisor(home, journal)
         supervisor.listen()
-        _tell(ready)
+        _tell(ready, protocol.READY)
         namespace.load()
         namespace.adopt_orphans()
         recover(home, journal)
         namespace.refusal()
-        supervisor.run()
+        following = supervisor.run()
         journal.close()
+        os.close(lock)
+        if following:
+            starting.spawn(following, home)
     except Exception:
+        import traceback  # 8 ms that only a bug is worth
+
         sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {traceback.format_exc()}")
         return 1
     return 0
 
 
-def _tell(ready: int) -> None:
+def _tell(ready: int, word: bytes) -> None:
     try:
-        os.write(ready, b"ready\n")
+        os.write(ready, word)
     except OSError:
         pass
     os.close(ready)

@@ -3,19 +3,17 @@ deciding is here, doing is there."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import site
 import sqlite3
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..job import Job
 from ..run import Run, State
-from . import children, environments, filesystem, processes, records
+from . import children, processes, records
 from .home import Home
 from .journal import Journal
 from .paths import RunPaths
@@ -51,7 +49,7 @@ class Work(ABC):
         self.metrics: dict[str, float] = dict(self.run.metrics)
         self.code = os.path.join(home.code, self.run.code)
         self.interpreter: str = self.submission["interpreter"]
-        self.needs_environment = environments.needs_environment(self.code)
+        self.needs_environment = _needs_environment(self.code)
         self.running: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._failures: dict[str, int] = {}
@@ -115,7 +113,7 @@ class Work(ABC):
         if state is not self.run.state or columns:
             self.journal.set_run(self.run.id, state=str(state), **columns)
             known = {name: columns[name] for name in ("started", "finished", "reason") if name in columns}
-            self.run = self.run.observed(replace(self.run.seen, state=state, **known))
+            self.run = self.run.observed(self.run.seen.replace(state=state, **known))
 
     @property
     def job(self) -> Job:
@@ -160,7 +158,7 @@ class Work(ABC):
         """Take over the attempts as they are written down."""
         rows = self.journal.attempts(self.run.id)
         attempts = tuple(records.attempt_of(row) for row in rows)
-        self.run = self.run.observed(replace(self.run.seen, attempts=attempts))
+        self.run = self.run.observed(self.run.seen.replace(attempts=attempts))
 
     def _marked(self, task: str, number: int, body: children.Body) -> children.Body:
         """The same in a child whose own processes, if it starts any, are marked."""
@@ -183,6 +181,10 @@ class Work(ABC):
             self.needs_environment = False
 
     def _build_environment(self, number: int) -> int:
+        import site  # the supervisor starts without it
+
+        from . import environments, filesystem
+
         # The supervisor runs without site-packages, where the extra [env] has its uv.
         site.main()
         # Built from a copy: a package in the source may leave its own build's files beside itself.
@@ -199,4 +201,12 @@ class Work(ABC):
 
 def home_mark(home: Home) -> str:
     """A short name of the home, for marks."""
-    return hashlib.sha256(os.fsencode(home.path)).hexdigest()[:12]
+    return f"{zlib.crc32(os.fsencode(home.path)):08x}"
+
+
+def _needs_environment(code: str) -> bool:
+    if not os.path.exists(os.path.join(code, "requirements.txt")):
+        return False
+    from . import environments  # for sources with requirements alone
+
+    return environments.needs_environment(code)

@@ -1,0 +1,124 @@
+"""What is promised of models and data sets: versioned, traceable, nothing lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import PATIENCE, Project
+from trainyard import BadInput, NotFound, State, Yard
+
+SAVE = """
+import os
+print("accuracy=0.75")
+with open(os.path.join(os.environ["SM_MODEL_DIR"], "model.txt"), "w") as file: file.write("weights")
+"""
+
+
+class CataloguePromises:
+    def test_an_empty_model_folder_makes_no_model(self, yard: Yard, project: Project) -> None:
+        run = yard.train(project.training("")).wait(timeout=PATIENCE)
+        assert (run.state, run.model, yard.models()) == (State.SUCCEEDED, None, [])
+        assert run.record.to_json()["model"] is None
+
+    def test_every_success_makes_a_version_even_of_equal_bytes(self, yard: Yard, project: Project) -> None:
+        job = project.training(SAVE)
+        made = [yard.train(job).wait(timeout=PATIENCE).model for _ in range(3)]
+        assert made == ["toy@1", "toy@2", "toy@3"]
+        versions = yard.models("toy")
+        assert len({version.hash for version in versions}) == 1
+        assert yard.model("toy@latest").version == 3
+
+    def test_a_model_knows_where_it_came_from(self, yard: Yard, project: Project, tmp_path: Path) -> None:
+        (tmp_path / "data.csv").write_text("x\n1\n")
+        yard.push("rows", str(tmp_path / "data.csv"))
+        job = project.training(
+            SAVE,
+            channels={"train": "rows@latest"},
+            hyperparameters={"epochs": 3},
+            metrics={"accuracy": "accuracy=([0-9.]+)"},
+        )
+        run = yard.train(job).wait(timeout=PATIENCE)
+        model = yard.model(str(run.model))
+        assert (model.run, model.code) == (run.id, run.record.code)
+        assert dict(model.data) == {"train": "rows@1"}
+        assert dict(model.hyperparameters) == {"epochs": 3}
+        assert dict(model.metrics) == {"accuracy": 0.75}
+        assert (model.files, model.bytes) == (1, len("weights"))
+        assert model.hash.startswith("sha256:")
+
+    def test_the_code_has_a_hash_of_its_own(self, yard: Yard, project: Project) -> None:
+        first = yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
+        second = yard.train(project.training(SAVE + "\n# changed\n")).wait(timeout=PATIENCE)
+        third = yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
+        assert first.record.code == third.record.code != second.record.code
+
+    def test_a_model_is_pulled(self, yard: Yard, project: Project, tmp_path: Path) -> None:
+        run = yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
+        for what, target in ((str(run.model), "by-name"), (run.id, "by-run")):
+            folder, files, size = yard.pull(what, str(tmp_path / target))
+            assert (files, size) == (1, len("weights"))
+            assert (Path(folder) / "model.txt").read_text() == "weights"
+
+    def test_nothing_is_pulled_over_what_is_there(self, yard: Yard, project: Project, tmp_path: Path) -> None:
+        run = yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine/file").write_text("mine")
+        with pytest.raises(BadInput, match="not an empty folder"):
+            yard.pull(str(run.model), str(tmp_path / "mine"))
+        assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
+
+    def test_an_unknown_model_is_not_found_and_near_names_are_told(
+        self, yard: Yard, project: Project
+    ) -> None:
+        with pytest.raises(NotFound, match="there is no model yet"):
+            yard.model("toy@1")
+        yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
+        with pytest.raises(NotFound, match="did you mean 'toy'"):
+            yard.model("tox@1")
+        with pytest.raises(NotFound, match="the latest is toy@1"):
+            yard.model("toy@2")
+        with pytest.raises(BadInput, match="name@version"):
+            yard.model("toy")
+
+    def test_data_that_did_not_change_are_no_new_version(self, yard: Yard, tmp_path: Path) -> None:
+        data = tmp_path / "rows.csv"
+        data.write_text("x\n1\n")
+        first, is_new = yard.push("rows", str(data))
+        same, is_new_again = yard.push("rows", str(data))
+        assert (is_new, is_new_again, first.ref, same.ref) == (True, False, "rows@1", "rows@1")
+        data.write_text("x\n2\n")
+        assert yard.push("rows", str(data))[0].ref == "rows@2"
+        assert [version.ref for version in yard.data()] == ["rows@1", "rows@2"]
+
+    def test_an_edit_after_the_push_does_not_reach_the_data_set(self, yard: Yard, tmp_path: Path) -> None:
+        data = tmp_path / "rows.csv"
+        data.write_text("x\n1\n")
+        pushed, _ = yard.push("rows", str(data))
+        data.write_text("changed")
+        folder, _, _ = yard.pull(pushed.ref, str(tmp_path / "pulled"))
+        assert (Path(folder) / "rows.csv").read_text() == "x\n1\n"
+
+    def test_a_name_that_both_have_is_told_apart(self, yard: Yard, project: Project, tmp_path: Path) -> None:
+        yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
+        (tmp_path / "rows.csv").write_text("x\n1\n")
+        yard.push("toy", str(tmp_path / "rows.csv"))
+        with pytest.raises(BadInput, match="models/toy@1"):
+            yard.pull("toy@1", str(tmp_path / "either"))
+        assert Path(yard.pull("data/toy@1", str(tmp_path / "data"))[0], "rows.csv").exists()
+        assert Path(yard.pull("models/toy@1", str(tmp_path / "model"))[0], "model.txt").exists()
+
+    @pytest.mark.parametrize("name", ["", "a b", "-x", "x" * 52, "ä"])
+    def test_a_name_that_aws_would_refuse_is_refused(self, yard: Yard, tmp_path: Path, name: str) -> None:
+        (tmp_path / "rows.csv").write_text("x\n1\n")
+        with pytest.raises(BadInput, match="no name"):
+            yard.push(name, str(tmp_path / "rows.csv"))
+        assert yard.data() == []
+
+    def test_nothing_is_pushed_of_an_absent_or_an_empty_folder(self, yard: Yard, tmp_path: Path) -> None:
+        (tmp_path / "empty/inner").mkdir(parents=True)
+        for path, problem in (("absent", "no such file"), ("empty", "no files")):
+            with pytest.raises(BadInput, match=problem):
+                yard.push("rows", str(tmp_path / path))
+        assert yard.data() == []

@@ -1,0 +1,99 @@
+"""What several hosts of one training run can rely on: they find each other, fail together, make one model."""
+
+from __future__ import annotations
+
+import json
+
+from conftest import PATIENCE, Project, texts
+from trainyard import Resources, State, Yard
+
+MEETING = """
+import json, os, socket, time
+rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+facts = {"rank": rank, "size": size, "host": os.environ["SM_CURRENT_HOST"], "hosts": json.loads(os.environ["SM_HOSTS"])}
+if rank == 0:
+    server = socket.create_server(address)
+    seen = []
+    for _ in range(size - 1):
+        line, _ = server.accept()
+        seen.append(line.makefile().readline().strip())
+        line.close()
+    facts["seen"] = sorted(seen)
+else:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            line = socket.create_connection(address, timeout=5)
+            break
+        except OSError:
+            if time.monotonic() > deadline: raise
+            time.sleep(0.05)
+    line.sendall((facts["host"] + "\\n").encode())
+    line.close()
+print(json.dumps(facts))
+"""
+WRITE = """
+import os
+name = os.environ["SM_CURRENT_HOST"] if {own} else "same"
+os.makedirs(os.path.join(os.environ["SM_MODEL_DIR"], "shards"), exist_ok=True)
+with open(os.path.join(os.environ["SM_MODEL_DIR"], "shards", name), "w") as file: file.write(name)
+"""
+ONE_FAILS = """
+import os, sys, time
+if os.environ["SM_CURRENT_HOST"] == "algo-2":
+    time.sleep(0.2)
+    sys.exit("the second one gave up")
+time.sleep(60)
+"""
+
+
+def hosts(count: int) -> Resources:
+    return Resources(instance_count=count)
+
+
+class HostPromises:
+    def test_hosts_meet_at_the_address_of_the_first(self, yard: Yard, project: Project) -> None:
+        run = yard.train(project.training(MEETING, resources=hosts(3))).wait(timeout=PATIENCE)
+        assert run.state is State.SUCCEEDED, run.reason
+        facts = sorted((json.loads(text) for text in texts(run)), key=lambda fact: int(fact["rank"]))
+        assert [fact["host"] for fact in facts] == ["algo-1", "algo-2", "algo-3"]
+        assert [fact["rank"] for fact in facts] == [0, 1, 2]
+        assert {fact["size"] for fact in facts} == {3}
+        assert all(fact["hosts"] == ["algo-1", "algo-2", "algo-3"] for fact in facts)
+        assert facts[0]["seen"] == ["algo-2", "algo-3"]
+
+    def test_several_hosts_are_one_attempt(self, yard: Yard, project: Project) -> None:
+        run = yard.train(project.training("print('here')", resources=hosts(2))).wait(timeout=PATIENCE)
+        assert len(run.attempts) == 1
+        assert sorted(line.task for line in run.logs()) == ["algo-1", "algo-2"]
+
+    def test_one_that_fails_stops_the_others_and_gives_the_reason(self, yard: Yard, project: Project) -> None:
+        run = yard.train(project.training(ONE_FAILS, resources=hosts(3))).wait(timeout=PATIENCE)
+        assert run.state is State.FAILED
+        assert run.reason == "algo-2: the second one gave up (exit status 1)"
+
+    def test_the_models_of_the_hosts_are_merged(self, yard: Yard, project: Project) -> None:
+        job = project.training(WRITE.format(own=True), resources=hosts(3))
+        run = yard.train(job).wait(timeout=PATIENCE)
+        assert run.state is State.SUCCEEDED, run.reason
+        assert yard.model(str(run.model)).files == 3
+
+    def test_a_file_that_two_hosts_wrote_fails_the_run_in_words(self, yard: Yard, project: Project) -> None:
+        run = yard.train(project.training(WRITE.format(own=False), resources=hosts(2)))
+        run.wait(timeout=PATIENCE)
+        assert run.state is State.FAILED
+        assert "algo-1 and algo-2 both wrote shards/same" in run.reason
+        assert (run.model, yard.models()) == (None, [])
+
+    def test_an_interruption_takes_all_hosts(self, yard: Yard, project: Project) -> None:
+        script = "import os, time\nprint('up', flush=True)\ntime.sleep(0 if os.environ['TRAINYARD_ATTEMPT'] == '2' else 60)"
+        run = yard.train(project.training(script, resources=hosts(2)), interrupt_at=["0.3s"])
+        run.wait(timeout=PATIENCE)
+        assert [str(attempt.state) for attempt in run.attempts] == ["interrupted", "succeeded"]
+        assert sorted((line.attempt, line.task) for line in run.logs() if line.text == "up") == [
+            (1, "algo-1"),
+            (1, "algo-2"),
+            (2, "algo-1"),
+            (2, "algo-2"),
+        ]

@@ -1,0 +1,279 @@
+"""What an inference run does: every row once and in order, in parts that are whole or absent."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from conftest import PATIENCE, Project, texts, wait_for_line
+from trainyard import BadInput, NotFound, RunFailed, RunHandle, State, Yard
+
+DOUBLE = """
+def model_fn(folder):
+    with open(folder + "/factor") as file: return int(file.read())
+def predict_fn(batch, model):
+    return [model * int(row["n"]) for row in batch]
+"""
+HOLD = """
+import os, time
+def model_fn(folder):
+    index, attempt = os.environ["AWS_BATCH_JOB_ARRAY_INDEX"], os.environ["AWS_BATCH_JOB_ATTEMPT"]
+    print("shard", index, "attempt", attempt, flush=True)
+    return index, attempt
+def predict_fn(batch, model):
+    index, attempt = model
+    {what}
+    return [int(row["n"]) for row in batch]
+"""
+
+
+def predictions(run: RunHandle) -> list[dict[str, str]]:
+    """All rows of the output, part after part."""
+    folder = Path(str(run.output))
+    parts = sorted(folder.glob("part-*.csv"))
+    return [row for part in parts for row in csv.DictReader(io.StringIO(part.read_text(), newline=""))]
+
+
+class InferencePromises:
+    def test_every_row_is_predicted_once_and_in_order(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        output = tmp_path / "out"
+        job = project.inference(DOUBLE, shards=4, batch_size=7)
+        run = yard.infer(job, model=str(model), input=str(rows), output=str(output))
+        assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
+        found = predictions(run)
+        assert [(row["n"], row["prediction"]) for row in found] == [(f"{n}", f"{2 * n}") for n in range(200)]
+        assert found[3]["text"] == "row 3\nof many"
+        assert (run.rows_in, run.rows_out, run.output) == (200, 200, str(output))
+        assert len(list(output.glob("part-*.csv"))) == 4
+        counted = json.loads((output / "_SUCCESS").read_text())
+        assert (counted["rows_in"], counted["rows_out"], counted["run"]) == (200, 200, run.id)
+
+    def test_a_run_without_an_output_has_one_of_its_own(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        run = yard.infer(project.inference(DOUBLE), model=str(model), input=str(rows))
+        assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+        assert run.id in str(run.output)
+        assert len(predictions(run)) == 200
+
+    def test_more_shards_than_rows_give_as_many_parts(
+        self, yard: Yard, project: Project, model: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "few.csv").write_text("n\n1\n2\n")
+        job = project.inference(DOUBLE, shards=5)
+        run = yard.infer(job, model=str(model), input=str(tmp_path / "few.csv")).wait(timeout=PATIENCE)
+        parts = sorted(Path(str(run.output)).glob("part-*.csv"))
+        assert len(parts) == 5
+        assert all(part.read_text().startswith("n,prediction\n") for part in parts)
+        assert [row["prediction"] for row in predictions(run)] == ["2", "4"]
+
+    def test_a_shard_that_fails_once_is_tried_again(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        what = "if (index, attempt) == ('1', '1'): raise RuntimeError('flaky')"
+        job = project.inference(HOLD.format(what=what), shards=3)
+        run = yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
+        assert (run.state, run.rows_out) == (State.SUCCEEDED, 200)
+        states = {(a.task, a.number): str(a.state) for a in run.attempts}
+        assert states == {
+            ("shard-00000", 1): "succeeded",
+            ("shard-00001", 1): "failed",
+            ("shard-00001", 2): "succeeded",
+            ("shard-00002", 1): "succeeded",
+        }
+        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+
+    def test_a_shard_that_was_killed_is_tried_again(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        what = "if (index, attempt) == ('0', '1'): os.kill(os.getpid(), 9)"
+        run = yard.infer(project.inference(HOLD.format(what=what)), model=str(model), input=str(rows))
+        assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+        first = next(attempt for attempt in run.attempts if attempt.task == "shard-00000")
+        assert (first.state, "SIGKILL" in first.reason) == (State.FAILED, True)
+        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+
+    def test_a_shard_that_keeps_failing_fails_the_run_and_is_named(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        what = "if index == '1': raise RuntimeError('hopeless')"
+        job = project.inference(HOLD.format(what=what), shards=3, retries=2)
+        run = yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
+        assert run.state is State.FAILED
+        assert run.reason.startswith("shard-00001: RuntimeError: hopeless (predict.py:")
+        assert sum(attempt.task == "shard-00001" for attempt in run.attempts) == 3
+        assert not (Path(str(run.output)) / "_SUCCESS").exists()
+        with pytest.raises(RunFailed) as caught:
+            run.check()
+        assert caught.value.exit_status == 1
+
+    def test_a_failed_run_resumes_with_its_missing_shards_alone(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        # What is wrong is outside of the code, which a resume does not read anew.
+        flag = model / "cured"
+        what = "\n    if index == '1' and not os.path.exists(os.environ['SM_MODEL_DIR'] + '/cured'): raise RuntimeError('ill')"
+        job = project.inference(HOLD.format(what=what), shards=3, retries=0)
+        run = yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
+        assert run.wait(timeout=PATIENCE).state is State.FAILED
+        done = {a.task for a in run.attempts if a.state is State.SUCCEEDED}
+        flag.touch()
+        run.resume().wait(timeout=PATIENCE)
+        assert (run.state, run.rows_out) == (State.SUCCEEDED, 200)
+        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+        for task in done:
+            assert sum(attempt.task == task for attempt in run.attempts) == 1
+
+    def test_a_stopped_run_is_resumed_to_its_end(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        what = "\n    if index == '1' and attempt == '1': time.sleep(60)"
+        run = yard.infer(project.inference(HOLD.format(what=what)), model=str(model), input=str(rows))
+        wait_for_line(run, "shard 1 attempt 1")
+        run.stop()
+        assert run.state is State.STOPPED
+        assert run.resume().wait(timeout=PATIENCE).state is State.SUCCEEDED
+        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+
+    def test_a_bad_row_is_bad_input_and_is_not_tried_again(
+        self, yard: Yard, project: Project, model: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "bad.jsonl").write_text('{"n": 1}\n{"n": 2}\n{"n": \n{"n": 4}\n')
+        run = yard.infer(project.inference(DOUBLE), model=str(model), input=str(tmp_path / "bad.jsonl"))
+        run.wait(timeout=PATIENCE)
+        assert run.state is State.FAILED
+        assert "bad.jsonl" in run.reason and "3" in run.reason
+        assert run.record.seen.bad_input
+        assert max((attempt.number for attempt in run.attempts), default=1) == 1
+        with pytest.raises(RunFailed) as caught:
+            run.check()
+        assert caught.value.exit_status == 2
+
+    @pytest.mark.parametrize(
+        ("handler", "problem"),
+        [
+            ("def predict_fn(batch, model): return [1]\n", "1"),
+            ("def model_fn(folder): return 1\n", "predict_fn"),
+            ("def predict_fn(batch, model) return\n", "predict.py:1"),
+        ],
+    )
+    def test_a_handler_that_breaks_the_contract_is_bad_input(
+        self, yard: Yard, project: Project, model: Path, rows: Path, handler: str, problem: str
+    ) -> None:
+        run = yard.infer(project.inference(handler), model=str(model), input=str(rows))
+        run.wait(timeout=PATIENCE)
+        assert run.state is State.FAILED
+        assert problem in run.reason and run.record.seen.bad_input
+        assert all(attempt.number == 1 for attempt in run.attempts)
+
+    def test_an_output_folder_with_something_else_in_it_is_refused(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/precious").write_text("mine")
+        with pytest.raises(BadInput, match="something else in it"):
+            yard.infer(
+                project.inference(DOUBLE), model=str(model), input=str(rows), output=str(tmp_path / "out")
+            )
+        assert yard.runs() == []
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious"]
+
+    def test_of_two_runs_for_one_output_the_second_is_refused(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        job = project.inference(DOUBLE)
+        first = yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
+        with pytest.raises(BadInput, match="out"):
+            yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
+        assert first.wait(timeout=PATIENCE).state is State.SUCCEEDED
+        assert len(yard.runs()) == 1
+
+    def test_a_trained_model_is_named_by_its_version(self, yard: Yard, project: Project, rows: Path) -> None:
+        script = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/factor', 'w').write('3')"
+        trained = yard.train(project.training(script)).wait(timeout=PATIENCE)
+        run = yard.infer(project.inference(DOUBLE), model="toy@latest", input=str(rows))
+        assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+        assert run.model == trained.model == "toy@1"
+        assert [int(row["prediction"]) for row in predictions(run)] == [3 * n for n in range(200)]
+        named = yard.infer(project.inference(DOUBLE), model=yard.model("toy@1"), input=str(rows))
+        assert named.wait(timeout=PATIENCE).state is State.SUCCEEDED
+
+    def test_a_model_archive_is_unpacked(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        archive = tmp_path / "model.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(model / "factor", "factor")
+        run = yard.infer(project.inference(DOUBLE), model=str(archive), input=str(rows))
+        assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
+        assert predictions(run)[1]["prediction"] == "2"
+
+    @pytest.mark.parametrize("kind", ["climbing", "truncated", "garbled", "text"])
+    def test_an_archive_that_is_none_or_hostile_is_bad_input(
+        self, yard: Yard, project: Project, rows: Path, tmp_path: Path, kind: str
+    ) -> None:
+        archive = tmp_path / "model.tar.gz"
+        write_archive(archive, "../../evil" if kind == "climbing" else "factor")
+        content = bytearray(archive.read_bytes())
+        if kind == "truncated":
+            archive.write_bytes(content[: len(content) // 2])
+        elif kind == "garbled":
+            content[len(content) // 2 : len(content) // 2 + 40] = b"\xff" * 40
+            archive.write_bytes(content)
+        elif kind == "text":
+            archive.write_text("no archive at all")
+        run = yard.infer(project.inference(DOUBLE), model=str(archive), input=str(rows))
+        run.wait(timeout=PATIENCE)
+        assert run.state is State.FAILED
+        assert "model.tar.gz" in run.reason, run.reason
+        assert run.record.seen.bad_input
+        assert not list(tmp_path.rglob("evil"))
+        assert not any("Traceback" in text for text in texts(run))
+
+    def test_an_unknown_model_or_input_is_refused_with_near_names(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        job = project.inference(DOUBLE)
+        yard.push("rows", str(rows))
+        with pytest.raises(NotFound, match="MODEL"):
+            yard.infer(job, model="absent", input=str(rows))
+        with pytest.raises(NotFound, match="absent"):
+            yard.infer(job, model="absent@1", input=str(rows))
+        with pytest.raises(NotFound, match="INPUT.*'rows"):
+            yard.infer(job, model=str(model), input="rowz")
+        with pytest.raises(NotFound, match="INPUT.*'rows'"):
+            yard.infer(job, model=str(model), input="rosw@1")
+        assert yard.runs() == []
+
+    def test_a_data_set_is_an_input(self, yard: Yard, project: Project, model: Path, rows: Path) -> None:
+        yard.push("rows", str(rows))
+        run = yard.infer(project.inference(DOUBLE), model=str(model), input="rows@latest")
+        assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+        assert run.rows_out == 200
+
+    def test_the_environment_of_the_job_is_seen_by_the_handler(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        handler = "import os\ndef predict_fn(batch, model): return [os.environ['FLAVOUR']] * len(batch)\n"
+        job = project.inference(handler, environment={"FLAVOUR": "plum"})
+        run = yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
+        assert run.state is State.SUCCEEDED, run.reason
+        assert {row["prediction"] for row in predictions(run)} == {"plum"}
+
+
+def write_archive(path: Path, member: str) -> None:
+    """A `model.tar.gz` with one member of some size, of that name."""
+    import random
+
+    content = random.Random(7).randbytes(20_000)
+    with tarfile.open(path, "w:gz") as tar:
+        info = tarfile.TarInfo(member)
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
