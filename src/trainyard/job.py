@@ -14,6 +14,7 @@ from .record import NOTHING, Record
 
 Scalar: TypeAlias = str | int | float | bool
 
+
 class Resources(Record):
     """The machines of a training run.
 

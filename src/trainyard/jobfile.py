@@ -141,9 +141,7 @@ def _environments(tables: Any) -> Mapping[str, Mapping[str, Any]]:
     return dict(tables)
 
 
-def _with_sections(
-    table: Any, key: str, sections: Mapping[str, type[Record]], folder: str
-) -> dict[str, Any]:
+def _with_sections(table: Any, key: str, sections: Mapping[str, type[Record]], folder: str) -> dict[str, Any]:
     values = dict(_table(table, key))
     for name, kind in sections.items():
         if name in values:

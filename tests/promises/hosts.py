@@ -11,7 +11,8 @@ MEETING = """
 import json, os, socket, time
 rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
-facts = {"rank": rank, "size": size, "host": os.environ["SM_CURRENT_HOST"], "hosts": json.loads(os.environ["SM_HOSTS"])}
+facts = {"rank": rank, "size": size, "host": os.environ["SM_CURRENT_HOST"]}
+facts["hosts"] = json.loads(os.environ["SM_HOSTS"])
 if rank == 0:
     server = socket.create_server(address)
     seen = []
@@ -87,7 +88,11 @@ class HostPromises:
         assert (run.model, yard.models()) == (None, [])
 
     def test_an_interruption_takes_all_hosts(self, yard: Yard, project: Project) -> None:
-        script = "import os, time\nprint('up', flush=True)\ntime.sleep(0 if os.environ['TRAINYARD_ATTEMPT'] == '2' else 60)"
+        script = """
+import os, time
+print("up", flush=True)
+if os.environ["TRAINYARD_ATTEMPT"] == "1": time.sleep(60)
+"""
         run = yard.train(project.training(script, resources=hosts(2)), interrupt_at=["0.3s"])
         run.wait(timeout=PATIENCE)
         assert [str(attempt.state) for attempt in run.attempts] == ["interrupted", "succeeded"]

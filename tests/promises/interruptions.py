@@ -1,14 +1,11 @@
-"""What an interruption, as of a spot machine, does to a training run: the next attempt goes on from where the last checkpoint was."""
+"""What an interruption, as of a spot machine, does: the next attempt goes on from the last checkpoint."""
 
 from __future__ import annotations
-
-import hashlib
-import time
 
 import pytest
 
 from conftest import PATIENCE, Project, texts, wait_for_line
-from trainyard import BadInput, State, Yard
+from trainyard import BadInput, Spot, State, Yard
 
 STEPS = """
 import hashlib, os, signal, sys, time
@@ -130,8 +127,6 @@ if os.environ["TRAINYARD_ATTEMPT"] == "1": time.sleep(60)
         assert 0.2 <= cost < 10
 
     def test_a_run_that_is_not_on_spot_is_not_warned(self, yard: Yard, project: Project) -> None:
-        from trainyard import Spot
-
         run = yard.train(project.training("", spot=Spot(enabled=False))).wait(timeout=PATIENCE)
         assert run.warnings == ()
 
@@ -153,15 +148,3 @@ while time.monotonic() < deadline: time.sleep(0.05)
         with pytest.raises(BadInput, match="--interrupt-at"):
             yard.train(project.training(""), interrupt_at=[text])
         assert yard.runs() == []
-
-
-def expected_model(count: int) -> bytes:
-    """The bytes that an uninterrupted run of so many steps writes."""
-    state = b""
-    for step in range(1, count + 1):
-        state = hashlib.sha256(state + str(step).encode()).hexdigest().encode()
-    return state * 1000
-
-
-def elapsed_since(start: float) -> float:
-    return time.monotonic() - start

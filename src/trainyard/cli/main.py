@@ -24,14 +24,14 @@ _BROKEN_PIPE = 141
 class Verb:
     """A verb of the command line: the module that does it, and what the help says."""
 
-    def __init__(self, module: str, usage: str, summary: str) -> None:
-        self.module, self.usage, self.summary = module, usage, summary
+    def __init__(self, module: str, usage: str, summary: str, *, starts_runs: bool = False) -> None:
+        self.module, self.usage, self.summary, self.starts_runs = module, usage, summary, starts_runs
 
 
 VERBS = {
     "init": Verb("init", "[DIR]", "write a project that runs as it stands"),
-    "train": Verb("train", "[FILE]", "train a model"),
-    "infer": Verb("infer", "MODEL INPUT", "predict over a data set, in shards"),
+    "train": Verb("train", "[FILE]", "train a model", starts_runs=True),
+    "infer": Verb("infer", "MODEL INPUT", "predict over a data set, in shards", starts_runs=True),
     "runs": Verb("runs", "", "list the runs, newest first"),
     "show": Verb("show", "RUN", "everything about a run"),
     "logs": Verb("logs", "RUN", "what a run's script printed"),
@@ -104,9 +104,23 @@ def _run(argv: list[str]) -> int:
         print(f"trainyard {__version__}")
         return 0
     name, rest = _verb(argv)
+    if VERBS[name].starts_runs and not _only_tells(rest):
+        _warm_up(rest)
     from . import parser  # argparse comes with it, which the help above does without
 
     return parser.run(name, VERBS[name], rest)
+
+
+def _only_tells(words: list[str]) -> bool:
+    return any(word in ("-h", "--help", "--dry-run", "--on") for word in words)
+
+
+def _warm_up(words: list[str]) -> None:
+    """Have what runs jobs get ready while the rest of the command is imported."""
+    from ..connection import warm_up
+
+    files = [word for word in words if word.endswith(".toml")]
+    warm_up(start=os.path.dirname(os.path.abspath(files[0])) if files else ".")
 
 
 def _verb(argv: list[str]) -> tuple[str, list[str]]:

@@ -190,6 +190,7 @@ def unpack_model(archive: str, target: str) -> None:
     """
     import shutil
     import tarfile
+    import zlib
 
     from ..errors import BadInput
 
@@ -198,7 +199,10 @@ def unpack_model(archive: str, target: str) -> None:
         with tarfile.open(archive) as tar:
             # Since 3.11.4; it refuses absolute names, `..`, devices and links that lead outside.
             tar.extractall(aside, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+            # The checksum of what was compressed stands at its end.
+            while tar.fileobj and tar.fileobj.read(1 << 20):
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         if isinstance(error, OSError) and error.errno:
             raise

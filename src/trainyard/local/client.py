@@ -54,15 +54,21 @@ class Client:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._starting: tuple[int, int] | None = None
+        self._starting: starting.Starting | None = None
         self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Have a supervisor ready to start where none listens; nothing is written before it does."""
+        if self._starting is None and not protocol.is_listening(self._home):
+            with suppress(OSError):
+                starting.prepare(self._home.path)
 
     def start_early(self) -> None:
         """Start a supervisor where none listens, without waiting for it."""
         if self._starting is not None:
             # It may have come, and gone again, since it was started.
             self._started(patience=0.0)
-        if self._starting is None and not self._listens():
+        if self._starting is None and not protocol.is_listening(self._home):
             self._start()
 
     def wake(self) -> None:
@@ -114,17 +120,12 @@ class Client:
             connection = Connection(line)
             greeting = connection.hear(_PATIENCE)
             if greeting and _is_older(greeting.get("version", "0")):
-                connection.say({"do": "drain", "next": starting.command(self._home)})
+                connection.say({"do": "drain", "next": starting.command(self._home.path)})
                 connection.hear(_PATIENCE)
         except OSError:
             line.close()
             return None
         return connection
-
-    def _listens(self) -> bool:
-        # A supervisor that was killed leaves its socket behind.
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            return line.connect_ex(protocol.socket_path(self._home)) == 0
 
     def _start(self) -> None:
         with self._lock:
@@ -132,23 +133,23 @@ class Client:
                 return
             self._home.create()
             try:
-                self._starting = starting.spawn(starting.command(self._home), self._home)
+                self._starting = starting.start(self._home)
             except OSError as error:
                 raise SupervisorLost(f"the supervisor could not be started: {error.strerror}") from None
 
     def _started(self, patience: float = _PATIENCE) -> bytes:
         """What the supervisor that was started says first; nothing where it ended instead or none was."""
         with self._lock:
-            if self._starting is None or not _is_readable(self._starting[0], patience):
+            if self._starting is None or not _is_readable(self._starting.ready, patience):
                 return b""
-            (descriptor, first), self._starting = self._starting, None
+            started, self._starting = self._starting, None
             try:
-                return os.read(descriptor, 16)
+                return os.read(started.ready, 16)
             finally:
-                os.close(descriptor)
+                os.close(started.ready)
                 # A fork of this process has it for no child.
                 with suppress(ChildProcessError):
-                    os.waitpid(first, 0)
+                    os.waitpid(started.pid, 0)
 
     def _lost(self) -> SupervisorLost | DiskFull:
         if _is_full(self._home.path):

@@ -57,7 +57,7 @@ class LocalEngine:
     def launch(self, run: Run) -> str:
         """Write the run down and have the supervisor see it; its reference is its id."""
         self._check_addresses(run)
-        self._client.start_early()
+        self._client.prepare()
         folder = self._home.run(run.id)
         if isinstance(run.job, InferenceJob) and run.output is None:
             run = _with_output(run, RunPaths(folder).predictions)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+MARK = "TRAINYARD_TASK"
+"""The variable that marks every process of a task, so that one that left its process group is found."""
+
 
 class RunPaths:
     """The paths of one run. Nothing is created by naming it."""

@@ -10,8 +10,7 @@ import signal
 import sys
 import time
 
-MARK = "TRAINYARD_TASK"
-"""The variable that marks every process of a task, so that one that left its process group is found."""
+from .paths import MARK
 
 _LINUX = sys.platform == "linux"
 

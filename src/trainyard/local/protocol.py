@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 from typing import Any
 
@@ -34,6 +35,15 @@ def socket_path(home: Home) -> str:
     import hashlib  # 4 ms, for long paths alone
 
     return os.path.join(folder, hashlib.sha256(os.fsencode(home.path)).hexdigest()[:24])
+
+
+def is_listening(home: Home) -> bool:
+    """Whether a supervisor listens; one that was killed leaves its socket behind."""
+    path = socket_path(home)
+    if not os.path.exists(path):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        return line.connect_ex(path) == 0
 
 
 def encode(message: dict[str, Any]) -> bytes:

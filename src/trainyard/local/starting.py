@@ -1,43 +1,97 @@
-"""Starts the supervisor of a home as a process of its own."""
+"""Starts the supervisor of a home as a process of its own.
+
+A supervisor takes longer to import than a command takes to find out what it is asked. So a command may
+prepare one as soon as it is likely to need it: it waits, with nothing opened or written, for a word, and goes
+away when the command ends without one.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+from typing import NamedTuple
 
-from . import processes
 from .home import Home
+from .paths import MARK
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def command(home: Home) -> list[str]:
-    """The supervisor's command line but for its last argument, the descriptor it answers on.
+class Starting(NamedTuple):
+    """A supervisor on its way. `ready` gives a line when it listens, and ends when it ends before; `go`
+    takes the word; `pid` is its first process, which forks and ends at once, so that the supervisor is
+    nobody's child, and is to be waited for."""
+
+    home: str
+    ready: int
+    go: int
+    pid: int
+
+
+_prepared: Starting | None = None
+
+
+def command(home: str) -> list[str]:
+    """The supervisor's command line.
 
     The file is executed by its path, without the site module: that halves the start.
     """
-    return [sys.executable, "-S", "-E", os.path.join(_PACKAGE, "local", "supervise.py"), home.path]
+    return [sys.executable, "-S", "-E", os.path.join(_PACKAGE, "local", "supervise.py"), home]
 
 
-def spawn(arguments: list[str], home: Home) -> tuple[int, int]:
-    """Start a supervisor. Gives a descriptor that has a line when it listens, and ends when it ends before;
-    and the process that was started, to be waited for: it forks and ends at once, so that the supervisor is
-    nobody's child.
-    """
-    reader, writer = os.pipe()
-    os.set_inheritable(writer, True)
-    log = os.path.join(home.supervisor, "log")
+def prepare(home: str) -> None:
+    """Have a supervisor of the home at that path ready to start; it need not exist yet."""
+    global _prepared
+    if _prepared is None:
+        _prepared = _spawn(command(home), home)
+
+
+def start(home: Home, arguments: list[str] | None = None) -> Starting:
+    """Start a supervisor: the prepared one, or that of another command line."""
+    global _prepared
+    started, _prepared = _prepared, None
+    if started is not None and (arguments or started.home != home.path):
+        _dismiss(started)
+        started = None
+    started = started or _spawn(arguments or command(home.path), home.path)
+    os.write(started.go, b"go")
+    os.close(started.go)
+    return started
+
+
+def _dismiss(started: Starting) -> None:
+    os.close(started.go)
+    os.close(started.ready)
+    os.waitpid(started.pid, 0)
+
+
+def _spawn(arguments: list[str], home: str) -> Starting:
+    ready, ready_end = _pipe()
+    go_end, go = _pipe()
     actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
+        (os.POSIX_SPAWN_DUP2, go_end, 0),
+        (os.POSIX_SPAWN_DUP2, ready_end, 1),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
     ]
     # What a job may have of our own variables must not make its supervisor one of its processes.
-    variables = {name: value for name, value in os.environ.items() if name != processes.MARK}
+    variables = {name: value for name, value in os.environ.items() if name != MARK}
     try:
-        pid = os.posix_spawn(
-            arguments[0], [*arguments, str(writer)], variables, file_actions=actions, setpgroup=0
-        )
+        pid = os.posix_spawn(arguments[0], arguments, variables, file_actions=actions, setpgroup=0)
+    except OSError:
+        os.close(ready)
+        os.close(go)
+        raise
     finally:
-        os.close(writer)
-    return reader, pid
+        os.close(ready_end)
+        os.close(go_end)
+    return Starting(home, ready, go, pid)
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are none of the standard descriptors, even in a program that has closed those."""
+    ends = os.pipe()
+    reader, writer = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends)
+    for end in ends:
+        os.close(end)
+    return reader, writer

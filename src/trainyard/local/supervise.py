@@ -1,4 +1,4 @@
-"""The supervisor's program: `supervise.py HOME DESCRIPTOR`."""
+"""The supervisor's program: `supervise.py HOME`."""
 
 import os
 import sys

@@ -136,8 +136,11 @@ def slots() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """`supervisor HOME PIPE`: supervise a home; writes a line to the descriptor PIPE when it listens."""
-    home, ready = Home(arguments[0]), int(arguments[1])
+    """`supervisor HOME`: supervise a home, after a word on stdin; says on stdout when it listens."""
+    if not os.read(0, 1):
+        return 0
+    home = Home(arguments[0])
+    ready = _take_descriptors(home)
     lock = os.open(os.path.join(home.supervisor, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,13 +160,25 @@ def main(arguments: list[str]) -> int:
         journal.close()
         os.close(lock)
         if following:
-            starting.spawn(following, home)
+            starting.start(home, following)
     except Exception:
         import traceback  # 8 ms that only a bug is worth
 
         sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {traceback.format_exc()}")
         return 1
     return 0
+
+
+def _take_descriptors(home: Home) -> int:
+    """Make the log of stdout and stderr, and nothing of stdin; what was stdout, to answer on."""
+    ready = os.dup(1)
+    log = os.open(os.path.join(home.supervisor, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, target)
+    os.close(nothing)
+    os.close(log)
+    return ready
 
 
 def _tell(ready: int, word: bytes) -> None:

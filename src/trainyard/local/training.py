@@ -140,12 +140,15 @@ class TrainingWork(Work):
     def _time_left(self) -> tuple[float, str]:
         """Seconds until SageMaker's StoppingCondition would end the attempt, and the reason it would give."""
         spot = self.training.spot
+        submitted = float(self.submission["time"])
+        # A resume is another job to SageMaker: what ran before it does not count.
         spent = sum(
-            (attempt.finished or attempt.started or 0.0) - (attempt.started or 0.0)
+            (attempt.finished or attempt.started) - attempt.started
             for attempt in self.run.attempts
+            if attempt.started and attempt.started >= submitted
         )
         runtime = max(spot.max_runtime - spent, 0.001)
-        waited = time.time() - float(self.submission["time"])
+        waited = time.time() - submitted
         if spot.enabled and spot.max_wait - waited < runtime:
             left = max(spot.max_wait - waited, 0.001)
             return left, f"MaxWaitTimeExceeded: it took longer than train.spot.max_wait, {spot.max_wait} s"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..job import Job
 from ..run import Run, State
-from . import children, processes, records
+from . import children, paths, records
 from .home import Home
 from .journal import Journal
 from .paths import RunPaths
@@ -164,7 +164,7 @@ class Work(ABC):
         """The same in a child whose own processes, if it starts any, are marked."""
 
         def run() -> int:
-            os.environ[processes.MARK] = self.mark(task, number)
+            os.environ[paths.MARK] = self.mark(task, number)
             return body()
 
         return run
