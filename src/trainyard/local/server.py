@@ -7,7 +7,6 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 from ..version import __version__
@@ -43,6 +42,7 @@ class Server:
         self._path = protocol.socket_path(home)
         self._selector, self._handle = selector, handle
         self._listener: socket.socket | None = None
+        self._inode = 0
         self.clients: set[Client] = set()
 
     def open(self) -> None:
@@ -55,14 +55,23 @@ class Server:
         listener.listen(128)
         listener.setblocking(False)
         self._listener = listener
+        self._inode = os.stat(self._path).st_ino
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
+
+    def is_reachable(self) -> bool:
+        """Whether the socket is still where commands look for it."""
+        try:
+            # A bound socket keeps its inode: the number is not used again meanwhile.
+            return os.stat(self._path).st_ino == self._inode
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Take no more commands and let those that are connected go."""
         if self._listener:
             self._selector.unregister(self._listener)
-            # It is gone where the home was removed.
-            with suppress(FileNotFoundError):
+            # It is gone where the home was removed, and another's where that was made anew.
+            if self.is_reachable():
                 os.unlink(self._path)
             self._listener.close()
             self._listener = None

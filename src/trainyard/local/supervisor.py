@@ -30,15 +30,14 @@ _LOOK = 2.0
 class Supervisor:
     """The loop around a scheduler and a server."""
 
-    def __init__(self, home: Home, journal: Journal) -> None:
-        self._home = home
+    def __init__(self, home: Home, journal: Journal, lock: int) -> None:
+        self._home, self._lock = home, lock
         self._selector = selectors.DefaultSelector()
         self._timers = Timers()
         self._scheduler = Scheduler(home, journal, self._selector, self._timers, slots())
         self._server = Server(home, self._selector, self._handle)
         self._journal = journal
         self._last_busy = time.monotonic()
-        self._inode = os.stat(home.database).st_ino
         self._next: list[str] = []
         self._home_is_gone = False
         self._was_told_to_go = False
@@ -115,13 +114,13 @@ class Supervisor:
         self._was_told_to_go = True
 
     def _look_at_home(self) -> None:
-        try:
-            self._home_is_gone = os.stat(self._home.database).st_ino != self._inode
-        except OSError:
-            self._home_is_gone = True
+        self._home_is_gone = not _is_at(self._lock, lock_path(self._home))
         if self._home_is_gone:
             self._scheduler.kill_all()
             self._server.close()
+        elif not self._server.is_reachable():
+            self._server.close()
+            self._server.open()
         self._timers.after(_LOOK, self._look_at_home)
 
 
@@ -135,13 +134,25 @@ def slots() -> int:
     return os.cpu_count() or 1
 
 
+def lock_path(home: Home) -> str:
+    """The file whose lock makes a process the supervisor of the home."""
+    return os.path.join(home.supervisor, "lock")
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
 def main(arguments: list[str]) -> int:
     """`supervisor HOME`: supervise a home, after a word on stdin; says on stdout when it listens."""
     if not os.read(0, 1):
         return 0
     home = Home(arguments[0])
     ready = _take_descriptors(home)
-    lock = os.open(os.path.join(home.supervisor, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(lock_path(home), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -149,7 +160,7 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         journal = Journal(home)
-        supervisor = Supervisor(home, journal)
+        supervisor = Supervisor(home, journal, lock)
         supervisor.listen()
         _tell(ready, protocol.READY)
         namespace.load()
