@@ -94,8 +94,8 @@ def test_infer_ends_with_the_rows_and_the_output(churn: Project) -> None:
     assert told["output"] == "out"
     parts = sorted((churn.folder / "out").glob("part-*.csv"))
     assert len(parts) == 3
-    rows = [row for part in parts for row in csv.DictReader(part.open(newline=""))]
-    asked = list(csv.DictReader((churn.folder / "data" / "test.csv").open(newline="")))
+    rows = [row for part in parts for row in csv.DictReader(part.read_text().splitlines())]
+    asked = list(csv.DictReader((churn.folder / "data" / "test.csv").read_text().splitlines()))
     assert [row["customer"] for row in rows] == [row["customer"] for row in asked]
 
 
@@ -198,7 +198,7 @@ def test_a_dry_run_tells_the_command_and_writes_nothing(project: Project) -> Non
     alone = Project(alone.folder, environment)
     result = alone.run("train", "dry.toml", "--dry-run", "-p", "n=4", "--interrupt-at", "2s:kill")
     assert result.returncode == 0, result.stderr
-    assert "python dry.py --n 4 --name 'a b' --rate 0.5" in result.stdout
+    assert "python dry.py -n 4 --name 'a b' --rate 0.5" in result.stdout
     (plan,) = alone.ask("train", "dry.toml", "--dry-run", "--interrupt-at", "2s:kill")
     assert list(plan) == ["job", "channels", "command", "interrupt_at"]
     assert plan["job"]["hyperparameters"] == {"n": 3, "rate": 0.5, "name": "a b"}

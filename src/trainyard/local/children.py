@@ -211,19 +211,35 @@ def unpack_model(archive: str, target: str) -> None:
 
 
 def publish(folders: list[str], merged: str, result: str) -> int:
-    """Merge the hosts' model folders and write the hash and size of what came of it to `result`."""
+    """Merge the hosts' model folders and write the hash and size of what came of it to `result`.
+
+    May be repeated after a crash: what was merged, wholly or in part, stays so.
+    """
     from .filesystem import hash_tree
 
-    # A supervisor that died after the merging left it done.
     if not (os.path.isdir(merged) and os.listdir(merged)):
-        training.merge_models(folders, merged)
+        _merge(folders, merged)
+    if not os.path.isdir(merged) and os.path.exists(result):
+        # It is in the catalogue's folder already.
+        return 0
     facts: dict[str, object] = {"files": 0}
     if os.path.isdir(merged):
         content = hash_tree(merged)
         facts = {"files": content.files, "bytes": content.bytes, "hash": f"sha256:{content.hash}"}
-    with open(result, "w", encoding="utf-8") as stream:
+    with open(result + ".new", "w", encoding="utf-8") as stream:
         json.dump(facts, stream)
+    os.replace(result + ".new", result)
     return 0
+
+
+def _merge(folders: list[str], merged: str) -> None:
+    begun, kept = merged + ".merging", merged + ".kept"
+    hosts = [f"algo-{number + 1}" for number in range(len(folders))]
+    if os.path.isdir(begun):
+        os.rename(begun, kept)
+    if os.path.isdir(kept):
+        folders, hosts = [kept, *folders], ["an earlier merge", *hosts]
+    training.merge_models(folders, merged, hosts)
 
 
 def _copy_code(source: str, target: str) -> None:

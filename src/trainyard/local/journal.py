@@ -41,6 +41,18 @@ class Journal:
             "SELECT * FROM runs WHERE state NOT IN ('succeeded', 'failed', 'stopped') ORDER BY seq"
         ).fetchall()
 
+    def open_ids(self) -> list[tuple[str, bool]]:
+        """The ids of runs that have not ended, and whether each is to stop."""
+        rows = self._db.execute(
+            "SELECT id, stop FROM runs WHERE state NOT IN ('succeeded', 'failed', 'stopped') ORDER BY seq"
+        )
+        return [(row["id"], bool(row["stop"])) for row in rows]
+
+    def run(self, run: str) -> sqlite3.Row:
+        """The row of a run."""
+        row: sqlite3.Row = self._db.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
+        return row
+
     def attempts(self, run: str) -> list[sqlite3.Row]:
         """All attempts of a run."""
         return self._db.execute(
@@ -99,16 +111,18 @@ class Journal:
             "DELETE FROM processes WHERE run = ? AND task = ? AND number = ? AND host = ?", keys
         )
 
-    def add_model(self, model: Model, folder: str) -> int:
-        """Give what lies in `folder` the next version of `model.name`, and its place; the version."""
+    def add_model(self, model: Model, folder: str, link: str) -> int:
+        """Give what lies in `folder` the next version of `model.name`, and its place, where the symbolic
+        link `link` will lead; the version.
+
+        The link is made first, so that this can be done again after a crash at any point of it.
+        """
         self._begin()
-        latest = self._db.execute("SELECT max(version) FROM models WHERE name = ?", (model.name,)).fetchone()[
-            0
-        ]
-        version = free_version(latest or 0, os.path.dirname(self._home.model(model.name, 1)))
+        is_moved = os.path.islink(link) and not os.path.isdir(folder)
+        version = int(os.path.basename(os.readlink(link))) if is_moved else self._next_version(model.name)
         place = self._home.model(model.name, version)
         self._db.execute(
-            "INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 model.name,
                 version,
@@ -123,9 +137,17 @@ class Journal:
                 json.dumps(dict(model.metrics)),
             ),
         )
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        os.rename(folder, place)
+        if not is_moved:
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(link)
+            os.symlink(os.path.relpath(place, os.path.dirname(link)), link)
+            os.rename(folder, place)
         return version
+
+    def _next_version(self, name: str) -> int:
+        found = self._db.execute("SELECT max(version) FROM models WHERE name = ?", (name,)).fetchone()
+        return free_version(found[0] or 0, os.path.dirname(self._home.model(name, 1)))
 
     def _begin(self) -> None:
         if not self._db.in_transaction:

@@ -98,6 +98,8 @@ class Server:
         self._selector.register(connection, selectors.EVENT_READ, lambda: self._read(client))
 
     def _read(self, client: Client) -> None:
+        if client not in self.clients:
+            return
         try:
             received = client.connection.recv(65_536)
         except BlockingIOError:

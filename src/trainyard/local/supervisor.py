@@ -56,7 +56,9 @@ class Supervisor:
             if self._may_leave():
                 break
             for key, _ in self._selector.select(self._timers.wait()):
-                key.data()
+                # What was done for the one before may have closed this one.
+                if self._selector.get_map().get(key.fd) is key:
+                    key.data()
             if self._was_told_to_go:
                 self._was_told_to_go = False
                 self._scheduler.interrupt_all("the supervisor was told to end")

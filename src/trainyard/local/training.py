@@ -196,12 +196,8 @@ class TrainingWork(Work):
             hyperparameters=self.training.hyperparameters,
             metrics=self.metrics,
         )
-        version = self.journal.add_model(record, self.paths.merged(number))
+        version = self.journal.add_model(record, self.paths.merged(number), self.paths.model)
         self._model = f"{self.run.name}@{version}"
-        if os.path.islink(self.paths.model):
-            os.unlink(self.paths.model)
-        place = os.path.relpath(self.home.model(self.run.name, version), self.paths.folder)
-        os.symlink(place, self.paths.model)
 
     def _succeed(self) -> None:
         interruptions = sum(attempt.state is State.INTERRUPTED for attempt in self.run.attempts)
