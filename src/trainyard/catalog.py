@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from typing import TypeVar
 
 from .errors import BadInput, NotFound, nearest
 from .ledger import DataSet, Ledger, Model
-from .limits import NAME, NAME_LENGTH
+from .limits import NAME, NAME_LENGTH, is_dataset_reference
 from .store import Store
 
-_REFERENCE = re.compile(r"([^@/\\]+)@(\d+|latest)")
 _Version = TypeVar("_Version", DataSet, Model)
 
 
@@ -50,13 +50,65 @@ class Catalog:
         finally:
             self._store.discard(staged)
 
-    def dataset(self, reference: str) -> DataSet:
+    def dataset(self, reference: str, *, key: str = "") -> DataSet:
         """The version that `name@version` or `name@latest` means; `NotFound` with near names."""
-        return _pick(reference, self._ledger.datasets(), "data set")
+        return _pick(reference, self._ledger.datasets(), "data set", key)
 
-    def model(self, reference: str) -> Model:
+    def model(self, reference: str, *, key: str = "") -> Model:
         """The version that `name@version` or `name@latest` means; `NotFound` with near names."""
-        return _pick(reference, self._ledger.models(), "model")
+        return _pick(reference, self._ledger.models(), "model", key)
+
+    def model_at(self, model: str | Model) -> tuple[str, str]:
+        """What a person calls a model (a version, a folder, a `model.tar.gz`): its reference or path, and
+        where it lies."""
+        if isinstance(model, Model):
+            return model.ref, model.path
+        if is_dataset_reference(model) and not os.path.exists(model):
+            found = self.model(model, key="MODEL")
+            return found.ref, found.path
+        path = os.path.abspath(os.path.expanduser(model))
+        if os.path.isdir(path) or (os.path.isfile(path) and path.endswith((".tar.gz", ".tgz"))):
+            return path, path
+        known = sorted({version.name for version in self.models()})
+        cure = nearest(model, [f"{name}@latest" for name in known])
+        raise NotFound(
+            f"{model!r} is no model",
+            key="MODEL",
+            cure=cure or "name a folder, a model.tar.gz or name@version",
+        )
+
+    def input_at(self, given: str) -> str:
+        """Where the input of an inference run lies: a file, a folder or a data set."""
+        if is_dataset_reference(given) and not os.path.exists(given):
+            return self.dataset(given, key="INPUT").path
+        path = os.path.abspath(os.path.expanduser(given))
+        if not os.path.exists(path):
+            known = sorted({version.name for version in self.datasets()})
+            cure = nearest(given, [f"{name}@latest" for name in known])
+            raise NotFound(f"no such file, folder or data set: {given}", key="INPUT", cure=cure)
+        return path
+
+    def find(self, what: str) -> Model | DataSet | None:
+        """What `name@version` means, or `models/name@version` or `data/name@version` where both kinds have
+        the name; None for text of no such form."""
+        kind, _, rest = what.partition("/")
+        if kind in ("models", "data") and is_dataset_reference(rest):
+            return self.model(rest) if kind == "models" else self.dataset(rest)
+        if not is_dataset_reference(what):
+            return None
+        found: list[Model | DataSet] = []
+        with suppress(NotFound):
+            found.append(self.model(what))
+        with suppress(NotFound):
+            found.append(self.dataset(what))
+        if len(found) == 2:
+            raise BadInput(
+                f"{what} is both a model and a data set", cure=f"write models/{what} or data/{what}"
+            )
+        if not found:
+            names = sorted({m.name for m in self.models()} | {d.name for d in self.datasets()})
+            raise NotFound(f"no model or data set {what!r}", cure=nearest(what.split("@")[0], names))
+        return found[0]
 
     def datasets(self, name: str | None = None) -> list[DataSet]:
         """All versions, by name and version."""
@@ -67,26 +119,20 @@ class Catalog:
         return self._ledger.models(name)
 
 
-def is_reference(text: str) -> bool:
-    """Whether the text has the form `name@version` (a path is told by its slash)."""
-    return _REFERENCE.fullmatch(text) is not None
-
-
-def _pick(reference: str, versions: list[_Version], kind: str) -> _Version:
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
-        raise BadInput(f"{reference!r} is no {kind}", cure="write name@version or name@latest")
-    name, version = match.groups()
+def _pick(reference: str, versions: list[_Version], kind: str, key: str) -> _Version:
+    name, at, version = reference.partition("@")
+    if not at or not (version == "latest" or version.isdecimal()):
+        raise BadInput(f"{reference!r} is no {kind}", key=key, cure="write name@version or name@latest")
     named = [found for found in versions if found.name == name]
     if not named:
         cure = nearest(name, sorted({found.name for found in versions}))
-        raise NotFound(f"no {kind} is called {name!r}", cure=cure or f"there is no {kind} yet")
+        raise NotFound(f"no {kind} is called {name!r}", key=key, cure=cure or f"there is no {kind} yet")
     if version == "latest":
         return named[-1]
     for found in named:
         if found.version == int(version):
             return found
-    raise NotFound(f"no {kind} {reference!r}", cure=f"the latest is {named[-1].ref}")
+    raise NotFound(f"no {kind} {reference!r}", key=key, cure=f"the latest is {named[-1].ref}")
 
 
 def _check_name(name: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 
 from . import bundle, jobpaths
-from .catalog import Catalog, is_reference
+from .catalog import Catalog
 from .engine import Engine, LogLine, RunQuery
 from .errors import BadInput, NotFound, RunFailed, nearest
 from .job import InferenceJob, TrainingJob
 from .ledger import DataSet, Ledger, Model
+from .limits import is_dataset_reference, is_remote
 from .metrics import Extractor, Point
 from .run import Attempt, Channel, Interruption, Run, State
 from .store import SourceFile, Store
@@ -75,7 +75,7 @@ class Yard:
         """The run that `infer` would start, checked, with nothing started or written."""
         self._engine.check(job)
         jobpaths.check_paths(job)
-        used, address = self._model(model)
+        used, address = self._catalog.model_at(model)
         return Run(
             id=self._new_id(job.name),
             job=job.replace(source_dir=os.path.abspath(job.source_dir)),
@@ -83,7 +83,7 @@ class Yard:
             created=time.time(),
             model_used=used,
             model_uri=address,
-            input=self._input(input),
+            input=self._catalog.input_at(input),
             output=None if output is None else os.path.abspath(os.path.expanduser(output)),
         )
 
@@ -195,72 +195,21 @@ class Yard:
         return f"{name}-{suffix}"
 
     def _channel(self, name: str, uri: str) -> Channel:
-        if is_reference(uri):
-            found = self._found(uri, f"train.channels.{name}")
+        if is_dataset_reference(uri):
+            found = self._catalog.dataset(uri, key=f"train.channels.{name}")
             return Channel(uri=found.path, dataset=found.ref)
-        return Channel(uri=uri if "://" in uri else os.path.abspath(os.path.expanduser(uri)))
-
-    def _found(self, reference: str, key: str) -> DataSet:
-        try:
-            return self._catalog.dataset(reference)
-        except NotFound as error:
-            raise NotFound(error.problem, key=key, cure=error.cure) from None
-
-    def _model(self, model: str | Model) -> tuple[str, str]:
-        if isinstance(model, Model):
-            return model.ref, model.path
-        if is_reference(model) and not os.path.exists(model):
-            found = self._catalog.model(model)
-            return found.ref, found.path
-        path = os.path.abspath(os.path.expanduser(model))
-        if os.path.isdir(path) or (os.path.isfile(path) and path.endswith((".tar.gz", ".tgz"))):
-            return path, path
-        known = sorted({version.name for version in self.models()})
-        cure = nearest(model, [f"{name}@latest" for name in known])
-        raise NotFound(
-            f"{model!r} is no model",
-            key="MODEL",
-            cure=cure or "name a folder, a model.tar.gz or name@version",
-        )
-
-    def _input(self, given: str) -> str:
-        if is_reference(given) and not os.path.exists(given):
-            return self._found(given, "INPUT").path
-        path = os.path.abspath(os.path.expanduser(given))
-        if not os.path.exists(path):
-            known = sorted({version.name for version in self.data()})
-            cure = nearest(given, [f"{name}@latest" for name in known])
-            raise NotFound(f"no such file, folder or data set: {given}", key="INPUT", cure=cure)
-        return path
+        return Channel(uri=uri if is_remote(uri) else os.path.abspath(os.path.expanduser(uri)))
 
     def _address(self, what: str) -> tuple[str, str]:
-        kind, _, rest = what.partition("/")
-        if kind in ("models", "data") and is_reference(rest):
-            found = self.model(rest) if kind == "models" else self.dataset(rest)
+        found = self._catalog.find(what)
+        if found is not None:
             return found.path, f"{found.name}-{found.version}"
-        if is_reference(what):
-            return self._address_of_either(what)
         run = self.get(what).record
         if run.kind == TrainingJob.kind and run.model:
             return self.model(run.model).path, run.id
         if run.output and os.path.isdir(run.output):
             return run.output, run.id
         raise NotFound(f"the run has no output yet: it is {run.state}", where=run.id)
-
-    def _address_of_either(self, what: str) -> tuple[str, str]:
-        found: list[Model | DataSet] = []
-        with suppress(NotFound):
-            found.append(self.model(what))
-        with suppress(NotFound):
-            found.append(self.dataset(what))
-        if len(found) == 2:
-            raise BadInput(
-                f"{what} is both a model and a data set", cure=f"write models/{what} or data/{what}"
-            )
-        if not found:
-            names = sorted({m.name for m in self.models()} | {d.name for d in self.data()})
-            raise NotFound(f"no model or data set {what!r}", cure=nearest(what.split("@")[0], names))
-        return found[0].path, f"{found[0].name}-{found[0].version}"
 
 
 class RunHandle:
