@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 from figures import Amount
 from setting import REPOSITORY, Setting
+from timing import CommandFailed
 
 _PACKAGES, _MEGABYTES = 10, 30.0
 _OF_VENV = {"pip", "setuptools", "wheel"}
-_LONGEST = 300.0
 
 
 def measure(setting: Setting) -> list[Amount]:
     """Packages (at most 10) and bytes (at most 30 MB) of the base install, beyond Python and pip."""
     folder = setting.folder / "install"
-    _run(setting, setting.python, "-m", "venv", folder)
-    before = _bytes(folder)
-    python = folder / "bin" / "python"
+    pip = [folder / "bin" / "python", "-m", "pip"]
     try:
-        _run(setting, python, "-m", "pip", "install", "--quiet", "--no-input", REPOSITORY)
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or ["no message"]
-        setting.say(f"install is left out, the package could not be installed: {lines[-1]}")
+        _run(setting, setting.python, "-m", "venv", folder)
+        before = _bytes(folder)
+        _run(setting, *pip, "install", "--quiet", "--no-input", REPOSITORY)
+        listed = json.loads(_run(setting, *pip, "list", "--format", "json"))
+    except CommandFailed as failure:
+        setting.say(f"install is left out, the package could not be installed: {failure}")
         return []
-    listed = json.loads(_run(setting, python, "-m", "pip", "list", "--format", "json"))
     names = {package["name"].lower() for package in listed} - _OF_VENV
     megabytes = (_bytes(folder) - before) / 1e6
     return [
@@ -35,10 +33,9 @@ def measure(setting: Setting) -> list[Amount]:
     ]
 
 
-def _run(setting: Setting, *argv: str | Path) -> str:
+def _run(setting: Setting, *argv: object) -> str:
     variables = setting.variables(PIP_DISABLE_PIP_VERSION_CHECK="1")
-    done = subprocess.run(argv, env=variables, check=True, capture_output=True, text=True, timeout=_LONGEST)
-    return done.stdout
+    return setting.run(*argv, folder=setting.folder, variables=variables)
 
 
 def _bytes(folder: Path) -> int:

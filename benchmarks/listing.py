@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from figures import Figure
 from setting import Setting
 from timing import Command, interleave
@@ -31,7 +29,7 @@ def measure(setting: Setting) -> list[Figure]:
     home = setting.folder / "list-home"
     variables = setting.variables(home)
     setting.say(f"making {count} runs to list")
-    subprocess.run([setting.python, "fill.py", str(count)], cwd=project, env=variables, check=True)
+    setting.run(setting.python, "fill.py", count, folder=project, variables=variables)
     commands = [
         Command(_BARE, [setting.python, "-c", "pass"], project, variables),
         Command(_LATEST, [*setting.trainyard, "runs"], project, variables),

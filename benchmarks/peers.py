@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from setting import Setting
+from timing import CommandFailed
 
 VERSIONS = {"metaflow": "2.19.39", "sagemaker": "2.257.0", "mlflow": "3.18.0"}
 DEFAULT = ("metaflow",)
 ALL = tuple(VERSIONS)
 _INSTALLED = ".installed"
-_LONGEST = 900.0
 
 
 def python_of(name: str, setting: Setting) -> Path | None:
@@ -33,18 +32,15 @@ def python_of(name: str, setting: Setting) -> Path | None:
 def _install(name: str, folder: Path, setting: Setting) -> str:
     """Make the environment; what went wrong, in a line."""
     shutil.rmtree(folder, ignore_errors=True)
-    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
-    pip += ["--disable-pip-version-check", f"{name}=={VERSIONS[name]}"]
-    venv: list[str | Path] = [setting.python, "-m", "venv", folder]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
+    wanted = f"{name}=={VERSIONS[name]}"
+    variables = setting.variables(PIP_DISABLE_PIP_VERSION_CHECK="1")
     try:
-        for argv in (venv, pip):
-            done = subprocess.run(
-                argv, env=setting.variables(), capture_output=True, text=True, timeout=_LONGEST, check=False
-            )
-            if done.returncode != 0:
-                return (done.stderr.strip().splitlines() or ["no message"])[-1]
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
+        setting.run(setting.python, "-m", "venv", folder, folder=folder.parent, variables=variables)
+        setting.run(*pip, wanted, folder=folder.parent, variables=variables)
+    except CommandFailed as failure:
+        return str(failure)
     (folder / _INSTALLED).touch()
     return ""
 

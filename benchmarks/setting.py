@@ -9,15 +9,16 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from timing import CommandFailed
+from timing import LONGEST, CommandFailed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _PATIENCE = 10.0
@@ -54,6 +55,25 @@ class Setting:
     def size(self, full: int, quick: int) -> int:
         """How many of something: `full`, or `quick` where it only has to work."""
         return quick if self.quick else full
+
+    def run(self, *argv: object, folder: Path, variables: Mapping[str, str]) -> str:
+        """Run a command that is not timed; what it printed. Raises `CommandFailed` with its last line."""
+        words = [str(word) for word in argv]
+        try:
+            done = subprocess.run(
+                words,
+                cwd=folder,
+                env=dict(variables),
+                capture_output=True,
+                text=True,
+                timeout=LONGEST,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CommandFailed(str(error)) from None
+        if done.returncode != 0:
+            raise CommandFailed((done.stderr.strip().splitlines() or ["no message"])[-1])
+        return done.stdout
 
     def project(self, name: str, **files: str) -> Path:
         """A new folder with these files; `train_py="…"` makes train.py."""

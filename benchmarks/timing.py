@@ -67,7 +67,7 @@ def _warms_up(command: Command, say: Callable[[str], None]) -> bool:
     except CommandFailed as failure:
         if not command.is_peer:
             raise
-        say(f"{command.name} is left out: {failure}")
+        say(f"left out: {failure}")
         return False
     return True
 

@@ -23,8 +23,8 @@ from trainyard.job import (
     job_to_json,
 )
 from trainyard.jobfile import JobFile, load, located, with_hyperparameters
-from trainyard.jobpaths import check_paths
 from trainyard.joblines import line_of
+from trainyard.jobpaths import check_paths
 
 TRAIN = '[train]\nname = "digits"\nentry_script = "train.py"\n'
 INFER = '[infer]\nname = "digits-inference"\nhandler = "predict.py"\n'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -55,6 +54,8 @@ def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFi
 
 def code_hash(files: Sequence[SourceFile]) -> str:
     """SHA-256 (hex) over each file's name, executable bit and content, in the order given."""
+    import hashlib  # 6 ms that only a launch is worth
+
     digest = hashlib.sha256()
     for file in files:
         try:

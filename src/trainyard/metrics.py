@@ -6,7 +6,7 @@ import math
 import re
 import signal
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _LONGEST_LINE = 16_384
 _PATIENCE = 2.0
@@ -28,58 +28,58 @@ class Extractor:
         self._patterns = {name: re.compile(regex) for name, regex in definitions.items()}
         self.steps = dict.fromkeys(definitions, 0)
         self.gave_up: list[str] = []
+        self._is_timing = False
 
     def find(self, text: str, time: float) -> Iterator[Point]:
         """The values in a line of the log; what is no finite number is passed over."""
-        line = text[:_LONGEST_LINE]
-        for name, pattern in self._patterns.items():
-            for match in pattern.finditer(line):
-                value = _number(match.group(1))
-                if value is not None:
-                    yield Point(name, self.steps[name], time, value)
-                    self.steps[name] += 1
+        for name in self._patterns:
+            yield from self._points(name, text[:_LONGEST_LINE], time)
 
     def find_all(self, lines: list[str], time: float) -> list[Point]:
         """The values in all the lines, in a bounded time: a pattern that takes seconds to fail (`(a+)+b`)
         is given up, and named in `gave_up`. Main thread only, as it takes a signal."""
-        found: list[Point] = []
         if not self._patterns:
-            return found
-        previous = signal.signal(signal.SIGALRM, _raise_timeout)
+            return []
+        previous = signal.signal(signal.SIGALRM, self._ring)
         try:
-            for line in lines:
-                found.extend(self._find_in_time(line, time))
+            found = [each for name in list(self._patterns) for each in self._find_in_time(name, lines, time)]
         finally:
             signal.signal(signal.SIGALRM, previous)
-        return found
+        found.sort(key=lambda each: each[0])
+        return [point for _, point in found]
 
-    def _find_in_time(self, line: str, time: float) -> list[Point]:
-        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    def _find_in_time(self, name: str, lines: list[str], time: float) -> list[tuple[int, Point]]:
+        """The values of one metric, each with its line's index."""
+        found: list[tuple[int, Point]] = []
         try:
-            return list(self.find(line, time))
+            self._is_timing = True
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            for index, line in enumerate(lines):
+                found.extend((index, point) for point in self._points(name, line[:_LONGEST_LINE], time))
+            self._is_timing = False
         except _TookTooLong:
-            self._give_up(line)
-            return []
+            del self._patterns[name]
+            self.gave_up.append(name)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+        return found
 
-    def _give_up(self, line: str) -> None:
-        for name, pattern in list(self._patterns.items()):
-            signal.setitimer(signal.ITIMER_REAL, _PATIENCE / 2)
-            try:
-                for _ in pattern.finditer(line[:_LONGEST_LINE]):
-                    pass
-            except _TookTooLong:
-                del self._patterns[name]
-                self.gave_up.append(name)
+    def _points(self, name: str, line: str, time: float) -> Iterator[Point]:
+        for match in self._patterns[name].finditer(line):
+            value = _number(match.group(1))
+            if value is not None:
+                yield Point(name, self.steps[name], time, value)
+                self.steps[name] += 1
+
+    def _ring(self, *_: object) -> None:
+        # It may ring when the search has just ended.
+        if self._is_timing:
+            self._is_timing = False
+            raise _TookTooLong
 
 
 class _TookTooLong(Exception):
     pass
-
-
-def _raise_timeout(*_: Any) -> None:
-    raise _TookTooLong
 
 
 def _number(text: str | None) -> float | None:

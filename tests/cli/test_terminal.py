@@ -23,7 +23,7 @@ def test_a_live_line_tells_the_state_and_the_metrics_and_is_gone_at_the_end(
     project.end("live")
     assert terminal.finish() == 0
     *_, drawn, after = terminal.shown.split(ERASE)
-    assert "live-" not in after
+    assert "running" not in after
     assert after.splitlines()[0] == "done" or drawn.startswith("done")
     assert "succeeded after " in after
 
@@ -67,7 +67,7 @@ def test_with_json_a_terminal_shows_the_live_line_and_the_object_but_no_log(
     project.end("quiet")
     assert terminal.finish() == 0
     assert "ready" not in terminal.shown
-    run = json.loads(terminal.shown.split(ERASE)[-1])
+    run = json.loads(terminal.shown.split(ERASE)[-1].splitlines()[-1])
     assert (run["state"], run["metrics"]) == ("succeeded", {"score": 0.5})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
@@ -17,6 +18,7 @@ from .words import clean, dim, fit
 
 _FIRST = 0.3
 _PERIOD = 0.25
+_FLOOD = 0.05
 _ERASE = "\r\x1b[2K"
 
 
@@ -30,6 +32,8 @@ class Screen:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._shown = False
+        self._text = ""
+        self._drawn = 0.0
 
     def __enter__(self) -> Screen:
         if self._status is not None:
@@ -57,6 +61,9 @@ class Screen:
             self._erase()
             stream.write(f"{text}\n")
             stream.flush()
+            # Below a line now and then the live line stands again at once; a flood is not to wait for it.
+            if self._text and not self._ended.is_set() and time.monotonic() - self._drawn > _FLOOD:
+                self._draw(self._text)
 
     def _keep_telling(self, status: Callable[[], str]) -> None:
         pause = _FIRST
@@ -76,6 +83,7 @@ class Screen:
         sys.stderr.write(_ERASE + dim(line))
         sys.stderr.flush()
         self._shown = True
+        self._text, self._drawn = text, time.monotonic()
 
     def _erase(self) -> None:
         if self._shown:

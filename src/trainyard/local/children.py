@@ -234,7 +234,7 @@ def publish(folders: list[str], merged: str, result: str) -> int:
 
 def _merge(folders: list[str], merged: str) -> None:
     begun, kept = merged + ".merging", merged + ".kept"
-    hosts = [f"algo-{number + 1}" for number in range(len(folders))]
+    hosts = [folder.split(os.sep)[-3] for folder in folders]
     if os.path.isdir(begun):
         os.rename(begun, kept)
     if os.path.isdir(kept):

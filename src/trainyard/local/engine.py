@@ -63,8 +63,8 @@ class LocalEngine:
             run = _with_output(run, RunPaths(folder).predictions)
         submission = {"interpreter": sys.executable, "variables": allowed(os.environ), "time": time.time()}
         self._home.create()
-        os.makedirs(folder, exist_ok=True)
         with reserve(run):
+            os.makedirs(folder, exist_ok=True)
             _write_spec(run, folder)
             self._ledger.submit(run, submission)
         self._client.wake()

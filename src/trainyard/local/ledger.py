@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ from .home import Home
 
 _LATEST_ATTEMPTS = "SELECT * FROM attempts WHERE run = ? ORDER BY started IS NULL, started, task, number"
 
+_LEDGERS: weakref.WeakSet[SqliteLedger] = weakref.WeakSet()
+
 
 class SqliteLedger:
     """The `Ledger` of a local yard. Safe to use from several threads: each has its own connection."""
@@ -29,6 +32,14 @@ class SqliteLedger:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._local = threading.local()
+        _LEDGERS.add(self)
+
+    def close(self) -> None:
+        """Close this thread's connection; the next use opens another."""
+        connection = vars(self._local).pop("db", None)
+        vars(self._local).pop("inode", None)
+        if connection is not None:
+            connection.close()
 
     def run(self, run_id: str) -> Run | None:
         with self._reading() as db:
@@ -146,13 +157,22 @@ class SqliteLedger:
 
     def _connection(self) -> sqlite3.Connection:
         # A home that was removed and made anew under a long-lived Python is another file.
-        identity = os.stat(self._home.database).st_ino if self._home.exists else 0
-        if getattr(self._local, "identity", None) != identity:
-            connection = database.open_database(self._home.database)
-            self._local.db = connection
-            self._local.identity = os.stat(self._home.database).st_ino
+        inode = os.stat(self._home.database).st_ino if self._home.exists else 0
+        if getattr(self._local, "inode", None) != inode:
+            self.close()
+            self._local.db = database.open_database(self._home.database)
+            self._local.inode = os.stat(self._home.database).st_ino
         found: sqlite3.Connection = self._local.db
         return found
+
+
+def _close_before_fork() -> None:
+    for ledger in list(_LEDGERS):
+        ledger.close()
+
+
+# A connection must not be carried across a fork, not even to be closed there (sqlite.org/howtocorrupt.html).
+os.register_at_fork(before=_close_before_fork)
 
 
 def free_version(latest: int, folder: str) -> int:

@@ -1,0 +1,278 @@
+"""The home: where it is found, and what is refused as one, in a line and before anything is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import trainyard
+from conftest import PATIENCE, Project, becomes_true, end_home, supervisor_pid
+from trainyard import BadInput, NotFound, State, Yard
+from trainyard.errors import DiskFull, HomeRefused
+from trainyard.local import filesystem, protocol
+from trainyard.local import home as homes
+from trainyard.local.home import Home
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+
+class TestFinding:
+    @pytest.fixture(autouse=True)
+    def no_variable(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.delenv("TRAINYARD_HOME", raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path / "user"))
+        (tmp_path / "user/work/deep").mkdir(parents=True)
+
+    def test_the_variable_names_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TRAINYARD_HOME", "~/elsewhere")
+        assert homes.find(str(tmp_path)) == str((tmp_path / "user/elsewhere").resolve())
+
+    def test_the_nearest_one_upwards_is_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "user/.trainyard").mkdir()
+        assert homes.find(str(tmp_path / "user/work/deep")) == str(tmp_path / "user/.trainyard")
+        (tmp_path / "user/work/.trainyard").mkdir()
+        assert homes.find(str(tmp_path / "user/work/deep")) == str(tmp_path / "user/work/.trainyard")
+
+    def test_none_is_looked_for_above_the_users_folder(self, tmp_path: Path) -> None:
+        (tmp_path / ".trainyard").mkdir()
+        start = tmp_path / "user/work"
+        assert homes.find(str(start)) == str(start / ".trainyard")
+
+    def test_it_is_beside_the_start_where_there_is_none(self, tmp_path: Path) -> None:
+        start = tmp_path / "user/work"
+        assert homes.find(str(start)) == str(start / ".trainyard")
+        assert not (start / ".trainyard").exists()
+
+    def test_a_link_leads_to_one_home(self, tmp_path: Path) -> None:
+        (tmp_path / "user/.trainyard").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "user/work")
+        assert homes.find(str(tmp_path / "link")) == str(tmp_path / "user/.trainyard")
+
+
+def test_looking_leaves_no_trace(local_yard: Yard, home: Path) -> None:
+    assert (local_yard.runs(), local_yard.models(), local_yard.data()) == ([], [], [])
+    with pytest.raises(NotFound):
+        local_yard.get("absent")
+    assert not home.exists()
+
+
+def test_a_home_ignores_itself_in_version_control(local_yard: Yard, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    local_yard.push("x", str(tmp_path / "x"))
+    assert (home / ".gitignore").read_text() == "*\n"
+
+
+def test_the_folder_of_the_supervisor_is_the_users_alone(
+    local_yard: Yard, home: Path, project: Project
+) -> None:
+    local_yard.train(project.training("")).wait(timeout=PATIENCE)
+    assert stat.S_IMODE((home / "supervisor").stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "supervisor/socket").stat().st_mode) == 0o600
+
+
+def test_another_yard_is_refused_in_words() -> None:
+    with pytest.raises(NotFound, match="there is no yard 'dev'.*'local'"):
+        trainyard.connect("dev")
+
+
+def test_a_file_is_no_home(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HomeRefused, match="is no folder"):
+        trainyard.connect(home=str(tmp_path / "file"))
+
+
+def test_a_home_by_a_newer_version_is_refused(home: Path) -> None:
+    home.mkdir()
+    with sqlite3.connect(home / "ledger.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(HomeRefused, match=r"newer trainyard.*upgrade") as caught:
+        trainyard.connect(home=str(home)).runs()
+    assert caught.value.exit_status == 2
+    with sqlite3.connect(home / "ledger.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is a letter and no ledger" * 100, b"SQLite format 3\0" + b"\xff" * 4096]
+)
+def test_a_ledger_that_is_none_is_refused(home: Path, project: Project, content: bytes) -> None:
+    home.mkdir()
+    (home / "ledger.sqlite").write_bytes(content)
+    yard = trainyard.connect(home=str(home))
+    with pytest.raises(HomeRefused, match="is no ledger"):
+        yard.runs()
+    with pytest.raises(HomeRefused, match="is no ledger"):
+        yard.train(project.training(""))
+    assert (home / "ledger.sqlite").read_bytes() == content
+
+
+def test_a_home_on_a_network_is_refused(
+    home: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filesystem, "network_kind", lambda path: "nfs4")
+    with pytest.raises(HomeRefused, match=r"network file system \(nfs4\).*TRAINYARD_HOME"):
+        trainyard.connect(home=str(home)).train(project.training(""))
+    assert not home.exists()
+
+
+@needs_root
+def test_a_home_of_another_user_is_refused(home: Path) -> None:
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    with pytest.raises(HomeRefused, match="another user"):
+        trainyard.connect(home=str(home))
+
+
+READ_ONLY = """
+import os, sys
+import trainyard
+from trainyard import connection, yard, jobfile
+from trainyard.local import client, engine, filesystem, home, ledger, starting, store
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    connected = trainyard.connect(home=sys.argv[1])
+    connected.push("rows", sys.argv[2])
+except trainyard.BadInput as error:
+    print(error)
+    sys.exit(error.exit_status)
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_home_that_cannot_be_written_is_refused(home: Path, is_there: bool) -> None:
+    if is_there:
+        home.mkdir()
+        os.chown(home, NOBODY, NOBODY)
+        home.chmod(0o500)
+    home.parent.chmod(0o555)
+    (home.parent / "rows.csv").write_text("n\n1\n")
+    command = [sys.executable, "-c", READ_ONLY, str(home), str(home.parent / "rows.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (2, ""), done
+    assert len(done.stdout.splitlines()) == 1
+    assert str(home) in done.stdout and ("read-only" in done.stdout or "cannot be written" in done.stdout)
+
+
+class TestSocket:
+    def test_a_long_path_has_its_socket_elsewhere(self, home: Path, project: Project) -> None:
+        deep = home / ("x" * 60) / ("y" * 60)
+        assert len(str(deep)) > 108
+        yard = trainyard.connect(home=str(deep))
+        try:
+            assert yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED
+            place = Path(protocol.socket_path(Home(str(deep.resolve()))))
+            assert place.exists() and deep not in place.parents
+            assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+            pid = supervisor_pid(deep)
+            assert pid
+        finally:
+            end_home(deep)
+        assert becomes_true(lambda: not place.exists())
+
+    @pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])
+    def test_a_folder_that_others_can_enter_is_refused(self, tmp_path: Path, mode: int) -> None:
+        (tmp_path / "sockets").mkdir()
+        (tmp_path / "sockets").chmod(mode)
+        with pytest.raises(HomeRefused, match="not a folder of yours alone"):
+            protocol._own_folder(str(tmp_path / "sockets"))
+
+    @needs_root
+    def test_a_folder_of_another_user_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "sockets").mkdir(mode=0o700)
+        os.chown(tmp_path / "sockets", NOBODY, NOBODY)
+        with pytest.raises(HomeRefused, match="not a folder of yours alone"):
+            protocol._own_folder(str(tmp_path / "sockets"))
+
+    def test_a_link_and_a_file_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "real").mkdir(mode=0o700)
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        (tmp_path / "file").write_text("")
+        for name in ("link", "file"):
+            with pytest.raises(HomeRefused):
+                protocol._own_folder(str(tmp_path / name))
+
+    def test_a_folder_of_ones_own_is_made_and_taken_again(self, tmp_path: Path) -> None:
+        for _ in range(2):
+            protocol._own_folder(str(tmp_path / "sockets"))
+        assert stat.S_IMODE((tmp_path / "sockets").stat().st_mode) == 0o700
+
+
+@needs_root
+class TestFullDisk:
+    @pytest.fixture
+    def tiny(self) -> Iterator[Path]:
+        folder = Path(tempfile.mkdtemp(prefix="tiny-"))
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
+        )
+        if mounted.returncode:
+            folder.rmdir()
+            pytest.skip("no file system can be mounted here")
+        yield folder
+        try:
+            end_home(folder / "home")
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+            shutil.rmtree(folder)
+
+    def test_a_data_set_that_does_not_fit_leaves_nothing(self, tiny: Path, tmp_path: Path) -> None:
+        (tmp_path / "big").write_bytes(b"x" * (4 << 20))
+        yard = trainyard.connect(home=str(tiny / "home"))
+        with pytest.raises(DiskFull, match="no space left") as caught:
+            yard.push("big", str(tmp_path / "big"))
+        assert caught.value.exit_status == 1
+        assert yard.data() == []
+        assert list((tiny / "home/aside").iterdir()) == []
+        (tmp_path / "small").write_bytes(b"x" * 1000)
+        assert yard.push("small", str(tmp_path / "small"))[0].ref == "small@1"
+
+    def test_a_script_that_fills_the_disk_ends_with_that_reason(self, tiny: Path, project: Project) -> None:
+        script = """
+import os
+with open(os.environ["SM_MODEL_DIR"] + "/big", "wb") as file:
+    for _ in range(64): file.write(b"x" * (1 << 16)); file.flush()
+"""
+        yard = trainyard.connect(home=str(tiny / "home"))
+        run = yard.train(project.training(script))
+        try:
+            run.wait(timeout=PATIENCE)
+        except DiskFull as error:
+            assert "no space left" in str(error)
+        else:
+            assert run.state is State.FAILED
+            assert "No space left" in run.reason
+        # Once there is room again, everything is as it was.
+        for big in tiny.rglob("big"):
+            big.unlink()
+        run.stop()
+        assert run.state.ended
+        assert yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED
+
+    def test_a_run_in_a_full_home_is_refused_in_words(self, tiny: Path, project: Project) -> None:
+        yard = trainyard.connect(home=str(tiny / "home"))
+        assert yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED
+        with (
+            pytest.raises(OSError, match="No space left"),
+            (tiny / "filler").open("wb", buffering=0) as filler,
+        ):
+            while True:
+                filler.write(b"x" * 4096)
+        project.write("more.py", "# new code\n" * 2000)
+        with pytest.raises((DiskFull, BadInput), match=r"(?i)no space left") as caught:
+            yard.train(project.training("# other\n")).wait(timeout=PATIENCE)
+        assert caught.value.exit_status == 1
+        (tiny / "filler").unlink()
+        assert yard.train(project.training("# third\n")).wait(timeout=PATIENCE).state is State.SUCCEEDED

@@ -1,0 +1,212 @@
+"""What a script of the local engine sees of the machine and can do to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_environments import write_wheel
+
+from conftest import PATIENCE, Project, texts
+from trainyard import State, Yard
+from trainyard.local import namespace
+from trainyard.local.engine import allowed
+
+needs_namespaces = pytest.mark.skipif(bool(namespace.refusal()), reason=namespace.refusal() or "none")
+
+
+@needs_namespaces
+def test_channels_cannot_be_written(local_yard: Yard, project: Project, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "rows.csv").write_text("n\n1\n")
+    script = """
+import os
+folder = os.environ["SM_CHANNEL_TRAIN"]
+for attempt in (
+    lambda: open(folder + "/rows.csv", "a"),
+    lambda: open(folder + "/new", "w"),
+    lambda: os.unlink(folder + "/rows.csv"),
+):
+    try:
+        attempt()
+        print("done")
+    except OSError as error:
+        print(error.strerror)
+"""
+    run = local_yard.train(project.training(script, channels={"train": str(data)})).wait(timeout=PATIENCE)
+    assert texts(run) == ["Read-only file system"] * 3
+    assert (data / "rows.csv").read_text() == "n\n1\n"
+
+
+@needs_namespaces
+def test_the_paths_of_sagemaker_are_there_literally(
+    local_yard: Yard, project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("n\n1\n")
+    script = """
+import os
+print(os.getcwd(), os.listdir("/opt/ml/input/data/train"), os.path.isdir("/opt/ml/checkpoints"))
+open("/opt/ml/model/weights", "w").write("w")
+open("/opt/ml/checkpoints/c", "w").write("c")
+"""
+    job = project.training(script, channels={"train": str(tmp_path / "rows.csv")})
+    run = local_yard.train(job).wait(timeout=PATIENCE)
+    assert texts(run) == ["/opt/ml/code ['rows.csv'] True"]
+    assert (Path(local_yard.model("toy@1").path) / "weights").read_text() == "w"
+    assert (Path(run.folder) / "checkpoints/c").read_text() == "c"
+    assert not Path("/opt/ml/model/weights").exists()
+
+
+@needs_namespaces
+def test_hosts_find_each_other_by_name(local_yard: Yard, project: Project) -> None:
+    from trainyard import Resources
+
+    script = "import socket\nprint([socket.gethostbyname(f'algo-{n}') for n in (1, 2)])"
+    job = project.training(script, resources=Resources(instance_count=2))
+    run = local_yard.train(job).wait(timeout=PATIENCE)
+    assert texts(run) == ["['127.0.0.1', '127.0.0.2']"] * 2
+
+
+@needs_namespaces
+def test_a_handler_cannot_write_the_model(
+    local_yard: Yard, project: Project, model: Path, rows: Path
+) -> None:
+    handler = """
+import os
+def model_fn(folder):
+    try: open(folder + "/more", "w")
+    except OSError as error: return error.strerror
+def predict_fn(batch, model): return [model] * len(batch)
+"""
+    run = local_yard.infer(project.inference(handler, shards=1), model=str(model), input=str(rows))
+    assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
+    assert "Read-only file system" in (Path(str(run.output)) / "part-00000.csv").read_text()
+    assert [path.name for path in model.iterdir()] == ["factor"]
+
+
+def test_only_allowed_variables_are_handed_on_and_kept(
+    local_yard: Yard, home: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "s3cr3t-s3cr3t")
+    monkeypatch.setenv("https_proxy", "http://proxy:1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    script = "import os\nprint(sorted(os.environ.items()))"
+    run = local_yard.train(project.training(script)).wait(timeout=PATIENCE)
+    [text] = texts(run)
+    assert "('https_proxy', 'http://proxy:1')" in text and "('CUDA_VISIBLE_DEVICES', '0')" in text
+    # Neither in the script's environment nor anywhere in the home.
+    for path in home.rglob("*"):
+        assert not (path.is_file() and b"s3cr3t-s3cr3t" in path.read_bytes()), path
+
+
+@pytest.mark.parametrize(
+    ("name", "is_allowed"),
+    [
+        ("PATH", True),
+        ("HOME", True),
+        ("LC_ALL", True),
+        ("NVIDIA_VISIBLE_DEVICES", True),
+        ("HTTP_PROXY", True),
+        ("no_proxy", True),
+        ("TRAINYARD_SLOTS", True),
+        ("AWS_SECRET_ACCESS_KEY", False),
+        ("PYTHONPATH", False),
+        ("LD_PRELOAD", False),
+        ("GITHUB_TOKEN", False),
+        ("PATH_TO_SECRETS", False),
+    ],
+)
+def test_the_list_of_allowed_variables(name: str, is_allowed: bool) -> None:
+    assert (name in allowed({name: "value"})) is is_allowed
+
+
+def test_the_script_runs_in_the_python_of_the_submitter(local_yard: Yard, project: Project) -> None:
+    script = "import sys\nprint(sys.executable)\nimport trainyard, os\nprint(os.getpid() != 1)"
+    run = local_yard.train(project.training(script)).wait(timeout=PATIENCE)
+    assert texts(run) == [sys.executable, "True"], run.reason
+
+
+def test_an_interpreter_that_is_gone_is_said_in_a_line(
+    local_yard: Yard, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trainyard.local.engine as engine
+
+    monkeypatch.setattr(engine.sys, "executable", str(tmp_path / "gone/python"))
+    run = local_yard._launch(local_yard.plan_training(project.training("")))
+    monkeypatch.undo()
+    run.wait(timeout=PATIENCE)
+    assert run.state is State.FAILED
+    assert "interpreter that submitted the run is gone" in run.reason and "\n" not in run.reason
+
+
+class TestRequirements:
+    @pytest.fixture(autouse=True)
+    def cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def require(self, project: Project, requirement: str) -> None:
+        write_wheel(project.folder / "wheels", "tinypkg", "1.0", "value = 'from the wheel'\n")
+        project.write("requirements.txt", f"--no-index\n--find-links ./wheels\n{requirement}\n")
+
+    def test_a_script_has_the_packages_it_requires(self, local_yard: Yard, project: Project) -> None:
+        self.require(project, "tinypkg==1.0")
+        script = "import sys, tinypkg\nprint(tinypkg.value)\nprint(sys.executable)"
+        run = local_yard.train(project.training(script)).wait(timeout=60)
+        assert run.state is State.SUCCEEDED, run.reason
+        value, interpreter = [line.text for line in run.logs() if line.task == "algo-1"]
+        assert value == "from the wheel" and interpreter != sys.executable
+        assert [attempt.task for attempt in run.attempts] == ["train"]
+
+    def test_a_handler_has_the_packages_it_requires(
+        self, local_yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        self.require(project, "tinypkg==1.0")
+        handler = "import tinypkg\ndef predict_fn(batch, model): return [tinypkg.value] * len(batch)\n"
+        run = local_yard.infer(project.inference(handler), model=str(model), input=str(rows)).wait(timeout=60)
+        assert run.state is State.SUCCEEDED, run.reason
+        assert "from the wheel" in (Path(str(run.output)) / "part-00001.csv").read_text()
+
+    def test_what_cannot_be_installed_fails_the_run_in_one_line(
+        self, local_yard: Yard, project: Project
+    ) -> None:
+        self.require(project, "absentpkg==7.1")
+        run = local_yard.train(project.training("print('never')")).wait(timeout=60)
+        assert run.state is State.FAILED
+        assert "requirements.txt could not be installed" in run.reason and "absentpkg" in run.reason
+        assert "\n" not in run.reason and "Traceback" not in " ".join(texts(run))
+        assert run.attempts == ()
+
+    def test_a_run_is_stopped_while_its_environment_is_built(
+        self, local_yard: Yard, project: Project
+    ) -> None:
+        hang = "import time\nprint('building', flush=True)\ntime.sleep(60)\n"
+        project.write("package/setup.py", hang)
+        project.write("requirements.txt", "--no-index\n./package\n")
+        run = local_yard.train(project.training(""))
+        assert run.stop().state is State.STOPPED
+
+
+def test_everything_of_a_run_is_in_files_that_a_person_can_read(
+    local_yard: Yard, home: Path, project: Project
+) -> None:
+    job = project.training("print('hello')", hyperparameters={"epochs": 3})
+    run = local_yard.train(job).wait(timeout=PATIENCE)
+    folder = Path(run.folder)
+    spec: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    assert (spec["id"], spec["job"]["hyperparameters"], spec["code"]) == (
+        run.id,
+        {"epochs": 3},
+        run.record.code,
+    )
+    assert (folder / "attempts/1/algo-1.log").read_text() == "hello\n"
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    states = [event["state"] for event in events if "attempt" not in event]
+    assert states[-1] == "succeeded" and "running" in states
+    assert sorted(os.listdir(home / "code" / run.record.code)) == ["train.py"]  # noqa: PTH208
+    assert "hello" not in str(sqlite3.connect)
