@@ -130,7 +130,7 @@ def _pick(reference: str, versions: list[_Version], kind: str, key: str) -> _Ver
     if version == "latest":
         return named[-1]
     for found in named:
-        if found.version == int(version):
+        if str(found.version) == version:
             return found
     raise NotFound(f"no {kind} {reference!r}", key=key, cure=f"the latest is {named[-1].ref}")
 

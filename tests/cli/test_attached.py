@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from conftest import becomes_true
+from trainyard import InferenceJob
+from trainyard.cli.attached import as_text
+from trainyard.engine import LogLine
 
 from .conftest import Project
 
@@ -226,7 +229,10 @@ def test_a_hangup_or_sigterm_leaves_the_run_alone(
 
 def test_a_hangup_that_the_parent_ignores_is_ignored(project: Project) -> None:
     waiter = project.waiter("nohup")
-    ignoring = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", ignoring, sys.executable, "-m", "trainyard", "train", waiter],
         cwd=project.folder,
@@ -312,3 +318,9 @@ def test_a_run_of_a_job_file_elsewhere_names_the_file_in_what_to_type_next(
         "next",
         *f"trainyard infer elsewhere@1 INPUT --file {file}".split(),
     ]
+
+
+def test_a_shard_s_lines_say_which_shard_and_which_try() -> None:
+    job = InferenceJob(name="a", handler="a.py")
+    assert as_text(LogLine(0.0, "shard-00002", 1, "one"), job) == "shard-00002 | one"
+    assert as_text(LogLine(0.0, "shard-00002", 3, "one"), job) == "shard-00002 (3) | one"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 
 from conftest import becomes_true
@@ -147,6 +146,4 @@ def test_a_detached_run_on_a_terminal_says_how_to_follow_it(project: Project, op
     assert terminal.finish() == 0
     run_id, hint = terminal.shown.splitlines()
     assert hint == f"follow it: trainyard logs -f {run_id}"
-    followed = project.run("logs", "-f", run_id)
-    assert isinstance(followed, subprocess.CompletedProcess)
-    assert followed.stdout == "1\n"
+    assert project.run("logs", "-f", run_id).stdout == "1\n"

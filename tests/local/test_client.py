@@ -1,4 +1,4 @@
-"""Commands and their supervisor: many at once, threads, forks, versions, and a supervisor that cannot start."""
+"""Commands and their supervisor: many at once, threads, forks, versions, one that cannot start."""
 
 from __future__ import annotations
 
@@ -173,18 +173,11 @@ def test_versions_are_compared_by_number(version: str, is_older: bool) -> None:
 def test_nonsense_on_the_socket_does_no_harm(local_yard: Yard, home: Path, project: Project) -> None:
     assert local_yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED
     pid = supervisor_pid(home)
-    for said in (
-        b"nonsense\n",
-        b"[]\n",
-        b"{}\n",
-        b'{"do": "dance"}\n',
-        b'{"do": "watch"}\n',
-        b'"x"\n',
-        b"\xff\n",
-    ):
+    watch = [b'{"do": "watch", "runs": [{}, null]}', b'{"do": "watch"}', b'{"do": "watch", "runs": 1}']
+    for said in (b"nonsense", b"[]", b"{}", b'{"do": "dance"}', b'"x"', b"\xff", *watch):
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(home / "supervisor/socket"))
-            line.sendall(said)
+            line.sendall(said + b"\n")
             line.shutdown(socket.SHUT_WR)
             line.settimeout(PATIENCE)
             while line.recv(4096):

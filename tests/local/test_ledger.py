@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ def test_a_folder_that_a_crash_left_is_not_overwritten(where: Home, ledger: Sqli
 def test_what_cannot_be_moved_is_not_written_down(where: Home, ledger: SqliteLedger) -> None:
     record, _ = staged(where)
     with pytest.raises(trainyard.BadInput):
-        ledger.add_dataset(record, os.path.join(where.aside, "absent"))
+        ledger.add_dataset(record, f"{where.aside}/absent")
     assert ledger.datasets() == []
 
 
@@ -172,18 +173,19 @@ def test_what_sqlite_says_is_told_in_words(text: str, kind: type[Exception]) -> 
 
 def test_each_thread_has_a_connection_of_its_own(where: Home, ledger: SqliteLedger) -> None:
     ledger.add_dataset(*staged(where))
-    found: list[object] = []
+    names: list[str] = []
+    connections: list[sqlite3.Connection] = []
 
     def look() -> None:
-        found.append((ledger.datasets(), ledger._connection()))
+        names.extend(version.ref for version in ledger.datasets())
+        connections.append(ledger._connection())
         ledger.close()
 
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    [(versions, connection)] = found  # type: ignore[misc]
-    assert [version.ref for version in versions] == ["rows@1"]
-    assert connection is not ledger._connection()
+    assert names == ["rows@1"]
+    assert connections[0] is not ledger._connection()
 
 
 def test_no_connection_is_carried_into_a_fork(where: Home, ledger: SqliteLedger) -> None:
@@ -214,8 +216,6 @@ def in_forks(work: Callable[[str], None], names: list[str]) -> list[int | None]:
 def test_a_home_made_anew_is_another_ledger(
     local_yard: Yard, home: Path, project: Project, tmp_path: Path
 ) -> None:
-    import shutil
-
     (tmp_path / "x").write_text("x")
     local_yard.push("x", str(tmp_path / "x"))
     shutil.rmtree(home)

@@ -78,7 +78,11 @@ class Client:
     def watch(self, runs: Sequence[str]) -> Connection:
         """A line on which the states of the runs are told, now and whenever they change."""
         connection = self._connect()
-        connection.say({"do": "watch", "runs": list(runs)})
+        try:
+            connection.say({"do": "watch", "runs": list(runs)})
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _ask(self, message: dict[str, Any]) -> None:
@@ -107,9 +111,10 @@ class Client:
             self._start()
             said = self._started()
             if said != protocol.READY:
-                # Another one holds the lock and is on its way in or out; or this one failed.
-                starts += said != protocol.HELD
                 time.sleep(0.02)
+            # Another one that holds the lock is on its way in or out, and is waited for; one that has said
+            # that it listens may fail nonetheless.
+            starts += said != protocol.HELD
         raise self._lost()
 
     def _try(self) -> Connection | None:

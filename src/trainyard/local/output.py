@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 from ..errors import BadInput, DiskFull
 from ..run import Run
-
-MANIFEST = "_manifest.json"
+from ..store import OUTPUT_MANIFEST
 
 
 @contextmanager
@@ -29,7 +28,7 @@ def reserve(run: Run) -> Iterator[None]:
         yield
     except BaseException:
         if is_new:
-            os.unlink(os.path.join(run.output, MANIFEST))
+            os.unlink(os.path.join(run.output, OUTPUT_MANIFEST))
             if not existed:
                 os.rmdir(run.output)
         raise
@@ -47,7 +46,7 @@ def _take(folder: str, run_id: str) -> bool:
         if content:
             return False
         # Made only where it is absent: of two runs for one folder, one is refused.
-        with open(os.path.join(folder, MANIFEST), "x", encoding="utf-8") as stream:
+        with open(os.path.join(folder, OUTPUT_MANIFEST), "x", encoding="utf-8") as stream:
             json.dump({"run": run_id}, stream)
             stream.write("\n")
     except FileExistsError:
@@ -63,7 +62,7 @@ def _take(folder: str, run_id: str) -> bool:
 
 def _is_of(folder: str, run_id: str) -> bool:
     try:
-        with open(os.path.join(folder, MANIFEST), encoding="utf-8") as stream:
+        with open(os.path.join(folder, OUTPUT_MANIFEST), encoding="utf-8") as stream:
             return bool(json.load(stream).get("run") == run_id)
     except (OSError, ValueError, AttributeError):
         return False

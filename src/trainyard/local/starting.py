@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 from typing import NamedTuple
 
@@ -77,7 +78,16 @@ def _spawn(arguments: list[str], home: str) -> Starting:
     # What a job may have of our own variables must not make its supervisor one of its processes.
     variables = {name: value for name, value in os.environ.items() if name != MARK}
     try:
-        pid = os.posix_spawn(arguments[0], arguments, variables, file_actions=actions, setpgroup=0)
+        # What our caller ignores or blocks is no business of the supervisor.
+        pid = os.posix_spawn(
+            arguments[0],
+            arguments,
+            variables,
+            file_actions=actions,
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP),
+        )
     except OSError:
         os.close(ready)
         os.close(go)

@@ -82,17 +82,17 @@ class Supervisor:
 
     def _handle(self, client: Client, message: dict[str, Any]) -> None:
         self._last_busy = time.monotonic()
-        match message.get("do"):
-            case "wake":
+        match message:
+            case {"do": "wake"}:
                 self._scheduler.load()
                 client.say({"ok": True})
-            case "watch":
-                client.watches = set(message["runs"])
+            case {"do": "watch", "runs": [*runs]}:
+                client.watches = {str(run) for run in runs}
                 for run in client.watches:
                     client.say({"run": run, "state": self._scheduler.state_of(run)})
-            case "drain":
+            case {"do": "drain", "next": [*command]}:
                 self._scheduler.is_draining = True
-                self._next = [str(part) for part in message["next"]]
+                self._next = [str(part) for part in command]
                 client.say({"ok": True})
 
     def _wake_on_signals(self) -> None:
