@@ -193,9 +193,9 @@ def test_the_lock_is_in_step_with_pyproject() -> None:
 @pytest.mark.parametrize(
     ("pattern", "replacement", "said"),
     [
-        (r"^rich==.*\n(?:    .*\n)+", "", "rich of pyproject.toml is missing"),
-        (r"^rich==[\d.]+", "rich==1.0.0", "rich==1.0.0 is not"),
-        (r"(^rich==[^\n]*)(?:\n    --hash[^\n]*)+", r"\1", "rich has no exact version or no hash"),
+        (r"^pathspec==.*\n(?:    .*\n)+", "", "pathspec of pyproject.toml is missing"),
+        (r"^pathspec==[\d.]+", "pathspec==0.1.0", "pathspec==0.1.0 is not"),
+        (r"(^pathspec==[^\n]*)(?:\n    --hash[^\n]*)+", r"\1", "pathspec has no exact version or no hash"),
         (r"\A", "--extra-index https" + "://registry.example/simple\n", "names a place to install from"),
     ],
 )

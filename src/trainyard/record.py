@@ -21,15 +21,17 @@ class Record:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _names: ClassVar[frozenset[str]] = frozenset()
     _field_defaults: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         cls._fields = tuple(cls.__annotations__)
+        cls._names = frozenset(cls._fields)
         cls._field_defaults = {name: vars(cls)[name] for name in cls._fields if name in vars(cls)}
 
     def __init__(self, **values: Any) -> None:
         merged = {**self._field_defaults, **values}
-        if len(merged) != len(self._fields):
+        if merged.keys() != self._names:
             self._refuse(values)
         for name, value in merged.items():
             if value is NOTHING:

@@ -33,7 +33,7 @@ class InferenceWork(Work):
         self.inference: InferenceJob = self.run.job
         self._done = {
             attempt.task for attempt in self.run.attempts if attempt.state is State.SUCCEEDED
-        } & self._results()
+        } & self._kept()
         self._pending = deque(
             index for index in range(self.inference.shards) if shard_name(index) not in self._done
         )
@@ -168,11 +168,11 @@ class InferenceWork(Work):
         uri = self.run.model_uri
         return uri if os.path.isdir(uri) else os.path.join(self.paths.folder, "model")
 
-    def _results(self) -> set[str]:
-        try:
-            return {f"shard-{name[:5]}" for name in os.listdir(self.paths.shards) if name.endswith(".json")}
-        except OSError:
-            return set()
+    def _kept(self) -> set[str]:
+        """The shards whose result and part are still there: what a person took away is made again."""
+        results = {f"shard-{name[:5]}" for name in _names(self.paths.shards) if name.endswith(".json")}
+        parts = {f"shard-{name[5:10]}" for name in _names(self.run.output or "") if name.startswith("part-")}
+        return results & parts
 
     @staticmethod
     def _read(path: str) -> Any:
@@ -184,6 +184,13 @@ def _start(start: children.WorkerStart, archive: str, model: str) -> int:
     if archive and not os.path.isdir(model):
         children.unpack_model(archive, model)
     return children.start_worker(start)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _index(task: str) -> int:

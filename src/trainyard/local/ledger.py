@@ -87,7 +87,7 @@ class SqliteLedger:
             if known:
                 db.execute(
                     "UPDATE runs SET launch = ?, spec = ?, stop = 0, state = 'queued', reason = '',"
-                    " bad_input = 0, finished = NULL WHERE id = ?",
+                    " bad_input = 0, warnings = '[]', finished = NULL WHERE id = ?",
                     (run.launch, spec, run.id),
                 )
             else:
