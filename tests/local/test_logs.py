@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import PATIENCE, Project
+from conftest import PATIENCE, Project, becomes_true, texts
 from trainyard import State, Yard
 from trainyard.local.follower import Follower
 from trainyard.local.logs import RunLogs, TaskLog
@@ -147,3 +148,27 @@ sys.exit(os.environ["TRAINYARD_ATTEMPT"] == "1")
     assert [row.split(",")[1:] for row in rows] == [
         [str(1 + step // 3), "algo-1", "loss", str(step), f"{step % 3}.5"] for step in range(6)
     ]
+
+
+def test_a_progress_bar_of_carriage_returns_gives_its_metrics_as_it_goes(
+    local_yard: Yard, project: Project
+) -> None:
+    script = """
+        import sys, time
+        for step in range(3):
+            sys.stdout.write(f"\\rstep {step} loss={step}.5")
+        sys.stdout.flush()
+        time.sleep(600)
+    """
+    job = project.training(textwrap.dedent(script), metrics={"loss": r"loss=([0-9.]+)\b"}, grace=0)
+    run = local_yard.train(job)
+    assert becomes_true(lambda: run.metrics.get("loss") == 1.5, PATIENCE)
+    run.stop()
+
+
+def test_a_line_that_never_ends_is_given_in_pieces_and_loses_nothing(
+    local_yard: Yard, project: Project
+) -> None:
+    script = "import sys\nfor _ in range(300): sys.stdout.write('x' * 10_000)\nprint('end')\n"
+    run = local_yard.train(project.training(script)).wait(timeout=30)
+    assert "".join(texts(run)) == "x" * 3_000_000 + "end"

@@ -29,12 +29,15 @@ class Follower:
         self._offset += grown
         if not self._wants_lines:
             return []
-        *lines, self._rest = (self._rest + content).split(b"\n")
+        # A progress bar rewrites its line with carriage returns: each is a line to a metric.
+        *lines, self._rest = (self._rest + content.replace(b"\r", b"\n")).split(b"\n")
         if at_end and self._rest and not self.behind:
             lines.append(self._rest)
             self._rest = b""
-        # A progress bar rewrites its line with carriage returns: each is a line to a metric.
-        return [part for line in lines for part in line.decode("utf-8", "replace").split("\r")]
+        if len(self._rest) > _CHUNK:
+            # What never ends its line is no metric's, and not kept in memory for ever.
+            self._rest = b""
+        return [line.decode("utf-8", "replace") for line in lines]
 
     @property
     def behind(self) -> bool:

@@ -12,6 +12,7 @@ from ..engine import LogLine
 from .paths import RunPaths, times_of
 
 _CHUNK = 1 << 16
+_LONGEST = 1 << 20
 
 
 class TaskLog:
@@ -36,6 +37,10 @@ class TaskLog:
             for line in lines:
                 position += len(line) + 1
                 yield self._line(line, position)
+            if len(self._rest) > _LONGEST:
+                # What never ends its line is given in pieces, and not kept in memory for ever.
+                rest, self._rest = self._rest, b""
+                yield self._line(rest, self._offset)
         if at_end and self._rest:
             rest, self._rest = self._rest, b""
             yield self._line(rest, self._offset)

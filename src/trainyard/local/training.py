@@ -172,6 +172,8 @@ class TrainingWork(Work):
         return os.path.join(self.paths.attempt(number), "model.json")
 
     def _published(self, number: int, outcome: Outcome) -> None:
+        if outcome.state is State.INTERRUPTED:
+            return
         if outcome.state is not State.SUCCEEDED:
             self.fail(outcome, prefix="the model could not be kept: ")
             return
