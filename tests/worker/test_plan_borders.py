@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from itertools import pairwise
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +80,28 @@ def test_borders_fall_where_pythons_parser_ends_a_row(text: str) -> None:
     for before, after in pairwise([*(marks[i].byte for i in range(len(marks))), len(data)]):
         found += filter(None, csv.reader(io.StringIO(data[before:after].decode(), newline="\n")))
     assert found == expected
+
+
+@given(
+    text=st.text(alphabet='ab,,"\n\n\r\0é', max_size=80),
+    header=st.sampled_from(["a", "a,b"]),
+    block=st.integers(1, 40),
+)
+def test_a_plan_is_the_same_whether_the_parser_judges_all_of_a_file_or_only_its_doubtful_blocks(
+    text: str, header: str, block: int
+) -> None:
+    data = f"{header}\n{text}".encode()
+    with mock.patch.object(csvscan, "_BLOCK", block):
+        by_blocks = planned(data)
+    with mock.patch.object(csvscan, "_plain_lines", lambda block, width: None):
+        assert by_blocks == planned(data)
+
+
+def planned(data: bytes) -> object:
+    """What a scan finds: the extent and the marks, or the error's line."""
+    marks = Marks(limit=8)
+    try:
+        _, extent = csvscan.scan(io.BytesIO(data), "t.csv", offer_to(marks, 0, 0, divisible=True))
+    except csvscan.InputError as error:
+        return str(error)
+    return extent, [marks[index] for index in range(len(marks))]
