@@ -150,3 +150,18 @@ def test_the_executable_bit_counts_and_times_do_not(tmp_path: Path) -> None:
     assert code_hash(source_files(str(tmp_path))) == before
     (tmp_path / "run.py").chmod(0o755)
     assert code_hash(source_files(str(tmp_path))) != before
+
+
+def test_what_trainyard_itself_left_in_a_source_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("pass\n")
+    for folder, mark in (("predictions", "_manifest.json"), ("yard", "ledger.sqlite"), ("env", "pyvenv.cfg")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / mark).write_text("")
+        (tmp_path / folder / "more.bin").write_text("x")
+    assert [file.name for file in source_files(str(tmp_path))] == ["train.py"]
+
+
+def test_an_ignore_file_of_comments_leaves_nothing_out(tmp_path: Path) -> None:
+    (tmp_path / ".trainyardignore").write_text("# *.py\n\n# /data/\n")
+    (tmp_path / "train.py").write_text("pass\n")
+    assert "train.py" in [file.name for file in source_files(str(tmp_path))]

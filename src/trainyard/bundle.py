@@ -36,20 +36,27 @@ def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFi
     `.trainyardignore` names (gitignore's syntax) and the folders or files in `leave_out` (absolute paths).
     Symbolic links are followed.
 
-    Raises `BadInput` for a folder over `LARGEST` bytes, naming its largest file, and for a link that leads
-    back to a folder above it.
+    Raises `BadInput` for a folder over `LARGEST` bytes, naming the largest file so far, and for a link
+    that leads back to a folder above it.
     """
     outside = {os.path.realpath(path) for path in leave_out} - {os.path.realpath(folder)}
     ignored = _ignored(folder)
-    files = sorted(_walk(folder, "", outside, ignored, (os.path.realpath(folder),)))
-    if sum(file.size for file in files) > LARGEST:
-        biggest = max(files, key=lambda file: file.size)
-        raise BadInput(
-            f"the source folder holds more than {LARGEST >> 20} MiB",
-            where=folder,
-            cure=f"name what is no code in {IGNORE_FILE}, {biggest.name} first",
-        )
-    return files
+    files, total = [], 0
+    for file in _walk(folder, "", outside, ignored, (os.path.realpath(folder),)):
+        files.append(file)
+        total += file.size
+        if total > LARGEST:
+            raise _too_large(folder, files)
+    return sorted(files)
+
+
+def _too_large(folder: str, files: Sequence[SourceFile]) -> BadInput:
+    biggest = max(files, key=lambda file: file.size)
+    return BadInput(
+        f"the source folder holds more than {LARGEST >> 20} MiB",
+        where=folder,
+        cure=f"name what is no code in {IGNORE_FILE}, {biggest.name} first",
+    )
 
 
 def code_hash(files: Sequence[SourceFile]) -> str:
@@ -92,7 +99,7 @@ def _walk(
         raise BadInput(f"cannot be read: {error.strerror}", where=folder) from None
     for entry in entries:
         name = prefix + entry.name
-        if entry.name in _NEVER or (outside and os.path.realpath(entry.path) in outside):
+        if entry.name in _NEVER or (outside and _place(entry, above) in outside):
             continue
         if entry.is_dir():
             if not _is_no_source(entry.path) and not _matches(ignored, name + "/"):
@@ -103,8 +110,13 @@ def _walk(
             yield SourceFile(name, entry.path, bool(status.st_mode & 0o100), status.st_size)
 
 
+def _place(entry: os.DirEntry[str], above: tuple[str, ...]) -> str:
+    """The real path of an entry of the folder whose real path is the last of `above`."""
+    return os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(above[-1], entry.name)
+
+
 def _real_path(entry: os.DirEntry[str], above: tuple[str, ...]) -> str:
-    real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(above[-1], entry.name)
+    real = _place(entry, above)
     if real in above:
         raise BadInput(
             "a symbolic link leads back to a folder above it",
@@ -119,6 +131,6 @@ def _matches(ignored: PathSpec[Any] | None, name: str) -> bool:
 
 
 def _is_no_source(folder: str) -> bool:
-    """Whether it is a virtual environment, a conda environment or the predictions of an earlier run."""
-    marks = ("pyvenv.cfg", "conda-meta", OUTPUT_MANIFEST)
+    """Whether it is a virtual or conda environment, the predictions of an earlier run or another home."""
+    marks = ("pyvenv.cfg", "conda-meta", OUTPUT_MANIFEST, "ledger.sqlite")
     return any(os.path.exists(os.path.join(folder, mark)) for mark in marks)

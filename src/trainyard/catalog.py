@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from .errors import BadInput, NotFound, nearest
 from .ledger import DataSet, Ledger, Model
-from .limits import NAME, NAME_LENGTH, is_dataset_reference
+from .limits import NAME, NAME_LENGTH, is_dataset_reference, is_remote
 from .store import Store
 
 _Version = TypeVar("_Version", DataSet, Model)
@@ -66,6 +66,8 @@ class Catalog:
         if is_dataset_reference(model) and not os.path.exists(model):
             found = self.model(model, key="MODEL")
             return found.ref, found.path
+        if is_remote(model):
+            return model, model
         path = os.path.abspath(os.path.expanduser(model))
         if os.path.isdir(path) or (os.path.isfile(path) and path.endswith((".tar.gz", ".tgz"))):
             return path, path
@@ -81,6 +83,8 @@ class Catalog:
         """Where the input of an inference run lies: a file, a folder or a data set."""
         if is_dataset_reference(given) and not os.path.exists(given):
             return self.dataset(given, key="INPUT").path
+        if is_remote(given):
+            return given
         path = os.path.abspath(os.path.expanduser(given))
         if not os.path.exists(path):
             known = sorted({version.name for version in self.datasets()})
@@ -106,9 +110,16 @@ class Catalog:
                 f"{what} is both a model and a data set", cure=f"write models/{what} or data/{what}"
             )
         if not found:
-            names = sorted({m.name for m in self.models()} | {d.name for d in self.datasets()})
-            raise NotFound(f"no model or data set {what!r}", cure=nearest(what.split("@")[0], names))
+            raise NotFound(f"no model or data set {what!r}", cure=self.near(what))
         return found[0]
+
+    def near(self, what: str) -> str:
+        """The cure for a name of a model or data set that is none: its latest versions, or near names."""
+        name = what.partition("@")[0]
+        named = [f"{found[-1].ref}" for found in (self.models(name), self.datasets(name)) if found]
+        if named:
+            return f"the latest is {' or '.join(named)}"
+        return nearest(name, sorted({m.name for m in self.models()} | {d.name for d in self.datasets()}))
 
     def datasets(self, name: str | None = None) -> list[DataSet]:
         """All versions, by name and version."""

@@ -84,7 +84,7 @@ class Yard:
             model_used=used,
             model_uri=address,
             input=self._catalog.input_at(input),
-            output=None if output is None else os.path.abspath(os.path.expanduser(output)),
+            output=None if output is None else _address_of(output),
         )
 
     def get(self, run_id: str) -> RunHandle:
@@ -95,8 +95,7 @@ class Yard:
             starts = [known for known in ids if known.startswith(run_id)] if run_id else []
             run = self._ledger.run(starts[0]) if len(starts) == 1 else None
             if run is None:
-                cure = nearest(run_id, starts or ids)
-                raise NotFound(f"no run is called {run_id!r}", cure=cure or "there are no runs yet")
+                raise _no_run(run_id, starts, ids)
         return RunHandle(self, run)
 
     def runs(
@@ -198,13 +197,19 @@ class Yard:
         if is_dataset_reference(uri):
             found = self._catalog.dataset(uri, key=f"train.channels.{name}")
             return Channel(uri=found.path, dataset=found.ref)
-        return Channel(uri=uri if is_remote(uri) else os.path.abspath(os.path.expanduser(uri)))
+        return Channel(uri=_address_of(uri))
 
     def _address(self, what: str) -> tuple[str, str]:
         found = self._catalog.find(what)
         if found is not None:
             return found.path, f"{found.name}-{found.version}"
-        run = self.get(what).record
+        try:
+            run = self.get(what).record
+        except NotFound as error:
+            cure = self._catalog.near(what)
+            raise NotFound(
+                error.problem, cure=cure if cure.startswith("the latest") else error.cure
+            ) from None
         if run.kind == TrainingJob.kind and run.model:
             return self.model(run.model).path, run.id
         if run.output and os.path.isdir(run.output):
@@ -309,6 +314,17 @@ class RunHandle:
         """Go on with it after a failure or a stop."""
         self._run = self._yard.resume(self._run)._run
         return self
+
+
+def _no_run(word: str, starts: list[str], ids: list[str]) -> NotFound:
+    if starts:
+        shown = ", ".join(starts[:4]) + (", …" if len(starts) > 4 else "")
+        return NotFound(f"{len(starts)} runs begin with {word!r}", cure=f"name one: {shown}")
+    return NotFound(f"no run is called {word!r}", cure=nearest(word, ids) or "there are no runs yet")
+
+
+def _address_of(place: str) -> str:
+    return place if is_remote(place) else os.path.abspath(os.path.expanduser(place))
 
 
 def _check_script_is_kept(job: TrainingJob | InferenceJob, files: Sequence[SourceFile]) -> None:

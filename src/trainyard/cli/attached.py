@@ -55,7 +55,14 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
     129 or 143 where a hangup or SIGTERM made this command leave it.
     """
     with Signals() as signals:
-        run = start().record
+        try:
+            run = start().record
+        except Detached as detached:
+            print(
+                f"trainyard: {detached} came while the run was being started; see trainyard runs",
+                file=sys.stderr,
+            )
+            return detached.status
         if not style.json:
             print(f"{run.id} started", flush=True)
         warn(run.warnings)

@@ -6,6 +6,7 @@ import argparse
 
 from ..connection import connect
 from ..errors import NotFound, nearest
+from ..ledger import DataSet
 from . import words
 from .parser import add_yard
 from .table import Column, print_json, print_table
@@ -29,8 +30,7 @@ def run(args: argparse.Namespace) -> int:
     yard = connect(args.on)
     found = yard.data(args.name)
     if args.name and not found:
-        known = ["push", *sorted({dataset.name for dataset in yard.data()})]
-        raise NotFound(f"no data set is called {args.name!r}", cure=nearest(args.name, known))
+        raise NotFound(f"no data set is called {args.name!r}", cure=_cure(args.name, yard.data()))
     if args.json:
         for dataset in found:
             print_json(dataset.to_json())
@@ -41,3 +41,12 @@ def run(args: argparse.Namespace) -> int:
     ]
     print_table(_COLUMNS, rows, nothing="no data sets here; trainyard data push NAME PATH makes one")
     return 0
+
+
+def _cure(word: str, known: list[DataSet]) -> str:
+    names = sorted({dataset.name for dataset in known})
+    # A misspelt `data push` lands here too.
+    meant = nearest(word, ["push", *names])
+    if meant.startswith("did"):
+        return meant
+    return nearest(word, names) or "trainyard data push NAME PATH makes one"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -43,6 +42,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, not
 
 
 def _draw(columns: Sequence[Column], rows: list[list[str]]) -> None:
+    import shutil  # 4 ms, for a table on a terminal alone
+
     widths = _widths(columns, rows, shutil.get_terminal_size().columns)
     print(bold(_line(columns, widths, [column.title for column in columns])))
     for row in rows:

@@ -15,6 +15,9 @@ from ..errors import DiskFull, HomeRefused
 
 SCHEMA = 1
 
+_LONGEST = 500
+"""Bytes of a path: SQLite's MAX_PATHNAME for Unix is 512, the names of its own files beside included."""
+
 _TABLES = """
 CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -124,6 +127,9 @@ def told(error: sqlite3.Error, path: str) -> Exception:
     text = str(error)
     if "disk is full" in text:
         return DiskFull(f"no space left on the device while writing {path}")
+    if "unable to open" in text and len(os.fsencode(path)) > _LONGEST:
+        cure = "set TRAINYARD_HOME to a shorter one"
+        return HomeRefused(f"SQLite takes no path longer than {_LONGEST} bytes", where=path, cure=cure)
     if "readonly" in text or "unable to open" in text:
         return HomeRefused("the ledger cannot be written", where=path, cure="make its folder writable")
     if "not a database" in text or "malformed" in text:

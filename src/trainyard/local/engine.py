@@ -131,7 +131,11 @@ class LocalEngine:
     def _check_addresses(self, run: Run) -> None:
         for key, address in (("MODEL", run.model_uri), ("INPUT", run.input), ("--output", run.output or "")):
             if "://" in address:
-                raise Unsupported(f"{address!r}: the local yard reads and writes local paths", key=key)
+                raise Unsupported(
+                    f"{address!r}: the local yard reads and writes local paths",
+                    key=key,
+                    cure="name a file or folder of this machine",
+                )
         if run.input and not os.path.exists(run.input):
             raise BadInput("is gone", where=run.input)
 

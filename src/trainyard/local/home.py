@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from ..errors import HomeRefused, NotFound
+from ..errors import DiskFull, HomeRefused, NotFound
 
 FOLDER = ".trainyard"
 VARIABLE = "TRAINYARD_HOME"
@@ -40,7 +41,7 @@ class Home:
         return os.path.exists(self.database)
 
     def create(self) -> None:
-        """Make the folders; raises `HomeRefused` where that cannot be, with nothing left behind."""
+        """Make the folders; raises `HomeRefused` where that cannot be, `DiskFull` where there is no room."""
         if not os.path.isdir(self.supervisor):
             _refuse_network(self.path)
         try:
@@ -52,6 +53,8 @@ class Home:
                 with open(ignore, "w", encoding="utf-8") as stream:
                     stream.write("*\n")
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(f"no space left on the device of {self.path}") from None
             raise HomeRefused(
                 f"the home cannot be written: {error.strerror}",
                 where=self.path,

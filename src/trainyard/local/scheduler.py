@@ -61,6 +61,9 @@ class Scheduler:
     def turn(self) -> list[tuple[str, str]]:
         """Start and end what is due and make it durable; the runs whose states have changed."""
         for work in sorted(self._works.values(), key=lambda work: work.order):
+            if not (work.running or work.wants_stop or work.ending) and len(self._tasks) >= self._slots:
+                # Thousands may be waiting behind those that run.
+                continue
             with self._guarding(work.run.id, work):
                 self._advance(work)
         changed = [

@@ -74,7 +74,8 @@ def _cost_of_no_checkpoint(work: Work) -> str:
         return ""
     last = work.run.attempts[-1]
     took = (last.finished or 0.0) - (last.started or last.finished or 0.0)
+    cost = f"{took:.1f}" if took >= 1 else f"{took:.2f}"
     return (
-        f"no checkpoint was written: on spot, an interruption would have cost up to {took:.1f} s of work; "
+        f"no checkpoint was written: on spot, an interruption would have cost up to {cost} s of work; "
         "write checkpoints to $TRAINYARD_CHECKPOINT_DIR"
     )
