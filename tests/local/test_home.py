@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,13 +92,13 @@ def test_a_file_is_no_home(tmp_path: Path) -> None:
 
 def test_a_home_by_a_newer_version_is_refused(home: Path) -> None:
     home.mkdir()
-    with sqlite3.connect(home / "ledger.sqlite") as db:
+    with closing(sqlite3.connect(home / "ledger.sqlite")) as db, db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(HomeRefused, match=r"newer trainyard.*upgrade") as caught:
         trainyard.connect(home=str(home)).runs()
     assert caught.value.exit_status == 2
-    with sqlite3.connect(home / "ledger.sqlite") as db:
+    with closing(sqlite3.connect(home / "ledger.sqlite")) as db, db:
         assert db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     db.close()
 

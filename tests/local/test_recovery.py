@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,7 @@ def test_a_process_that_only_has_the_same_id_is_left_alone(
         "boot": processes.boot_id(),
     }
     facts[column] = "another"
-    with sqlite3.connect(home / "ledger.sqlite") as db:
+    with closing(sqlite3.connect(home / "ledger.sqlite")) as db, db:
         db.execute("UPDATE processes SET pid = :pid, started = :started, boot = :boot", facts)
     db.close()
     assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED

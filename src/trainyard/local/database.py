@@ -95,13 +95,21 @@ def open_database(path: str) -> sqlite3.Connection:
     Raises `HomeRefused` for a file that a newer trainyard wrote or that is no ledger.
     """
     try:
-        connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+        # Each thread has its own; one is only closed from another, where that drops the last reference.
+        connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    except sqlite3.DatabaseError as error:
+        raise told(error, path) from None
+    try:
         connection.row_factory = sqlite3.Row
         if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:
             _prepare(connection, path)
         connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.DatabaseError as error:
+        connection.close()
         raise told(error, path) from None
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -36,10 +36,7 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
-        connection = vars(self._local).pop("db", None)
-        vars(self._local).pop("inode", None)
-        if connection is not None:
-            connection.close()
+        vars(self._local).pop("held", None)
 
     def run(self, run_id: str) -> Run | None:
         with self._reading() as db:
@@ -158,12 +155,24 @@ class SqliteLedger:
     def _connection(self) -> sqlite3.Connection:
         # A home that was removed and made anew under a long-lived Python is another file.
         inode = os.stat(self._home.database).st_ino if self._home.exists else 0
-        if getattr(self._local, "inode", None) != inode:
+        held: _Held | None = vars(self._local).get("held")
+        if held is None or held.inode != inode:
             self.close()
-            self._local.db = database.open_database(self._home.database)
-            self._local.inode = os.stat(self._home.database).st_ino
-        found: sqlite3.Connection = self._local.db
-        return found
+            held = self._local.held = _Held(self._home.database)
+        return held.connection
+
+
+class _Held:
+    """A thread's connection, closed with the last reference to it: when its thread ends, or the ledger."""
+
+    def __init__(self, path: str) -> None:
+        self.connection = database.open_database(path)
+        self.inode = os.stat(path).st_ino
+
+    def __del__(self) -> None:
+        connection = vars(self).get("connection")
+        if connection is not None:
+            connection.close()
 
 
 def _close_before_fork() -> None:
