@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,25 @@ def test_a_version_that_somebody_removed_is_said_to_be_gone(
     with pytest.raises(trainyard.BadInput, match="is gone"):
         local_yard.pull("rows@1", str(tmp_path / "mine"))
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_version_that_cannot_be_pulled_gets_the_latest(
+    local_yard: Yard, data: Path, project: Project, tmp_path: Path
+) -> None:
+    local_yard.push("rows", str(data))
+    local_yard.train(project.training("")).wait(timeout=PATIENCE)
+    for word in ("rows@7", "rows"):
+        with pytest.raises(NotFound, match="the latest is rows@1"):
+            local_yard.pull(word, str(tmp_path / "pulled"))
+
+
+def test_what_a_killed_push_left_aside_is_removed_later(local_yard: Yard, home: Path, data: Path) -> None:
+    local_yard.push("rows", str(data))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for name, age in ((f"{dead.pid}-old", 7200), (f"{dead.pid}-young", 60), (f"{os.getpid()}-alive", 7200)):
+        (home / "aside" / name).mkdir()
+        (home / "aside" / name / "half.csv").write_text("n")
+        os.utime(home / "aside" / name, (time.time() - age,) * 2)
+    local_yard.push("more", str(data))
+    assert sorted(path.name.split("-")[1] for path in (home / "aside").iterdir()) == ["alive", "young"]

@@ -40,7 +40,7 @@ def test_a_run_knows_its_folder_and_shows_itself(local_yard: Yard, home: Path, p
 
 def test_a_beginning_that_several_runs_have_is_not_enough(local_yard: Yard, project: Project) -> None:
     runs = [local_yard.train(project.training("")) for _ in range(2)]
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="2 runs begin with 'toy-'; name one: toy-"):
         local_yard.get("toy-")
     with pytest.raises(NotFound):
         local_yard.get("")
@@ -57,6 +57,19 @@ def test_what_only_a_cloud_can_do_is_refused_by_field(local_yard: Yard, project:
     ):
         with pytest.raises(Unsupported, match=key):
             local_yard.train(project.training(**options))
+    assert local_yard.runs() == []
+
+
+@pytest.mark.parametrize("place", ["MODEL", "INPUT", "--output"])
+def test_an_address_in_s3_is_refused_and_no_folder_of_that_name_made(
+    local_yard: Yard, project: Project, model: Path, rows: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    job = project.inference("def predict_fn(batch, model): return batch\n")
+    given = {"MODEL": str(model), "INPUT": str(rows), "--output": "out"} | {place: "s3://bucket/prefix"}
+    with pytest.raises(Unsupported, match=f"{place}: 's3://bucket/prefix': the local yard"):
+        local_yard.infer(job, model=given["MODEL"], input=given["INPUT"], output=given["--output"])
+    assert [path.name for path in project.folder.iterdir()] == ["predict.py"]
     assert local_yard.runs() == []
 
 

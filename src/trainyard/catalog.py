@@ -110,16 +110,18 @@ class Catalog:
                 f"{what} is both a model and a data set", cure=f"write models/{what} or data/{what}"
             )
         if not found:
-            raise NotFound(f"no model or data set {what!r}", cure=self.near(what))
+            raise NotFound(f"no model or data set {what!r}", cure=self._near(what))
         return found[0]
 
-    def near(self, what: str) -> str:
-        """The cure for a name of a model or data set that is none: its latest versions, or near names."""
+    def latest(self, what: str) -> str:
+        """The cure for a version that is none: the latest ones of that name; "" where there are none."""
         name = what.partition("@")[0]
-        named = [f"{found[-1].ref}" for found in (self.models(name), self.datasets(name)) if found]
-        if named:
-            return f"the latest is {' or '.join(named)}"
-        return nearest(name, sorted({m.name for m in self.models()} | {d.name for d in self.datasets()}))
+        named = [found[-1].ref for found in (self.models(name), self.datasets(name)) if found]
+        return f"the latest is {' or '.join(named)}" if named else ""
+
+    def _near(self, what: str) -> str:
+        names = sorted({m.name for m in self.models()} | {d.name for d in self.datasets()})
+        return self.latest(what) or nearest(what.partition("@")[0], names)
 
     def datasets(self, name: str | None = None) -> list[DataSet]:
         """All versions, by name and version."""

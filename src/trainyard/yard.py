@@ -206,10 +206,8 @@ class Yard:
         try:
             run = self.get(what).record
         except NotFound as error:
-            cure = self._catalog.near(what)
-            raise NotFound(
-                error.problem, cure=cure if cure.startswith("the latest") else error.cure
-            ) from None
+            latest = self._catalog.latest(what)
+            raise NotFound(error.problem, cure=latest or error.cure) from None
         if run.kind == TrainingJob.kind and run.model:
             return self.model(run.model).path, run.id
         if run.output and os.path.isdir(run.output):

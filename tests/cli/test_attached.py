@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import trainyard
 from conftest import becomes_true
-from trainyard import InferenceJob
-from trainyard.cli.attached import as_text
+from trainyard import InferenceJob, RunHandle
+from trainyard.cli.attached import Style, as_text, attach
 from trainyard.engine import LogLine
 
 from .conftest import Project
@@ -324,3 +325,16 @@ def test_a_shard_s_lines_say_which_shard_and_which_try() -> None:
     job = InferenceJob(name="a", handler="a.py")
     assert as_text(LogLine(0.0, "shard-00002", 1, "one"), job) == "shard-00002 | one"
     assert as_text(LogLine(0.0, "shard-00002", 3, "one"), job) == "shard-00002 (3) | one"
+
+
+def test_sigterm_while_the_run_is_being_started_is_one_line(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    def start() -> RunHandle:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal was not heard")
+
+    status = attach(trainyard.connect(home=str(home)), start, Style())
+    out, err = capsys.readouterr()
+    assert (status, out) == (143, "")
+    assert err == "trainyard: SIGTERM came while the run was being started; see trainyard runs\n"

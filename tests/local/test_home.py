@@ -259,6 +259,19 @@ with open(os.environ["SM_MODEL_DIR"] + "/big", "wb") as file:
         assert run.state.ended
         assert yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED
 
+    def test_a_home_that_cannot_be_made_for_want_of_room_is_a_full_disk(
+        self, tiny: Path, project: Project
+    ) -> None:
+        with (
+            pytest.raises(OSError, match="No space left"),
+            (tiny / "filler").open("wb", buffering=0) as filler,
+        ):
+            while True:
+                filler.write(b"x" * 4096)
+        with pytest.raises(DiskFull, match="no space left on the device") as caught:
+            trainyard.connect(home=str(tiny / "home")).train(project.training(""))
+        assert caught.value.exit_status == 1
+
     def test_a_run_in_a_full_home_is_refused_in_words(self, tiny: Path, project: Project) -> None:
         yard = trainyard.connect(home=str(tiny / "home"))
         assert yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED

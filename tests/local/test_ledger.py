@@ -171,6 +171,15 @@ def test_what_sqlite_says_is_told_in_words(text: str, kind: type[Exception]) -> 
         assert "/home/" in str(told)
 
 
+def test_a_home_whose_path_is_too_long_for_sqlite_is_refused_in_words(tmp_path: Path) -> None:
+    folder = tmp_path
+    while len(str(folder)) < 500:
+        folder /= "x" * 60
+    folder.mkdir(parents=True)
+    with pytest.raises(HomeRefused, match="no path longer than 500 bytes; set TRAINYARD_HOME"):
+        database.open_database(str(folder / "ledger.sqlite"))
+
+
 def test_each_thread_has_a_connection_of_its_own(where: Home, ledger: SqliteLedger) -> None:
     ledger.add_dataset(*staged(where))
     names: list[str] = []

@@ -60,6 +60,24 @@ print("ready", flush=True)
 """
 
 
+# A package whose first building hangs.
+BACKEND = """
+import os, time, zipfile
+def build_wheel(folder, *_):
+    if not os.path.exists({begun!r}):
+        open({begun!r}, "w").close()
+        time.sleep(60)
+    name = "halfway-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("halfway.py", "")
+        about = "halfway-1.dist-info/"
+        wheel.writestr(about + "METADATA", "Metadata-Version: 2.1\\nName: halfway\\nVersion: 1\\n")
+        wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(about + "RECORD", "halfway.py,,\\n" + about + "METADATA,,\\n" + about + "WHEEL,,\\n")
+    return name
+"""
+
+
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
     folder = tmp_path / "notes"
@@ -306,3 +324,70 @@ class _either:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         return kind is not None and issubclass(kind, TimeoutError)
+
+
+def test_a_home_made_anew_keeps_its_runs_from_the_supervisor_of_the_old_one(
+    local_yard: Yard, home: Path, project: Project
+) -> None:
+    job = project.training("import time\nprint('up', flush=True)\ntime.sleep(60)")
+    old = local_yard.train(job)
+    script = pid_in_group_of(old, home)
+    first = supervisor_pid(home)
+    shutil.rmtree(home)
+    anew = trainyard.connect(home=str(home))
+    run = anew.train(job)
+    wait_for_line(run, "up")
+    assert supervisor_pid(home) != first
+    assert first and becomes_true(lambda: not processes.start_time(first))
+    assert not processes.start_time(script)
+    assert run.state is State.RUNNING
+    run.stop()
+    assert (run.state, len(run.attempts)) == (State.STOPPED, 1)
+
+
+def pid_in_group_of(run: RunHandle, home: Path) -> int:
+    """The process of the run's only host."""
+    wait_for_line(run, "up")
+    return processes.marked(f"{home_mark(Home(os.path.realpath(home)))}/{run.id}/")[0]
+
+
+def test_an_environment_whose_building_was_stopped_is_built_by_resume(
+    local_yard: Yard, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    begun = tmp_path / "begun"
+    project.write("package/backend.py", BACKEND.format(begun=str(begun)))
+    build_system = 'requires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    project.write("package/pyproject.toml", f"[build-system]\n{build_system}")
+    project.write("requirements.txt", "./package\n")
+    run = local_yard.train(project.training("import halfway; print(halfway.__name__)"))
+    assert becomes_true(begun.exists)
+    run.stop()
+    run.resume().wait(timeout=PATIENCE)
+    assert (run.state, texts(run)[-1]) == (State.SUCCEEDED, "halfway"), run.reason
+
+
+def test_a_commit_that_was_ended_half_way_is_done_again(
+    local_yard: Yard, home: Path, project: Project, model: Path, rows: Path
+) -> None:
+    job = project.inference("def predict_fn(batch, model): return [1] * len(batch)\n")
+    run = local_yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
+    assert run.state is State.SUCCEEDED
+    # As a supervisor leaves it that is killed during the commit: all is there but the end.
+    with closing(sqlite3.connect(home / "ledger.sqlite")) as db, db:
+        db.execute("UPDATE runs SET state = 'running', finished = NULL WHERE id = ?", (run.id,))
+    kill_supervisor(home)
+    again = local_yard.get(run.id).wait(timeout=PATIENCE)
+    assert (again.state, again.rows_out) == (State.SUCCEEDED, 200), again.reason
+
+
+def test_a_run_that_takes_its_supervisor_down_again_and_again_is_given_up(
+    local_yard: Yard, project: Project
+) -> None:
+    run = local_yard.train(project.training("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"))
+    run.wait(timeout=PATIENCE)
+    assert run.state is State.FAILED
+    assert "given up: each of its last 20 attempts" in run.reason
+    assert len(run.attempts) == 20
+    # The home serves on.
+    assert local_yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED

@@ -30,6 +30,20 @@ class CataloguePromises:
         assert len({version.hash for version in versions}) == 1
         assert yard.model("toy@latest").version == 3
 
+    def test_a_model_that_its_script_closed_is_kept_and_can_be_read(
+        self, yard: Yard, project: Project
+    ) -> None:
+        close = (
+            "os.mkdir('deep'); open('deep/b', 'w').write('b')\n"
+            "os.chmod('model.txt', 0); os.chmod('deep', 0); os.chmod('.', 0)\n"
+        )
+        script = SAVE + "os.chdir(os.environ['SM_MODEL_DIR'])\n" + close
+        run = yard.train(project.training(script)).wait(timeout=PATIENCE)
+        assert (run.state, run.model) == (State.SUCCEEDED, "toy@1"), run.reason
+        model = Path(yard.model("toy@1").path)
+        assert all((model / name).stat().st_mode & 0o700 == 0o700 for name in (".", "deep"))
+        assert all((model / name).stat().st_mode & 0o400 for name in ("model.txt", "deep/b"))
+
     def test_a_model_knows_where_it_came_from(self, yard: Yard, project: Project, tmp_path: Path) -> None:
         (tmp_path / "data.csv").write_text("x\n1\n")
         yard.push("rows", str(tmp_path / "data.csv"))

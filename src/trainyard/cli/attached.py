@@ -58,11 +58,8 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         try:
             run = start().record
         except Detached as detached:
-            print(
-                f"trainyard: {detached} came while the run was being started; see trainyard runs",
-                file=sys.stderr,
-            )
-            return detached.status
+            word = f"trainyard: {detached} came while the run was being started; see trainyard runs"
+            return _say_detached(word, detached)
         if not style.json:
             print(f"{run.id} started", flush=True)
         warn(run.warnings)
@@ -130,6 +127,14 @@ def _stop(yard: Yard, run: Run, screen: Screen) -> None:
         screen.say(f"stopping {run.id} … (Ctrl-C again leaves it stopping)")
     except TrainyardError as error:
         screen.say(f"trainyard: {error}")
+
+
+def _say_detached(word: str, detached: Detached) -> int:
+    try:
+        print(word, file=sys.stderr, flush=True)
+    except OSError:
+        abandon(sys.stderr)
+    return detached.status
 
 
 def _leave(yard: Yard, run: Run, style: Style, status: int, word: str) -> int:

@@ -116,7 +116,7 @@ def start_host(start: HostStart) -> int:
     """Become the training script of one host, in the container contract of SageMaker."""
     physical = training.Layout(start.root, checkpoints=start.checkpoints)
     attempt = training.prepare(start.spec, physical)
-    _copy_code(start.code, physical.code)
+    copy_code(start.code, physical.code)
     if namespace.refusal():
         seen = _link_channels(start, physical)
     else:
@@ -159,7 +159,7 @@ def _link_channels(start: HostStart, physical: training.Layout) -> training.Layo
 def start_worker(start: WorkerStart) -> int:
     """Become one of the worker's verbs, in the script's own interpreter."""
     code = os.path.join(start.folder, "code")
-    _copy_code(start.code, code)
+    copy_code(start.code, code)
     spec = {**start.spec, "code": code}
     if start.model:
         spec["model_dir"] = _show_model(start)
@@ -218,6 +218,8 @@ def publish(folders: list[str], merged: str, result: str) -> int:
     from .filesystem import hash_tree
 
     if not (os.path.isdir(merged) and os.listdir(merged)):
+        for folder in folders:
+            _open_up(folder)
         _merge(folders, merged)
     if not os.path.isdir(merged) and os.path.exists(result):
         # It is in the catalogue's folder already.
@@ -232,6 +234,21 @@ def publish(folders: list[str], merged: str, result: str) -> int:
     return 0
 
 
+def _open_up(folder: str) -> None:
+    """Let the owner read what the script forbade: SageMaker, as root in the container, packs it too."""
+    if os.path.islink(folder):
+        return
+    os.chmod(folder, os.stat(folder).st_mode & 0o7777 | 0o700)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _open_up(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                mode = entry.stat().st_mode & 0o7777
+                if not mode & 0o400:
+                    os.chmod(entry.path, mode | 0o400)
+
+
 def _merge(folders: list[str], merged: str) -> None:
     begun, kept = merged + ".merging", merged + ".kept"
     hosts = [folder.split(os.sep)[-3] for folder in folders]
@@ -242,10 +259,15 @@ def _merge(folders: list[str], merged: str) -> None:
     training.merge_models(folders, merged, hosts)
 
 
-def _copy_code(source: str, target: str) -> None:
+def copy_code(source: str, target: str) -> None:
+    """A copy of the source, fresh: what a step that was ended has left there goes."""
     from .filesystem import copy_tree
 
-    if os.path.isdir(target) and not os.listdir(target):
+    if os.path.isdir(target) and os.listdir(target):
+        import shutil  # 4 ms that only a step done again is worth
+
+        shutil.rmtree(target)
+    elif os.path.isdir(target):
         os.rmdir(target)
     copy_tree(source, target)
 

@@ -22,6 +22,8 @@ from .paths import RunPaths
 from .work import home_mark
 
 _PATIENCE = 30.0
+_FEWEST, _SHORT = 20, 10.0
+"""So many attempts in a row, each so short (seconds), that took the supervisor along are no accident."""
 LOST = "the supervisor or the machine went down"
 
 
@@ -77,7 +79,22 @@ def _interrupt(row: sqlite3.Row, home: Home, journal: Journal) -> None:
             finished=ended,
             lost=lost,
         )
+    if not row["stop"] and _only_takes_down(journal.attempts(run), row["launch"]):
+        reason = f"given up: each of its last {_FEWEST} attempts ended within seconds, as {LOST}"
+        journal.set_run(run, state=str(State.FAILED), reason=reason, finished=time.time())
+        return
     journal.set_run(run, state=str(State.INTERRUPTED), reason=LOST)
+
+
+def _only_takes_down(attempts: list[sqlite3.Row], launch: int) -> bool:
+    """Whether the run does little but end its supervisor: going on with it would never end."""
+    last = [row for row in attempts if row["launch"] == launch]
+    last = sorted(last, key=lambda row: row["finished"] or 0.0)[-_FEWEST:]
+    return len(last) == _FEWEST and all(
+        row["reason"] == LOST
+        and (row["finished"] or 0.0) - (row["started"] or row["finished"] or 0.0) < _SHORT
+        for row in last
+    )
 
 
 def _last_sign_of_life(paths: RunPaths, attempt: sqlite3.Row) -> float:

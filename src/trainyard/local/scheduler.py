@@ -102,10 +102,11 @@ class Scheduler:
             self._end(task, Cause("interrupt", Outcome(State.INTERRUPTED, reason)))
 
     def kill_all(self) -> None:
-        """SIGKILL everything at once: the home is gone."""
+        """SIGKILL everything at once: the home is gone. One made anew at its place is another's."""
         for task in self._tasks.values():
             task.signal(signal.SIGKILL)
-        processes.end_all([], f"{home_mark(self._home)}/", _LAST_PATIENCE)
+        for run in {task.plan.run for task in self._tasks.values()}:
+            processes.end_all([], f"{home_mark(self._home)}/{run}/", _LAST_PATIENCE)
 
     def _take_up(self, run: str) -> None:
         with self._guarding(run):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ..errors import BadInput, DiskFull
 from ..store import SourceFile, Staged
+from . import processes
 from .home import Home
+
+_ABANDONED = 3600.0
+"""Seconds after which what a process that is no more has left aside is removed."""
 
 
 class FolderStore:
@@ -24,6 +29,7 @@ class FolderStore:
         from .filesystem import copy_tree, hash_tree
 
         self._home.create()
+        self._sweep()
         target = self._aside()
         with _in_words(target):
             if os.path.isfile(path):
@@ -75,6 +81,16 @@ class FolderStore:
                     raise
                 _remove(aside)
 
+    def _sweep(self) -> None:
+        """Remove what a killed command left aside."""
+        for name in os.listdir(self._home.aside):
+            path, pid = os.path.join(self._home.aside, name), name.partition("-")[0]
+            # A process of another container is not seen: what is young may be one's.
+            with suppress(FileNotFoundError):
+                is_old = time.time() - os.stat(path).st_mtime > _ABANDONED
+                if is_old and pid.isdecimal() and not processes.start_time(int(pid)):
+                    _remove(path)
+
     def _aside(self) -> str:
         return os.path.join(self._home.aside, f"{os.getpid()}-{os.urandom(4).hex()}")
 
@@ -88,7 +104,12 @@ def _in_words(aside: str) -> Iterator[None]:
         _remove(aside)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"no space left on the device: {error.filename or aside}") from None
-        raise BadInput(error.strerror or str(error), where=str(error.filename or aside)) from None
+        denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        raise BadInput(
+            (error.strerror or str(error)).lower(),
+            where=str(error.filename or aside),
+            cure="mind its permissions" if denied else "",
+        ) from None
     except BaseException:
         _remove(aside)
         raise

@@ -160,7 +160,7 @@ class TrainingWork(Work):
         return [folder for folder in roots if os.path.isdir(folder)]
 
     def _wrote_a_model(self, number: int) -> bool:
-        return any(os.listdir(folder) for folder in self._model_folders(number))
+        return any(_has_content(folder) for folder in self._model_folders(number))
 
     def _plan_publishing(self, number: int) -> TaskPlan:
         folders, merged = self._model_folders(number), self.paths.merged(number)
@@ -205,6 +205,14 @@ class TrainingWork(Work):
         interruptions = sum(attempt.state is State.INTERRUPTED for attempt in self.run.attempts)
         after = f" after {interruptions} interruption{'s' * (interruptions > 1)}" if interruptions else ""
         self.ending = Ending(State.SUCCEEDED, f"completed{after}")
+
+
+def _has_content(folder: str) -> bool:
+    try:
+        return bool(os.listdir(folder))
+    except PermissionError:
+        # Closed by the script itself; publishing opens it.
+        return True
 
 
 def _free_port() -> int:

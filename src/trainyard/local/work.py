@@ -183,13 +183,13 @@ class Work(ABC):
     def _build_environment(self, number: int) -> int:
         import site  # the supervisor starts without it
 
-        from . import environments, filesystem
+        from . import environments
 
         # The supervisor runs without site-packages, where the extra [env] has its uv.
         site.main()
         # Built from a copy: a package in the source may leave its own build's files beside itself.
         copy = self.paths.task(number, ENVIRONMENT)
-        filesystem.copy_tree(self.code, copy)
+        children.copy_code(self.code, copy)
         found = environments.build(copy, self.submission["interpreter"], 1)
         with open(self._interpreter_file(number), "w", encoding="utf-8") as stream:
             stream.write(found)
