@@ -147,3 +147,18 @@ def test_a_run_without_output_has_nothing_to_pull(local_yard: Yard, project: Pro
     run = local_yard.train(project.training("")).wait(timeout=PATIENCE)
     with pytest.raises(NotFound, match="no output"):
         local_yard.pull(run.id, str(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("name", ["notes.json", "empty/"])
+def test_an_input_with_nothing_to_read_is_refused_with_no_run_made(
+    local_yard: Yard, project: Project, model: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    if name.endswith("/"):
+        path.mkdir()
+    else:
+        path.write_text("{}")
+    job = project.inference("def predict_fn(batch, model): return batch\n")
+    with pytest.raises(BadInput, match="INPUT"):
+        local_yard.infer(job, model=str(model), input=str(path))
+    assert local_yard.runs() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput
@@ -106,8 +107,10 @@ def _walk(
                 inner = (*above, _real_path(entry, above))
                 yield from _walk(entry.path, name + "/", outside, ignored, inner)
         elif entry.is_file() and not _matches(ignored, name):
-            status = entry.stat()
-            yield SourceFile(name, entry.path, bool(status.st_mode & 0o100), status.st_size)
+            # A file that goes away while the folder is read is none of its files.
+            with suppress(FileNotFoundError):
+                status = entry.stat()
+                yield SourceFile(name, entry.path, bool(status.st_mode & 0o100), status.st_size)
 
 
 def _place(entry: os.DirEntry[str], above: tuple[str, ...]) -> str:

@@ -136,8 +136,18 @@ class LocalEngine:
                     key=key,
                     cure="name a file or folder of this machine",
                 )
-        if run.input and not os.path.exists(run.input):
-            raise BadInput("is gone", where=run.input)
+        if run.input:
+            _check_input(run.input)
+
+
+def _check_input(path: str) -> None:
+    """Refuse an input that has no files to read, or files of no known format, before there is a run."""
+    from ..worker import errors, sources  # for inference alone
+
+    try:
+        sources.find(path)
+    except errors.InputError as error:
+        raise BadInput(str(error), key="INPUT") from None
 
 
 def allowed(environ: Mapping[str, str]) -> dict[str, str]:
