@@ -94,6 +94,25 @@ class Journal:
         )
         self.note(run, {"task": task, "attempt": number, **columns})
 
+    def fail_running(self, reason: str) -> None:
+        """Write every run that has begun, and its unfinished attempts, down as failed; what was about to be
+        written is not."""
+        with suppress(sqlite3.OperationalError):
+            self._db.execute("ROLLBACK")
+        now = time.time()
+        with database.transaction(self._db) as db:
+            db.execute(
+                "UPDATE attempts SET state = 'failed', reason = ?, finished = ?"
+                " WHERE state IN ('starting', 'running')",
+                (reason, now),
+            )
+            db.execute(
+                "UPDATE runs SET state = 'failed', reason = ?, finished = ?"
+                " WHERE state IN ('starting', 'running', 'interrupted')",
+                (reason, now),
+            )
+            db.execute("DELETE FROM processes")
+
     def add_process(
         self, run: str, task: str, number: int, host: str, identity: tuple[int, str, str]
     ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..job import TrainingJob
 from ..run import State
-from . import children, namespace, processes, verdicts
+from . import children, namespace, processes, room, verdicts
 from .follower import Follower
 from .home import Home
 from .inference import InferenceWork
@@ -107,6 +107,13 @@ class Scheduler:
             task.signal(signal.SIGKILL)
         for run in {task.plan.run for task in self._tasks.values()}:
             processes.end_all([], f"{home_mark(self._home)}/{run}/", _LAST_PATIENCE)
+
+    def fail_all(self, reason: str) -> None:
+        """SIGKILL everything and write every run that has begun down as failed: there is no room to go on."""
+        self.kill_all()
+        # Only now: what filled the disk would have filled this too.
+        room.release(self._home)
+        self._journal.fail_running(reason)
 
     def _take_up(self, run: str) -> None:
         with self._guarding(run):

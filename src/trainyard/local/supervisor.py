@@ -11,11 +11,12 @@ import os
 import selectors
 import signal
 import socket
+import sqlite3
 import sys
 import time
 from typing import Any
 
-from . import namespace, protocol, starting
+from . import namespace, protocol, room, starting
 from .home import Home
 from .journal import Journal
 from .recovery import recover
@@ -64,6 +65,10 @@ class Supervisor:
                 self._scheduler.interrupt_all("the supervisor was told to end")
             self._timers.run_due()
         return [] if self._home_is_gone else self._next
+
+    def fail_all(self, reason: str) -> None:
+        """End and write down as failed what runs now."""
+        self._scheduler.fail_all(reason)
 
     def _may_leave(self) -> bool:
         """Whether to go: idle for long enough, with no command that has just asked for something."""
@@ -169,7 +174,13 @@ def main(arguments: list[str]) -> int:
         namespace.adopt_orphans()
         recover(home, journal)
         namespace.refusal()
-        following = supervisor.run()
+        room.reserve(home)
+        try:
+            following = supervisor.run()
+        except (sqlite3.OperationalError, OSError) as error:
+            if room.is_want_of_it(error):
+                supervisor.fail_all(f"no space left on the device of {home.path}")
+            raise
         journal.close()
         os.close(lock)
         if following:
