@@ -33,7 +33,7 @@ MOUNTINFO = rb"""27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 45 27 0:45 / /remote rw - fuse.sshfs ann@host: rw
 46 27 0:46 / /merged rw - fuse.mergerfs a:b rw
 47 27 0:47 / /host rw - 9p drvfs rw
-48 27 0:48 / /work rw - virtiofs share rw
+48 27 0:48 / /srv rw - virtiofs share rw
 49 27 0:49 / /over rw - overlay overlay rw
 50 27 0:50 / /home/annex rw - ext4 /dev/vdc rw
 """
@@ -59,7 +59,7 @@ ann@host:/home on /Volumes/ssh (macfuse.sshfs, synchronous)
         ("/remote", "fuse.sshfs"),
         ("/merged/x", ""),
         ("/host/c", ""),
-        ("/work/x", ""),
+        ("/srv/x", ""),
         ("/over/x", ""),
     ],
 )

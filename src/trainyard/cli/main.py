@@ -104,11 +104,12 @@ def _run(argv: list[str]) -> int:
         print(f"trainyard {__version__}")
         return 0
     name, rest = _verb(argv)
-    if VERBS[name].starts_runs and not _only_tells(rest):
+    verb = VERBS[name]
+    if verb.starts_runs and not _only_tells(rest):
         _warm_up(rest)
     from . import parser  # argparse comes with it, which the help above does without
 
-    return parser.run(name, VERBS[name], rest)
+    return parser.run(name, verb.module, verb.summary, rest)
 
 
 def _only_tells(words: list[str]) -> bool:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ..errors import BadInput, nearest
-
-if TYPE_CHECKING:
-    from .main import Verb
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,13 +37,13 @@ class Parser(argparse.ArgumentParser):
         return BadInput(f"unknown option {word!r}", where=self._verb, cure=f"{cure} {see}")
 
 
-def run(name: str, verb: Verb, argv: Sequence[str]) -> int:
-    """Parse a verb's arguments and do it; the exit status."""
-    module = import_module(f".{verb.module}", __package__)
-    summary = verb.summary[:1].upper() + verb.summary[1:] + "."
-    parser = Parser(prog=f"trainyard {name}", description=summary, allow_abbrev=False)
-    module.add_arguments(parser)
-    status: int = module.run(parser.parse(argv))
+def run(name: str, module: str, summary: str, argv: Sequence[str]) -> int:
+    """Parse the arguments of the verb `name`, which a module here does, and do it; the exit status."""
+    verb = import_module(f".{module}", __package__)
+    description = summary[:1].upper() + summary[1:] + "."
+    parser = Parser(prog=f"trainyard {name}", description=description, allow_abbrev=False)
+    verb.add_arguments(parser)
+    status: int = verb.run(parser.parse(argv))
     return status
 
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 
 from ..errors import BadInput, DiskFull
 from ..store import SourceFile, Staged
-from . import processes
 from .home import Home
 
 _ABANDONED = 3600.0
@@ -83,6 +82,8 @@ class FolderStore:
 
     def _sweep(self) -> None:
         """Remove what a killed command left aside."""
+        from . import processes  # for pushes alone
+
         for name in os.listdir(self._home.aside):
             path, pid = os.path.join(self._home.aside, name), name.partition("-")[0]
             # A process of another container is not seen: what is young may be one's.
