@@ -254,18 +254,20 @@ class Scheduler:
         """End what the task left running, in its process groups or out of them."""
         for process in task.members:
             processes.signal_group(process.pid, signal.SIGKILL)
-        while self._end_strays(task.mark):
+        while self._end_strays(task):
             pass
 
-    def _end_strays(self, mark: str) -> bool:
+    def _end_strays(self, task: Task) -> bool:
         """End the children that we adopted from the task; whether there were any, whose own children are
         ours now."""
         found = False
+        groups = {process.pid for process in task.members}
         for pid in namespace.orphans(os.getpid()):
             if pid in self._by_pid:
                 continue
-            is_dead = not processes.start_time(pid)
-            if is_dead or processes.is_marked(pid, mark):
+            # One that is just dying of the signal to its group has no environment to look into any more.
+            is_ours = os.getpgid(pid) in groups or processes.is_marked(pid, task.mark)
+            if is_ours or not processes.start_time(pid):
                 processes.signal_one(pid)
                 os.waitpid(pid, 0)
                 found = True
