@@ -1,17 +1,22 @@
-# Needs python3 >= 3.11, make and a package registry; everything else goes into .venv.
+# Needs python3 >= 3.11, make and package registries (PyPI, and npm for the tests); all else goes into .venv.
 
 PYTHON := .venv/bin/python
 SET_UP := .venv/.set-up
 COMPILED := .venv/.compiled
+CHECKOV := .venv/checkov/.set-up
+CHECKOV_LOCK := tests/tools/checkov/requirements.txt
 SOURCES := $(shell find src -name '*.py')
 LOCK_ARGS ?=
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS)
 
 # Bytecode is written whatever the environment says: start-up time depends on it.
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench drawing lock clean
 
 help:
 	@echo 'make setup   .venv with the locked dependencies and trainyard itself (the others do it when needed)'
@@ -19,32 +24,35 @@ help:
 	@echo 'make test    the test suite'
 	@echo 'make check   lint, format, types, layers, lock'
 	@echo 'make bench   how fast it is, beside its peers'
-	@echo 'make lock    requirements.txt anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)'
+	@echo 'make drawing the pictures of the account in docs/ anew, from the templates'
+	@echo 'make lock    the locked dependencies anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)'
 	@echo 'make clean   remove what make made: .venv, demo, caches'
 
-setup: $(COMPILED)
+setup: $(COMPILED) $(CHECKOV)
 	@:
 
-demo: setup
+demo: $(COMPILED)
 	@$(PYTHON) examples/digits/demo.py demo
 
 test: setup
 	@$(PYTHON) -m pytest -n auto --maxprocesses 8
 
-check: setup
+check: $(COMPILED)
 	@echo 'ruff check' && $(PYTHON) -m ruff check --quiet .
 	@echo 'ruff format' && $(PYTHON) -m ruff format --check --quiet .
 	@echo 'mypy --strict' && $(PYTHON) -m mypy --no-error-summary
 	@echo 'layers' && .venv/bin/lint-imports --no-cache >.venv/layers.log || { cat .venv/layers.log; exit 1; }
 	@echo 'lock' && $(PYTHON) scripts/check_lock.py
 
-bench: setup
+bench: $(COMPILED)
 	@$(PYTHON) benchmarks/run.py
 
-lock: setup
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS) \
-	  --all-extras --group dev --output-file requirements.txt pyproject.toml
+drawing: $(COMPILED)
+	@$(PYTHON) scripts/draw_account.py
+
+lock: $(COMPILED)
+	@$(COMPILE) --all-extras --group dev --output-file requirements.txt pyproject.toml
+	@$(COMPILE) --output-file $(CHECKOV_LOCK) $(CHECKOV_LOCK:.txt=.in)
 	@$(PYTHON) scripts/check_lock.py
 
 clean:
@@ -55,11 +63,18 @@ clean:
 $(SET_UP): requirements.txt pyproject.toml scripts/find_python
 	@python=$$(scripts/find_python) && echo "setting up .venv with $$python" && "$$python" -m venv .venv
 	@echo 'installing the locked dependencies'
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.txt
+	@$(PYTHON) $(PIP_INSTALL) --require-hashes -r requirements.txt
 	@echo 'installing trainyard'
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
+	@$(PYTHON) $(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(COMPILED): $(SET_UP) $(SOURCES)
 	@$(PYTHON) -m compileall -q src
+	@touch $@
+
+# A place of its own: what checkov depends on and what trainyard depends on can't be had together.
+$(CHECKOV): $(CHECKOV_LOCK) | $(SET_UP)
+	@echo 'installing checkov'
+	@rm -rf .venv/checkov && $(PYTHON) -m venv .venv/checkov
+	@.venv/checkov/bin/python $(PIP_INSTALL) --require-hashes -r $<
 	@touch $@

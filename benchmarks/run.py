@@ -18,6 +18,7 @@ import many
 import peers
 import pushing
 import start
+import synthesis
 import training
 from figures import Amount, Figure
 from setting import Setting, prepared
@@ -30,6 +31,7 @@ SUBJECTS: dict[str, Callable[[Setting], Sequence[Figure | Amount]]] = {
     "list": listing.measure,
     "infer": inference.measure,
     "push": pushing.measure,
+    "synth": synthesis.measure,
     "install": install.measure,
 }
 _PEERS = {"none": (), "default": peers.DEFAULT, "all": peers.ALL}
@@ -67,7 +69,7 @@ def _arguments() -> argparse.Namespace:
         "--peers",
         choices=_PEERS,
         default="default",
-        help="other tools to compare with, installed on first use (default: Metaflow; all: several GB)",
+        help="what to compare with, installed on first use (default: Metaflow, TypeScript app; all: GBs)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples and figures there too")
     args = parser.parse_args()

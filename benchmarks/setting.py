@@ -22,6 +22,7 @@ from timing import LONGEST, CommandFailed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _PATIENCE = 10.0
+_NOT_HANDED_ON = ("PYTHON", "TRAINYARD_", "METAFLOW_", "MLFLOW_", "AWS_", "CDK_", "JSII_")
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,8 @@ class Setting:
         return [str(script)] if script.exists() else [str(self.python), "-m", "trainyard"]
 
     def variables(self, home: Path | None = None, **others: str) -> dict[str, str]:
-        """This process's variables without those that change how Python or trainyard behave."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PYTHON", "TRAINYARD_", "METAFLOW_", "MLFLOW_"))
-        }
+        """This process's variables without those that change how Python, trainyard or a peer behave."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_HANDED_ON)}
         if home is not None:
             kept["TRAINYARD_HOME"] = str(home)
         return kept | others

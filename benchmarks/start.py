@@ -31,7 +31,7 @@ def _commands(setting: Setting) -> list[Command]:
         Command(_IMPORT, [setting.python, "-c", "import trainyard"], here, variables),
         Command(_HELP, [*setting.trainyard, "--help"], here, variables),
     ]
-    for name in peers.ALL:
+    for name in peers.VERSIONS:
         python = peers.python_of(name, setting)
         if python:
             commands += _of_peer(name, python, here, variables)

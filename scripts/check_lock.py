@@ -1,7 +1,8 @@
-"""Is requirements.txt in step with pyproject.toml? Looks at the two files only, without a network.
+"""Is requirements.txt in step with pyproject.toml? Looks at the files only, without a network.
 
 Every dependency that pyproject.toml names is locked at a version it allows, every locked one has hashes, and
-no line names a registry's host. Prints what is wrong, one a line; exit status 1.
+no line names a registry's host. The same for the tools of `tests/tools`, whose dependencies stand in a
+requirements.in. Prints what is wrong, one a line; exit status 1.
 """
 
 from __future__ import annotations
@@ -42,25 +43,40 @@ def locked(requirements: str) -> Iterator[tuple[Requirement, int]]:
             yield Requirement(line.split("--hash=")[0].strip()), hashes
 
 
+def named_in(requirements: Path) -> Iterator[Requirement]:
+    """All that a tool's requirements.in asks for, one a line."""
+    for line in requirements.read_text().splitlines():
+        if line and not line.startswith("#"):
+            yield Requirement(line)
+
+
 def faults(folder: Path) -> Iterator[str]:
-    """What is wrong with the lock in `folder`, in words."""
-    text = (folder / "requirements.txt").read_text()
+    """What is wrong with the locks in `folder`, in words."""
+    yield from faults_of(folder, "requirements.txt", "pyproject.toml", named(folder / "pyproject.toml"))
+    for wanted in sorted(folder.glob("tests/tools/*/requirements.in")):
+        name = str(wanted.with_suffix(".txt").relative_to(folder))
+        yield from faults_of(folder, name, wanted.name, named_in(wanted))
+
+
+def faults_of(folder: Path, name: str, source: str, wanted: Iterator[Requirement]) -> Iterator[str]:
+    """What is wrong with the lock `name`, against what `source` asks for."""
+    text = (folder / name).read_text()
     for number, line in enumerate(text.splitlines(), 1):
         if "://" in line or line.startswith("-"):
-            yield f"requirements.txt:{number}: names a place to install from: {line.strip()}"
+            yield f"{name}:{number}: names a place to install from: {line.strip()}"
     versions: dict[str, list[str]] = {}
     for requirement, hashes in locked(text):
         pins = [each.version for each in requirement.specifier if each.operator == "=="]
         if len(pins) != 1 or not hashes:
-            yield f"requirements.txt: {requirement.name} has no exact version or no hash; {CURE}"
+            yield f"{name}: {requirement.name} has no exact version or no hash; {CURE}"
         versions.setdefault(canonicalize_name(requirement.name), []).extend(pins)
-    for requirement in named(folder / "pyproject.toml"):
+    for requirement in wanted:
         pins = versions.get(canonicalize_name(requirement.name), [])
         if not pins:
-            yield f"requirements.txt: {requirement.name} of pyproject.toml is missing; {CURE}"
+            yield f"{name}: {requirement.name} of {source} is missing; {CURE}"
         for pin in pins:
             if not requirement.specifier.contains(pin, prereleases=True):
-                yield f"requirements.txt: {requirement.name}=={pin} is not {requirement.specifier}; {CURE}"
+                yield f"{name}: {requirement.name}=={pin} is not {requirement.specifier}; {CURE}"
 
 
 def main() -> int:

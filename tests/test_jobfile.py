@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from trainyard.errors import BadInput
+from trainyard.environment import BatchCompute, Environment, Notebook, Retention
+from trainyard.errors import BadInput, NotFound
 from trainyard.job import (
     InferenceJob,
     Resources,
@@ -22,7 +25,7 @@ from trainyard.job import (
     job_from_json,
     job_to_json,
 )
-from trainyard.jobfile import JobFile, load, located, with_hyperparameters
+from trainyard.jobfile import JobFile, load, load_environment, located, with_hyperparameters
 from trainyard.joblines import line_of
 from trainyard.jobpaths import check_paths
 
@@ -76,7 +79,13 @@ vcpus = 2
 memory_mib = 1024
 [environments.dev]
 region = "eu-west-1"
-since = 2024-01-01
+endpoints = ["ecr.api", "ecr.dkr"]
+[environments.dev.notebook]
+enabled = false
+[environments.dev.batch]
+families = ["m6i"]
+[environments.dev.retention]
+log_days = 7
 [environments.dev.tags]
 team = "a"
 """
@@ -177,8 +186,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_taken(folder: Path) -> None
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "trainyard.toml: has neither [train] nor [infer]; "),
-        ("[environments.dev]\n", "trainyard.toml: has neither [train] nor [infer]; "),
+        ("", "trainyard.toml: has neither [train] nor [infer] nor [environments.<name>]; "),
+        ("[enviroments.dev]\n", "trainyard.toml:1: enviroments: unknown key; did you mean 'environments'?"),
         ("[train\n", "trainyard.toml:1: is no TOML: "),
         ("\n\na = \n", "trainyard.toml:3: is no TOML: "),
         ('a = """', "trainyard.toml: is no TOML: "),
@@ -413,6 +422,158 @@ def test_any_text_of_the_command_line_is_a_hyperparameter_or_refused(text: str) 
         assert list(made) == ["x"]
 
 
+def environment(text: str, name: str = "dev") -> Environment:
+    Path("trainyard.toml").write_text(text, encoding="utf-8")
+    return load_environment(name=name)
+
+
+def environment_refusal(text: str, name: str = "dev") -> str:
+    with pytest.raises(BadInput) as refused:
+        environment(text, name)
+    line = str(refused.value)
+    assert refused.value.exit_status == 2
+    assert line.isprintable()
+    return line
+
+
+def test_every_key_of_an_environment_reaches_it(folder: Path) -> None:
+    assert environment(WHOLE) == Environment(
+        region="eu-west-1",
+        endpoints=("ecr.api", "ecr.dkr"),
+        notebook=Notebook(enabled=False),
+        batch=BatchCompute(families=("m6i",)),
+        retention=Retention(log_days=7),
+        tags={"team": "a"},
+    )
+
+
+def test_a_file_with_environments_alone_is_whole_and_has_no_jobs(folder: Path) -> None:
+    file = write("[environments.prod]\nzones = 3\n")
+    assert (file.train, file.infer) == (None, None)
+    assert file.environments == {"prod": {"zones": 3}}
+    assert load_environment(name="prod") == Environment(name="prod", zones=3)
+
+
+@pytest.mark.parametrize("text", ["", TRAIN, "[environments.prod]\n", "[environments.dev]\n"])
+def test_dev_is_there_without_a_table(folder: Path, text: str) -> None:
+    assert environment(text) == Environment(name="dev")
+
+
+def test_another_environment_needs_a_table_and_what_there_is_is_told(folder: Path) -> None:
+    with pytest.raises(NotFound) as refused:
+        environment("[environments.prod]\n[environments.test]\n", "stage")
+    assert str(refused.value) == (
+        "trainyard.toml: environments.stage: there is no environment 'stage';"
+        " write a table [environments.stage], or name one that there is: dev, prod, test"
+    )
+    assert environment_refusal('[environments."\\u001b\\n"]\n', "\x1b").endswith("that there is: dev")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[train]\n",
+        "train = 3\n",
+        "[train]\nname = '_'\nnonsense = 1\n[infer]\nshards = 0\n",
+        "[environments.prod]\nzoness = 2\n",
+        "[environments.prod]\nzones = 20\n",
+        "[environments]\nprod = 3\n",
+        "[environments.'no name']\n",
+    ],
+)
+def test_what_is_wrong_elsewhere_does_not_stop_an_environment(folder: Path, text: str) -> None:
+    assert environment(text) == Environment()
+
+
+def test_what_is_wrong_with_an_environment_does_not_stop_a_job(folder: Path) -> None:
+    assert write(TRAIN + "[environments.dev]\nzones = 20\nnonsense = 1\n").train is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[environments.dev\n", "trainyard.toml:1: is no TOML: "),
+        (
+            "[enviroments.dev]\n",
+            "trainyard.toml:1: enviroments: unknown key; did you mean 'environments'?",
+        ),
+        ("environments = 3\n", "trainyard.toml:1: environments: must be a table, not an integer (3)"),
+        (
+            "[environments]\n\ndev = 3\n",
+            "trainyard.toml:3: environments.dev: must be a table, not an integer (3)",
+        ),
+        ("[[environments.dev]]\n", "trainyard.toml:1: environments.dev: must be a table, not an array"),
+        (
+            "[environments.dev]\nzoness = 2\n",
+            "trainyard.toml:2: environments.dev.zoness: unknown key; did you mean 'zones'?",
+        ),
+        (
+            "[environments.dev]\nname = 'dev'\n",
+            "trainyard.toml:2: environments.dev.name: unknown key; leave it out: the table's own name is",
+        ),
+        (
+            "[environments.dev.notebook]\n\nidel_minutes = 2\n",
+            "trainyard.toml:3: environments.dev.notebook.idel_minutes: unknown key; did you mean 'idle_min",
+        ),
+        (
+            "[environments.dev]\nnotebook = true\n",
+            "trainyard.toml:2: environments.dev.notebook: must be a table, not a boolean (True)",
+        ),
+        (
+            "[environments.dev]\nbatch = { max_vcpus = 2 }\n",
+            "trainyard.toml:2: environments.dev.batch.max_vcpus: 2 is too few for a job of 4 vCPUs; write 4",
+        ),
+        (
+            "[environments.dev]\nsubnets = 'subnet-01234567'\n",
+            "trainyard.toml:2: environments.dev.subnets: must be an array, not a string ('subnet-01234567')",
+        ),
+        (
+            "[environments.dev]\nendpoints = [\n  'ecr.apis',\n]\n",
+            "trainyard.toml:2: environments.dev.endpoints: 'ecr.apis' is no endpoint known here; did",
+        ),
+        (
+            "[environments.dev]\naccount = 123456789012\n",
+            "trainyard.toml:2: environments.dev.account: must be a string, not an integer (123456789012)",
+        ),
+        (
+            "[environments.dev]\n[environments.dev.tags]\nteam = ''\n",
+            "trainyard.toml:3: environments.dev.tags.team: is empty; give it a value",
+        ),
+        (
+            "[environments.dev.retention]\nlog_days = 31\n",
+            "trainyard.toml:2: environments.dev.retention.log_days: 31 is no retention of CloudWatch Logs; ",
+        ),
+        (
+            "[environments.dev]\nregion = 2024-01-01\n",
+            "trainyard.toml:2: environments.dev.region: must be a string, not a date",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_environment_is_told_with_its_line(folder: Path, text: str, line: str) -> None:
+    assert environment_refusal(text).startswith(line)
+
+
+@pytest.mark.parametrize("name", ["Prod", "a-b", "1a", "a.b", "a" * 13, "local", "sandbox", "x\n"])
+def test_a_table_whose_name_is_no_environments_is_told_with_its_line(folder: Path, name: str) -> None:
+    told = environment_refusal(f"[environments.{json.dumps(name)}]\n", name)
+    assert told.startswith(f"trainyard.toml:1: environments.{name}: {name!r} is ") or name == "x\n"
+
+
+def test_no_job_file_is_no_environment(folder: Path) -> None:
+    with pytest.raises(BadInput, match=r"^trainyard\.toml: no such job file; .*trainyard init"):
+        load_environment()
+
+
+def test_a_job_is_read_without_what_an_environment_needs(folder: Path) -> None:
+    write(WHOLE)
+    program = (
+        "import sys; from trainyard.jobfile import load; assert load().environments['dev'];"
+        "print(*(name for name in sys.modules if 'environment' in name or name == 'ipaddress'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 @pytest.fixture
 def project(folder: Path) -> Path:
     (folder / "train.py").write_text("")
@@ -499,6 +660,8 @@ e = {f = 1}
         ("list.e.f", 11),
         ("nowhere", 0),
         ("a.b.none", 2),
+        ("a", 2),
+        ("a.b.c", 7),
     ],
 )
 def test_the_line_of_a_key_is_found_or_its_tables(key: str, line: int) -> None:

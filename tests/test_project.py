@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import re
 import shutil
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 import trainyard
+from trainyard import environment_limits, instance_families
 from trainyard.cli.main import VERBS
+from trainyard.environment import DEFAULT, BatchCompute, Environment, Notebook, Retention
 from trainyard.job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +31,10 @@ SECTIONS = {
     "train.spot": Spot,
     "infer": InferenceJob,
     "infer.resources": ShardResources,
+    "environments.<name>": Environment,
+    "environments.<name>.notebook": Notebook,
+    "environments.<name>.batch": BatchCompute,
+    "environments.<name>.retention": Retention,
 }
 LONGEST_MODULE = 400
 
@@ -54,11 +61,21 @@ def options_of(verb: str) -> list[str]:
     return [option for action in parser._actions for option in action.option_strings]
 
 
-def shown_default(default: object) -> str:
+def keys_of(section: str) -> list[str]:
+    """The keys of a table of the job file: an environment's name is its table's."""
+    return [key for key in SECTIONS[section]._fields if (section, key) != ("environments.<name>", "name")]
+
+
+def shown_default(section: str, key: str) -> str:
     """A key's default as the job file's document has it."""
-    if default is None:
+    defaults = SECTIONS[section]._field_defaults
+    if key not in defaults:
         return "required"
-    return "`true`" if default is True else f'`"{default}"`' if isinstance(default, str) else f"`{default}`"
+    default = defaults[key]
+    if default is None:
+        return "depends"
+    # JSON's way of writing these is TOML's.
+    return f"`{json.dumps(default)}`"
 
 
 def test_no_document_is_missing() -> None:
@@ -86,28 +103,53 @@ def test_the_command_line_document_names_no_option_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_job_file_document_has_every_key_with_its_default(section: str) -> None:
-    job = SECTIONS[section]
     document = text_of("docs/jobfile.md")
     heading = f"# `[{section}]`"
     assert heading in document
     chapter = document.split(heading, 1)[1].split("\n#", 1)[0]
-    for key in job.__annotations__:
+    for key in keys_of(section):
         if f"`[{section}.{key}]`" in document:
             continue
         row = re.search(rf"^\| `{key}` \| (.+?) \|", chapter, re.MULTILINE)
         assert row, f"{section}.{key} has no row"
-        assert row[1] == shown_default(vars(job).get(key)), f"{section}.{key} says {row[1]}"
+        assert row[1] == shown_default(section, key), f"{section}.{key} says {row[1]}"
 
 
 def test_the_template_of_init_has_every_key() -> None:
     template = text_of("src/trainyard/templates/trainyard.toml")
     plain = re.sub(r"^# (\w+ = )", r"\1", template, flags=re.MULTILINE)
     data = tomllib.loads(plain)
-    for section, job in SECTIONS.items():
+    for section in SECTIONS:
         table = data
-        for part in section.split("."):
+        for part in section.replace("<name>", DEFAULT).split("."):
             table = table[part]
-        assert set(job.__annotations__) == set(table), section
+        assert set(keys_of(section)) == set(table), section
+
+
+def test_the_job_file_document_names_every_choice() -> None:
+    document = text_of("docs/jobfile.md")
+    row = re.search(r"^\| `endpoints` \|.*", document, re.MULTILINE)
+    assert row and not [
+        each for each in environment_limits.ENDPOINTS if not re.search(f'[`"]{each}[`"]', row[0])
+    ]
+    assert f"| {', '.join(map(str, environment_limits.LOG_DAYS[:-1]))} or " in document
+    assert not [each for each in environment_limits.RESERVED if f"`{each}`" not in document]
+
+
+def test_the_job_file_document_has_the_limits_of_trainyards_own() -> None:
+    document = text_of("docs/jobfile.md").split("## `[environments.<name>]`", 1)[1]
+    assert f"Its name has 1 to {environment_limits.NAME_LENGTH}\n" in document
+    limits = {
+        "prefix": f"up to {environment_limits.PREFIX_LENGTH} ",
+        "zones": f"1 to {environment_limits.ZONES} ",
+        "endpoints": f"up to {environment_limits.ENDPOINTS_MOST} ",
+        "read_buckets": f"up to {environment_limits.READ_BUCKETS} ",
+        "subnets": f"1 to {environment_limits.SUBNETS} ",
+        "families": f"1 to {instance_families.MOST} ",
+    }
+    for key, limit in limits.items():
+        assert re.search(rf"^\| `{key}` \| [^|]+ \| {limit}", document, re.MULTILINE), key
+    assert f"at most {environment_limits.TAGS} " in document
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -208,6 +250,16 @@ def test_a_lock_that_is_out_of_step_is_told_in_words(
     status, told = check_lock(tmp_path)
     assert (count, status) == (1, 1)
     assert said in told
+
+
+def test_the_lock_of_a_tool_is_held_too(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "tests" / "tools", tmp_path / "tests" / "tools")
+    assert check_lock(tmp_path) == (0, "")
+    (tmp_path / "tests" / "tools" / "checkov" / "requirements.in").write_text("checkov>=9000\n")
+    status, told = check_lock(tmp_path)
+    assert status == 1 and told.startswith("tests/tools/checkov/requirements.txt: checkov==")
 
 
 @pytest.mark.parametrize(("version", "accepted"), [("3.10", False), ("3.11", True)])

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from trainyard import jobfile, jobpaths, template
+from trainyard import bundle, jobfile, jobpaths, template
+from trainyard.environment import DEFAULT, Environment
 from trainyard.errors import BadInput, DiskFull
 from trainyard.limits import warnings
 from trainyard.template import write_project
 
 FILES = [
     "trainyard.toml",
+    "cdk.json",
     "train.py",
     "predict.py",
     "README.md",
@@ -81,6 +83,30 @@ def test_every_key_is_shown_with_its_default(project: Path, tmp_path: Path) -> N
         assert {**vars(job), **kept} == {**vars(same), **kept}
         written = set(re.findall(r"^#? ?(\w+) = ", text, re.MULTILINE)) | set(re.findall(r"\.(\w+)\]", text))
         assert set(vars(job)) <= written
+
+
+def test_every_key_of_the_environment_is_shown_with_its_default(project: Path, tmp_path: Path) -> None:
+    assert jobfile.load_environment(str(project / "trainyard.toml")) == Environment()
+    text = (project / "trainyard.toml").read_text()
+    (tmp_path / "all.toml").write_text(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
+    shown = jobfile.load_environment(str(tmp_path / "all.toml"))
+    # TOML has no word for a default that depends, and tags have none: the example's are the project's own.
+    assert shown.notebook.enabled is Environment().has_notebook is True
+    assert shown.tags
+    assert shown.replace(tags={}, notebook=shown.notebook.replace(enabled=None)) == Environment()
+
+
+def test_the_cdk_finds_its_app_and_the_environment(project: Path) -> None:
+    settings = json.loads((project / "cdk.json").read_text())
+    assert settings == {"app": "python -m trainyard.infra", "context": {"environment": "dev"}}
+    assert settings["context"]["environment"] == DEFAULT
+
+
+def test_what_the_cdk_reads_and_writes_is_no_source_of_a_run(project: Path, tmp_path: Path) -> None:
+    write_project(str(tmp_path))
+    (tmp_path / "cdk.out").mkdir()
+    (tmp_path / "cdk.out/manifest.json").write_text("{}")
+    assert not [file.name for file in bundle.source_files(str(tmp_path)) if "cdk" in file.name]
 
 
 def test_the_script_trains_a_good_model_with_nothing_but_python(project: Path) -> None:

@@ -18,6 +18,10 @@ TYPE_CHECKING = False  # typing.TYPE_CHECKING to type checkers, without the impo
 
 if TYPE_CHECKING:
     from .connection import connect as connect
+    from .environment import BatchCompute as BatchCompute
+    from .environment import Environment as Environment
+    from .environment import Notebook as Notebook
+    from .environment import Retention as Retention
     from .errors import BadInput as BadInput
     from .errors import NotFound as NotFound
     from .errors import RunFailed as RunFailed
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from .job import Spot as Spot
     from .job import TrainingJob as TrainingJob
     from .jobfile import load as load
+    from .jobfile import load_environment as load_environment
     from .ledger import DataSet as DataSet
     from .ledger import Model as Model
     from .run import Attempt as Attempt
@@ -40,9 +45,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "connection": ("connect",),
+    "environment": ("BatchCompute", "Environment", "Notebook", "Retention"),
     "errors": ("BadInput", "NotFound", "RunFailed", "TrainyardError", "Unsupported"),
     "job": ("InferenceJob", "Resources", "ShardResources", "Spot", "TrainingJob"),
-    "jobfile": ("load",),
+    "jobfile": ("load", "load_environment"),
     "ledger": ("DataSet", "Model"),
     "run": ("Attempt", "Interruption", "Run", "State"),
     "yard": ("RunHandle", "Yard"),
@@ -52,12 +58,16 @@ _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Attempt",
     "BadInput",
+    "BatchCompute",
     "DataSet",
+    "Environment",
     "InferenceJob",
     "Interruption",
     "Model",
     "NotFound",
+    "Notebook",
     "Resources",
+    "Retention",
     "Run",
     "RunFailed",
     "RunHandle",
@@ -71,6 +81,7 @@ __all__ = [
     "__version__",
     "connect",
     "load",
+    "load_environment",
 ]
 
 

@@ -1,18 +1,22 @@
-"""Checks of one value of a job, each error in the job file's own terms: TOML's types, the key, the cure.
+"""Checks of one value of a job or an environment.
 
-A job can be made from Python too, so types are checked here and not only where TOML is read; a boolean is
-no integer.
+Each error is in the job file's own terms: TOML's types, the key, the cure. A job can be made from
+Python too, so types are checked here and not only where TOML is read; a boolean is no integer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import BadInput
 
 INTEGER_MAX = 2**31 - 1
 """AWS's `integer` has 32 bits: the bound where a service model names no other (Smithy, "Simple shapes")."""
+
+LONGEST = 2_048
+"""Characters of an ARN (IAM's arnType), and so of any text that has a form."""
 
 _SHOWN = 48
 _KINDS: tuple[tuple[type, str], ...] = (
@@ -116,3 +120,27 @@ def check_section(value: Any, key: str, kind: str, names: tuple[str, ...]) -> No
     """Refuse what hasn't the attributes `names` of a `kind` ("Spot")."""
     if not all(hasattr(value, name) for name in names):
         raise wrong_type(value, key, f"a {kind}")
+
+
+def check_form(value: Any, key: str, pattern: str, what: str, cure: str) -> None:
+    """Refuse what is no string of the form `pattern`, in ASCII's classes; `what` names what it is not."""
+    check_text(value, key, 0, LONGEST)
+    if not re.fullmatch(pattern, value, re.ASCII):
+        raise BadInput(f"{show(value)} is no {what}" if value else "is empty", key=key, cure=cure)
+
+
+def formed(pattern: str, what: str, cure: str) -> Callable[[Any, str], None]:
+    """`check_form` of a pattern, as a check of an item of a list."""
+    return lambda item, key: check_form(item, key, pattern, what, cure)
+
+
+def check_list(value: Any, key: str, most: int, check: Callable[[Any, str], None]) -> None:
+    """Refuse what is no tuple of at most `most` different items that each pass `check(item, key)`."""
+    if not isinstance(value, tuple):
+        raise wrong_type(value, key, "an array")
+    if len(value) > most:
+        raise BadInput(f"has {len(value)} entries", key=key, cure=f"use at most {most}")
+    for index, item in enumerate(value):
+        check(item, key)
+        if item in value[:index]:
+            raise BadInput(f"{show(item)} stands twice", key=key, cure="leave one out")

@@ -60,6 +60,21 @@ class SupervisorLost(TrainyardError):
     """The local supervisor could not be started or reached."""
 
 
+class AccountRefused(TrainyardError):
+    """AWS did not do what it was asked: credentials, permissions, quotas, the network.
+
+    `code` and `message` are AWS's own, empty where no answer came; `operation` is what was asked for.
+    """
+
+    def __init__(self, problem: str, *, code: str = "", message: str = "", operation: str = "") -> None:
+        super().__init__(problem)
+        self.code, self.message, self.operation = code, message, operation
+
+
+class DeploymentFailed(TrainyardError):
+    """CloudFormation could not create, change or delete a stack: the first real cause, and the cure."""
+
+
 class RunFailed(TrainyardError):
     """A run that was waited for ended `failed` or `stopped`; the text is its reason."""
 

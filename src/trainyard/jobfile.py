@@ -6,17 +6,21 @@ import os.path
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .checks import entry, show, wrong_type
-from .errors import BadInput, nearest
+from .errors import BadInput, NotFound, nearest
 from .job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
 from .limits import is_dataset_reference, is_remote
 from .record import Record
 
+if TYPE_CHECKING:
+    from .environment import Environment
+
 _Made = TypeVar("_Made", bound=Record)
 _TRAIN_SECTIONS: dict[str, type[Record]] = {"resources": Resources, "spot": Spot}
 _INFER_SECTIONS: dict[str, type[Record]] = {"resources": ShardResources}
+_TABLES = ["train", "infer", "environments"]
 _SCALAR = r""""(?:[^"\\]|\\.)*"|'[^']*'|[\w.+-]+"""
 
 
@@ -42,16 +46,22 @@ def load(path: str = "trainyard.toml") -> JobFile:
     Raises `BadInput` for a file that can't be read, is no TOML, has an unknown key, a value of the wrong type
     or one past a limit; its text begins with `path:line` where the line is known, with `path` elsewhere.
     """
-    text = _read(path)
-    file = os.path.abspath(os.path.expanduser(path))
+    text, data = _parsed(path)
     try:
-        data = tomllib.loads(text)
-    except RecursionError:
-        raise BadInput("is nested too deeply", where=path) from None
-    except ValueError as error:
-        raise _syntax_error(str(error), path) from None
+        return _job_file(data, os.path.abspath(os.path.expanduser(path)))
+    except BadInput as error:
+        raise located(error, path, text) from None
+
+
+def load_environment(path: str = "trainyard.toml", name: str = "dev") -> Environment:
+    """Read `[environments.<name>]` of a job file, and nothing else of it; `dev` needs no table.
+
+    Raises `NotFound` where there is no such table, and `BadInput` as `load` does: for what is wrong with this
+    environment, but not for what is wrong with the jobs or another one.
+    """
+    text, data = _parsed(path)
     try:
-        return _job_file(data, file)
+        return _environment(data, name)
     except BadInput as error:
         raise located(error, path, text) from None
 
@@ -110,6 +120,16 @@ def _read(path: str) -> str:
         raise BadInput("is not UTF-8", where=f"{path}:{line}", cure="save it as UTF-8") from None
 
 
+def _parsed(path: str) -> tuple[str, dict[str, Any]]:
+    text = _read(path)
+    try:
+        return text, tomllib.loads(text)
+    except RecursionError:
+        raise BadInput("is nested too deeply", where=path) from None
+    except ValueError as error:
+        raise _syntax_error(str(error), path) from None
+
+
 def _syntax_error(message: str, path: str) -> BadInput:
     found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
     if not found:
@@ -121,11 +141,10 @@ def _syntax_error(message: str, path: str) -> BadInput:
 
 
 def _job_file(data: Mapping[str, Any], file: str) -> JobFile:
-    _refuse_unknown(data, ["train", "infer", "environments"], "")
-    if "train" not in data and "infer" not in data:
-        raise BadInput(
-            "has neither [train] nor [infer]", cure="write one, or make a project with `trainyard init`"
-        )
+    _refuse_unknown(data, _TABLES, "")
+    if not any(table in data for table in _TABLES):
+        cure = "write one, or make a project with `trainyard init`"
+        raise BadInput("has neither [train] nor [infer] nor [environments.<name>]", cure=cure)
     folder = os.path.dirname(file)
     train = infer = None
     if "train" in data:
@@ -141,16 +160,39 @@ def _environments(tables: Any) -> Mapping[str, Mapping[str, Any]]:
     return dict(tables)
 
 
+def _environment(data: Mapping[str, Any], name: str) -> Environment:
+    # A job starts without it.
+    from .environment import DEFAULT, BatchCompute, Environment, Notebook, Retention
+
+    _refuse_unknown(data, _TABLES, "")
+    tables, key = _table(data.get("environments", {}), "environments"), entry("environments", name)
+    if name not in tables and name != DEFAULT:
+        there = ", ".join(each for each in sorted({*tables, DEFAULT}) if each.isprintable())
+        cure = f"write a table [{key}], or name one that there is: {there}"
+        raise NotFound(f"there is no environment {show(name)}", key=key, cure=cure)
+    values = dict(_table(tables.get(name, {}), key))
+    if "name" in values:
+        cure = "leave it out: the table's own name is the environment's"
+        raise BadInput("unknown key", key=f"{key}.name", cure=cure)
+    _refuse_unknown(values, [field for field in Environment._fields if field != "name"], key)
+    _make_sections(values, key, {"notebook": Notebook, "batch": BatchCompute, "retention": Retention})
+    return Environment(**values, name=name)
+
+
 def _with_sections(table: Any, key: str, sections: Mapping[str, type[Record]], folder: str) -> dict[str, Any]:
     values = dict(_table(table, key))
-    for name, kind in sections.items():
-        if name in values:
-            values[name] = _made(kind, _table(values[name], f"{key}.{name}"), f"{key}.{name}")
+    _make_sections(values, key, sections)
     values["source_dir"] = _absolute(values.get("source_dir", "."), folder)
     channels = values.get("channels")
     if isinstance(channels, dict):
         values["channels"] = {name: _absolute(source, folder) for name, source in channels.items()}
     return values
+
+
+def _make_sections(values: dict[str, Any], key: str, sections: Mapping[str, type[Record]]) -> None:
+    for name, kind in sections.items():
+        if name in values:
+            values[name] = _made(kind, _table(values[name], f"{key}.{name}"), f"{key}.{name}")
 
 
 def _made(kind: type[_Made], values: Mapping[str, Any], key: str) -> _Made:

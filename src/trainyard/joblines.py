@@ -11,14 +11,17 @@ _HEADER = re.compile(r"\s*\[.*\]\s*(?:#.*)?$")
 
 
 def line_of(text: str, key: str) -> int:
-    """The line, from 1, of the dotted `key` in a TOML text, else of the nearest table around it, else 0."""
-    best, found = 0, 0
+    """The line, from 1, of the dotted `key` in a TOML text, else the first of what is in it, else that of the
+    nearest table around it, else 0."""
+    best, found, inside = 0, 0, 0
     for number, path in _keys(text):
         if path == key:
             return number
         if len(path) > best and key.startswith(f"{path}."):
             best, found = len(path), number
-    return found
+        if not inside and path.startswith(f"{key}."):
+            inside = number
+    return inside or found
 
 
 def _keys(text: str) -> Iterator[tuple[int, str]]:

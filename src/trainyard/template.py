@@ -14,6 +14,7 @@ from .limits import NAME_LENGTH, legal_name
 _SOURCES = os.path.join(os.path.dirname(__file__), "templates")
 _FILES = {
     "trainyard.toml": "trainyard.toml",
+    "cdk.json": "cdk.json",
     "train.py": "train.py",
     "predict.py": "predict.py",
     "README.md": "README.md",

@@ -260,6 +260,20 @@ def test_a_job_file_s_error_names_the_file_and_the_line(project: Project) -> Non
     assert lonely.stderr.startswith("trainyard: channel.toml: has no [infer]")
 
 
+@pytest.mark.parametrize(
+    ("argv", "table"),
+    [(["train", "account.toml"], "[train]"), (["infer", "m@1", "x", "--file", "account.toml"], "[infer]")],
+)
+def test_a_job_file_with_environments_alone_has_nothing_to_run(
+    project: Project, argv: list[str], table: str
+) -> None:
+    (project.folder / "account.toml").write_text("[environments.prod]\nzones = 3\n")
+    result = project.run(*argv)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"trainyard: account.toml: has no {table}; ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_an_empty_yard_lists_nothing(tmp_path: Path, environment: dict[str, str]) -> None:
     empty = Project(tmp_path, environment)
     for verb in ("runs", "models", "data"):

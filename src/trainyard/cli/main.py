@@ -24,12 +24,15 @@ _BROKEN_PIPE = 141
 class Verb:
     """A verb of the command line: the module that does it, and what the help says."""
 
-    def __init__(self, module: str, usage: str, summary: str, *, starts_runs: bool = False) -> None:
-        self.module, self.usage, self.summary, self.starts_runs = module, usage, summary, starts_runs
+    def __init__(
+        self, module: str, usage: str, summary: str, *, starts_runs: bool = False, in_yard: bool = True
+    ) -> None:
+        self.module, self.usage, self.summary = module, usage, summary
+        self.starts_runs, self.in_yard = starts_runs, in_yard
 
 
 VERBS = {
-    "init": Verb("init", "[DIR]", "write a project that runs as it stands"),
+    "init": Verb("init", "[DIR]", "write a project that runs as it stands", in_yard=False),
     "train": Verb("train", "[FILE]", "train a model", starts_runs=True),
     "infer": Verb("infer", "MODEL INPUT", "predict over a data set, in shards", starts_runs=True),
     "runs": Verb("runs", "", "list the runs, newest first"),
@@ -41,6 +44,10 @@ VERBS = {
     "data": Verb("data", "[NAME]", "list the data sets"),
     "data push": Verb("push", "NAME PATH", "make a file or folder the next version of a data set"),
     "pull": Verb("pull", "WHAT [DIR]", "copy a model, a data set or a run's output to a folder"),
+    "synth": Verb("synth", "[ENV]", "write the CloudFormation templates of an environment", in_yard=False),
+    "diff": Verb("diff", "[ENV]", "what a deployment would change, and who might do more", in_yard=False),
+    "deploy": Verb("deploy", "[ENV]", "make an environment in your account, or update it", in_yard=False),
+    "destroy": Verb("destroy", "ENV", "take an environment down, but for what holds data", in_yard=False),
 }
 
 
@@ -138,17 +145,22 @@ def _verb(argv: list[str]) -> tuple[str, list[str]]:
 
 def _help() -> str:
     width = max(len(f"{name} {verb.usage}") for name, verb in VERBS.items())
-    lines = [f"  {f'{name} {verb.usage}':{width}}  {verb.summary}" for name, verb in VERBS.items()]
+    lines = {name: f"  {f'{name} {verb.usage}':{width}}  {verb.summary}" for name, verb in VERBS.items()}
+    account = [name for name, verb in VERBS.items() if not verb.in_yard and name != "init"]
     return "\n".join(
         [
             "usage: trainyard VERB [...]",
             "",
             "The same training job on this machine and on spot machines in your own AWS account.",
             "",
-            *lines,
+            *(line for name, line in lines.items() if name not in account),
+            "",
+            "The account side; ENV is one of [environments.*] in the job file (default: dev):",
+            *(lines[name] for name in account),
             "",
             "trainyard VERB --help tells a verb's options; trainyard --version, the version.",
-            "Every verb but init takes --on YARD (default: local) and --json (one object a line).",
+            "Every verb of the first list but init takes --on YARD (default: local); all but init take",
+            "--json (one object a line).",
             "RUN is a run's id, a beginning that only one id has, or latest.",
             "Exit status: 0 done, 1 the job failed, 2 bad input, 130 interrupted.",
         ]

@@ -113,6 +113,11 @@ def dim(text: str) -> str:
     return _styled(text, "2")
 
 
+def red(text: str) -> str:
+    """The text in red on a terminal that is allowed colour."""
+    return _styled(text, "31")
+
+
 def _styled(text: str, code: str) -> str:
     # https://no-color.org: set and not empty.
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

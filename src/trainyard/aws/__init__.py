@@ -1,0 +1,1 @@
+"""AWS as trainyard sees it; `session` is the one module that knows botocore."""

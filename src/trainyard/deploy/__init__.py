@@ -1,0 +1,1 @@
+"""Two stacks of CloudFormation: compared, applied, followed, and taken down."""

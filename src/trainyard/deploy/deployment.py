@@ -1,0 +1,130 @@
+"""Deploying an environment: what would be done, and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..aws.session import Session
+from ..environment import Environment
+from ..infra.synthesis import StackTemplate
+from ..parameters import job_name_prefix
+from . import cost
+from .application import CREATED, Application, Applied
+from .comparison import compare
+from .facts import dashboard_url, facts_of
+from .preparation import Target, ensure_service_linked_roles, retain_training_logs
+from .stacks import Stacks
+from .telling import Teller
+
+
+class Deployment:
+    """An environment, its two templates, and the account that they go to."""
+
+    def __init__(
+        self,
+        session: Session,
+        target: Target,
+        environment: Environment,
+        templates: Sequence[StackTemplate],
+        teller: Teller,
+    ) -> None:
+        self._session, self._target, self._environment = session, target, environment
+        self._templates, self._teller = templates, teller
+        self._stacks = Stacks(session)
+
+    def forecast(self, emphasise: Callable[[str], str] = str) -> list[str]:
+        """What a person wants to know before saying yes: the idle cost, the changes, who may do more or less.
+
+        What may lose data, or allows more, is as `emphasise` makes it. Raises `BadInput` where a stack of
+        that name is not ours.
+        """
+        found = [compare(self._stacks, self._environment, template) for template in self._templates]
+        lines = cost.lines(cost.idle_cost(*(each.new for each in found)))
+        return [
+            "idle cost:",
+            *(f"  {line}" for line in lines),
+            *(line for each in found for line in each.lines(emphasise)),
+        ]
+
+    def apply(self) -> list[Applied]:
+        """Deploy: first what holds data, then what stands on it.
+
+        Safe to call again, whatever became of an earlier call.
+        """
+        if made := ensure_service_linked_roles(self._session):
+            self._teller.say(f"made for the account: {', '.join(made)}")
+        application = Application(self._session, self._stacks, self._environment, self._teller)
+        applied = []
+        for template in self._templates:
+            done = application.apply(template)
+            self._teller.say(f"{done.stack}: {done.outcome}")
+            if template.name == self._environment.data_stack_name:
+                self._protect(template.name)
+            applied.append(done)
+        days = self._environment.retention.log_days
+        if retain_training_logs(self._session, days):
+            self._teller.say(f"logs of training jobs in this account and region now go after {days} days")
+        return applied
+
+    def facts(self) -> Mapping[str, str]:
+        """What the deployment has published, by name."""
+        return facts_of(self._session, self._environment.name)
+
+    def statuses(self) -> list[dict[str, str]]:
+        """Both stacks as they stand, for a program."""
+        found = [(template.name, self._stacks.find(template.name)) for template in self._templates]
+        return [
+            {
+                "name": name,
+                "id": stack.id if stack else "",
+                "status": stack.status if stack else "DELETE_COMPLETE",
+            }
+            for name, stack in found
+        ]
+
+    def conclusion(self, facts: Mapping[str, str], applied: Sequence[Applied]) -> list[str]:
+        """What to say at the end: where things are, and what to type next."""
+        environment = self._environment
+        told = {
+            "data sets": _bucket(facts.get("dataset-bucket")),
+            "models": _bucket(facts.get("model-bucket")),
+            "images": facts.get("repository-uri", ""),
+            "notebook": facts.get("notebook-name", ""),
+            "dashboard": dashboard_url(self._target, facts["dashboard-name"])
+            if "dashboard-name" in facts
+            else "",
+            "people": facts.get("submitter-policy-arn", ""),
+            "next": _first_job(environment, facts),
+        }
+        lines = [f"  {title:<10} {text}" for title, text in told.items() if text]
+        if environment.alarm_email and any(done.outcome == CREATED for done in applied):
+            lines.append(
+                f"AWS has sent {environment.alarm_email} a mail: no alarm arrives before its link is clicked."
+            )
+        if vcpus := environment.batch.on_demand_max_vcpus:
+            lines.append(
+                f"When spot is full, Batch goes on on demand, at full price, with up to {vcpus} vCPUs"
+                " (batch.on_demand_max_vcpus = 0 switches that off)."
+            )
+        return lines
+
+    def _protect(self, name: str) -> None:
+        stack = self._stacks.find(name)
+        if stack is not None and not stack.protected:
+            self._stacks.protect(stack)
+
+
+def _first_job(environment: Environment, facts: Mapping[str, str]) -> str:
+    """The command that shows that machines start, images come and logs arrive."""
+    name = job_name_prefix(environment.prefix, environment.name)
+    if "job-queue-arn" not in facts:
+        return ""
+    queue = facts["job-queue-arn"].rpartition("/")[2]
+    return (
+        f"aws batch submit-job --job-name {name}first --job-queue {queue} --job-definition {name}inference"
+        f" --tags trainyard:environment={environment.stack_name}"
+    )
+
+
+def _bucket(name: str | None) -> str:
+    return f"s3://{name}" if name else ""

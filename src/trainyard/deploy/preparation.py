@@ -1,0 +1,99 @@
+"""What deploying needs around the two stacks: the right account, service-linked roles, log retention."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..aws.refusals import DENIED, person
+from ..aws.session import Session
+from ..environment import Environment
+from ..errors import AccountRefused, BadInput
+
+TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+"""Where SageMaker writes the logs of all training jobs of an account and region."""
+
+SERVICE_LINKED_ROLES = {
+    "batch.amazonaws.com": "AWSServiceRoleForBatch",
+    "ecs.amazonaws.com": "AWSServiceRoleForECS",
+    "autoscaling.amazonaws.com": "AWSServiceRoleForAutoScaling",
+    "spot.amazonaws.com": "AWSServiceRoleForEC2Spot",
+}
+"""The roles that AWS's services act under when Batch starts machines, by service; one each for an account.
+
+They are not in a template: a stack that holds one cannot be made where it is there already. ("Using
+service-linked roles", Batch and EC2 user guides.)
+"""
+
+
+class Target(NamedTuple):
+    """Where an environment is deployed, and who does it."""
+
+    account: str
+    region: str
+    partition: str
+    person: str
+
+
+def target_of(session: Session, environment: Environment) -> Target:
+    """Where the credentials lead. Raises `BadInput` where that is not the account of the environment."""
+    caller = session.caller()
+    if environment.account and environment.account != caller.account:
+        raise BadInput(
+            f"is for account {environment.account}, and these credentials ({person(caller.arn)}) are of"
+            f" {caller.account}; nothing was done",
+            key=f"environments.{environment.name}.account",
+            cure="choose others with AWS_PROFILE, or change the key",
+        )
+    return Target(caller.account, session.region, caller.partition, person(caller.arn))
+
+
+def ensure_service_linked_roles(session: Session) -> list[str]:
+    """Make the service-linked roles that are not there; their names.
+
+    Raises `AccountRefused` where one is missing and may not be made.
+    """
+    return [role for service, role in SERVICE_LINKED_ROLES.items() if _ensure_role(session, service, role)]
+
+
+def _ensure_role(session: Session, service: str, role: str) -> bool:
+    if _role_exists(session, role):
+        return False
+    try:
+        session.call("iam", "create_service_linked_role", AWSServiceName=service)
+    except AccountRefused as error:
+        # IAM's words for a role that is there already: made a moment ago, or one that we may not look at.
+        if "has been taken" in error.message or error.code.startswith("EntityAlreadyExists"):
+            return False
+        raise
+    return True
+
+
+def _role_exists(session: Session, role: str) -> bool:
+    try:
+        session.call("iam", "get_role", RoleName=role)
+    except AccountRefused as error:
+        if error.code in DENIED or error.code in ("NoSuchEntity", "NoSuchEntityException"):
+            return False
+        raise
+    return True
+
+
+def retain_training_logs(session: Session, days: int) -> bool:
+    """Have SageMaker's log group forget after so many days, where it keeps for ever; whether that was so.
+
+    It belongs to the account and not to an environment: where somebody has set a retention, that stays.
+    """
+    pages = session.pages("logs", "describe_log_groups", logGroupNamePrefix=TRAINING_LOG_GROUP)
+    found = [
+        each for page in pages for each in page["logGroups"] if each["logGroupName"] == TRAINING_LOG_GROUP
+    ]
+    if found and found[0].get("retentionInDays"):
+        return False
+    if not found:
+        try:
+            session.call("logs", "create_log_group", logGroupName=TRAINING_LOG_GROUP)
+        except AccountRefused as error:
+            if error.code != "ResourceAlreadyExistsException":
+                raise
+    session.call("logs", "put_retention_policy", logGroupName=TRAINING_LOG_GROUP, retentionInDays=days)
+    return True

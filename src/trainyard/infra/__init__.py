@@ -1,0 +1,1 @@
+"""The account side: an `Environment` -> two CloudFormation templates, by the AWS CDK (extra `[deploy]`)."""

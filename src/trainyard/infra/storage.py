@@ -1,0 +1,170 @@
+"""What holds data, and outlives everything else: buckets and the image repository.
+
+No name is fixed and all is retained, so that nothing here blocks a later deployment; `RetainExceptOnCreate`,
+so that a first one that fails leaves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import CfnDeletionPolicy, CfnResource, Fn
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from ..environment import Environment
+from ..parameters import CHECKPOINTS, CODE, LEDGER, MODELS, NOTEBOOKS, PREDICTIONS
+from .repository import repository
+from .statements import document
+
+UNFINISHED_UPLOAD_DAYS = 7
+ACCESS_LOG_DAYS = 90
+SUPERSEDED_CHECKPOINT_DAYS = 7
+"""A checkpoint is written over again and again; what it was before helps nobody for longer."""
+
+
+class Storage(Construct):
+    """`dataset_bucket`, `model_bucket` and `repository`, as CDK's level-1 constructs."""
+
+    def __init__(self, scope: Construct, environment: Environment) -> None:
+        super().__init__(scope, "Storage")
+        self._environment = environment
+        days = environment.retention.noncurrent_days
+        self._access_logs = self._access_log_bucket()
+        self.dataset_bucket = self._bucket("DatasetBucket", [_expire_noncurrent("", days)])
+        self.model_bucket = self._bucket("ModelBucket", self._model_rules(days))
+        self.repository = repository(self, environment)
+        self._retain(self.repository)
+
+    def _bucket(self, name: str, rules: list[Any]) -> s3.CfnBucket:
+        bucket = s3.CfnBucket(
+            self,
+            name,
+            bucket_encryption=_encryption(self._environment.kms_key),
+            lifecycle_configuration=_lifecycle([*rules, _abort_uploads()]),
+            logging_configuration=s3.CfnBucket.LoggingConfigurationProperty(
+                destination_bucket_name=self._access_logs.ref, log_file_prefix=f"{name}/"
+            ),
+            ownership_controls=_owned_by_account(),
+            public_access_block_configuration=_no_public_access(),
+            versioning_configuration=s3.CfnBucket.VersioningConfigurationProperty(status="Enabled"),
+        )
+        self._retain(bucket)
+        self._protect(name, bucket, [])
+        return bucket
+
+    def _access_log_bucket(self) -> s3.CfnBucket:
+        # S3 delivers access logs only to buckets with S3-managed keys ("Enabling server access logging").
+        bucket = s3.CfnBucket(
+            self,
+            "AccessLogBucket",
+            bucket_encryption=_encryption(""),
+            lifecycle_configuration=_lifecycle([_expire("access-logs", ACCESS_LOG_DAYS), _abort_uploads()]),
+            ownership_controls=_owned_by_account(),
+            public_access_block_configuration=_no_public_access(),
+        )
+        self._retain(bucket)
+        deliver = {
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": self._objects("AccessLogBucket"),
+            "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        }
+        self._protect("AccessLogBucket", bucket, [deliver])
+        return bucket
+
+    def _protect(self, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]) -> None:
+        only_tls = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket.attr_arn, self._objects(name)],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+        policy = s3.CfnBucketPolicy(
+            self, f"{name}Policy", bucket=bucket.ref, policy_document=document(only_tls, *statements)
+        )
+        # A retained bucket keeps its protection.
+        self._retain(policy)
+
+    def _objects(self, name: str) -> str:
+        return Fn.sub(f"${{{self.node.id}{name}.Arn}}/*")
+
+    def _model_rules(self, days: int) -> list[Any]:
+        retention = self._environment.retention
+        return [
+            s3.CfnBucket.RuleProperty(
+                id="archive-superseded-models",
+                status="Enabled",
+                prefix=MODELS,
+                noncurrent_version_transitions=[
+                    s3.CfnBucket.NoncurrentVersionTransitionProperty(
+                        storage_class="GLACIER", transition_in_days=retention.model_archive_days
+                    )
+                ],
+                noncurrent_version_expiration=_noncurrent(retention.model_days),
+            ),
+            _expire_noncurrent(CHECKPOINTS, min(days, SUPERSEDED_CHECKPOINT_DAYS)),
+            *(_expire_noncurrent(prefix, days) for prefix in (CODE, PREDICTIONS, LEDGER, NOTEBOOKS)),
+        ]
+
+    def _retain(self, resource: CfnResource) -> None:
+        options = resource.cfn_options
+        options.deletion_policy = CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE
+        options.update_replace_policy = CfnDeletionPolicy.RETAIN
+
+
+def _encryption(kms_key: str) -> s3.CfnBucket.BucketEncryptionProperty:
+    default = s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+        sse_algorithm="aws:kms" if kms_key else "AES256", kms_master_key_id=kms_key or None
+    )
+    rule = s3.CfnBucket.ServerSideEncryptionRuleProperty(
+        server_side_encryption_by_default=default, bucket_key_enabled=True if kms_key else None
+    )
+    return s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
+
+
+def _lifecycle(rules: list[Any]) -> s3.CfnBucket.LifecycleConfigurationProperty:
+    return s3.CfnBucket.LifecycleConfigurationProperty(rules=rules)
+
+
+def _noncurrent(days: int) -> s3.CfnBucket.NoncurrentVersionExpirationProperty:
+    return s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=days)
+
+
+def _expire_noncurrent(prefix: str, days: int) -> s3.CfnBucket.RuleProperty:
+    return s3.CfnBucket.RuleProperty(
+        id=f"expire-superseded-{prefix.rstrip('/') or 'objects'}",
+        status="Enabled",
+        prefix=prefix or None,
+        noncurrent_version_expiration=_noncurrent(days),
+    )
+
+
+def _expire(what: str, days: int) -> s3.CfnBucket.RuleProperty:
+    return s3.CfnBucket.RuleProperty(id=f"expire-{what}", status="Enabled", expiration_in_days=days)
+
+
+def _abort_uploads() -> s3.CfnBucket.RuleProperty:
+    return s3.CfnBucket.RuleProperty(
+        id="abort-unfinished-uploads",
+        status="Enabled",
+        abort_incomplete_multipart_upload=s3.CfnBucket.AbortIncompleteMultipartUploadProperty(
+            days_after_initiation=UNFINISHED_UPLOAD_DAYS
+        ),
+    )
+
+
+def _owned_by_account() -> s3.CfnBucket.OwnershipControlsProperty:
+    rule = s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="BucketOwnerEnforced")
+    return s3.CfnBucket.OwnershipControlsProperty(rules=[rule])
+
+
+def _no_public_access() -> s3.CfnBucket.PublicAccessBlockConfigurationProperty:
+    return s3.CfnBucket.PublicAccessBlockConfigurationProperty(
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+    )

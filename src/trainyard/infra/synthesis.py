@@ -1,0 +1,144 @@
+"""An `Environment` -> its two templates, from a cache where nothing changed: then no CDK is imported.
+
+What a synthesis comes to depends on the environment, on the code here and on the CDK's version; all three are
+in the cache's key, so that a stale entry can't be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from typing import Any, NamedTuple
+
+from ..environment import Environment, environment_to_json
+from ..errors import TrainyardError
+
+TEMPLATE_BYTES = 51_200
+"""What CloudFormation takes inline (CreateChangeSet, TemplateBody)."""
+_SUFFIX = ".template.json"
+_KEPT = 20
+
+
+class StackTemplate(NamedTuple):
+    """A stack's name and its template, as the JSON text that CloudFormation gets."""
+
+    name: str
+    body: str
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The template, parsed."""
+        parsed: dict[str, Any] = json.loads(self.body)
+        return parsed
+
+    @property
+    def file_name(self) -> str:
+        """What the CDK calls the template's file."""
+        return self.name + _SUFFIX
+
+
+def synthesise(environment: Environment, *, cache: str | None = None) -> tuple[StackTemplate, StackTemplate]:
+    """The templates of what holds data and of the platform, in the order of their deployment.
+
+    The same environment gives the same bytes, in every account and region. `cache` is a folder; None is
+    trainyard's in the user's cache folder. Raises `BadInput` where the extra `[deploy]` is not installed, and
+    `TrainyardError` for a template that is larger than CloudFormation takes.
+    """
+    names = (environment.data_stack_name, environment.stack_name)
+    folder = os.path.join(cache or cache_folder(), _key(environment))
+    found = _read(folder, names)
+    if found is None:
+        found = _synthesise(environment, names)
+        _keep(folder, found)
+    return found
+
+
+def cache_folder() -> str:
+    """Where templates are kept: under `XDG_CACHE_HOME`, `~/Library/Caches` or `~/.cache`."""
+    default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(default)
+    return os.path.join(base, "trainyard", "templates")
+
+
+def _key(environment: Environment) -> str:
+    digest = hashlib.sha256(json.dumps(environment_to_json(environment), sort_keys=True).encode())
+    here = os.path.dirname(os.path.abspath(__file__))
+    shared = [
+        os.path.join(os.path.dirname(here), f"{name}.py") for name in ("environment", "parameters", "version")
+    ]
+    for path in [*sorted(os.path.join(here, name) for name in os.listdir(here)), *shared]:
+        if path.endswith((".py", ".sh")):
+            with open(path, "rb") as file:
+                digest.update(file.read())
+    digest.update(_cdk_version().encode())
+    return digest.hexdigest()[:32]
+
+
+def _cdk_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{version('aws-cdk-lib')} {version('constructs')}"
+    except PackageNotFoundError:
+        return ""
+
+
+def _read(folder: str, names: tuple[str, str]) -> tuple[StackTemplate, StackTemplate] | None:
+    bodies = []
+    for name in names:
+        try:
+            with open(os.path.join(folder, name + _SUFFIX), encoding="utf-8") as file:
+                bodies.append(file.read())
+        except OSError:
+            return None
+    return StackTemplate(names[0], bodies[0]), StackTemplate(names[1], bodies[1])
+
+
+def _synthesise(environment: Environment, names: tuple[str, str]) -> tuple[StackTemplate, StackTemplate]:
+    from .nodejs import use_packaged_node  # the CDK takes most of a second to import: only when needed
+
+    use_packaged_node()
+    # The CDK's own validator takes as long as all the rest; the test suite has put every kind of template
+    # through it, and through cfn-lint, so that what is left to find is CloudFormation's to say.
+    os.environ.setdefault("CDK_VALIDATION", "false")
+    from .platform import build
+
+    with tempfile.TemporaryDirectory(prefix="trainyard-") as folder:
+        build(environment, folder).synth()
+        found = _read(folder, names)
+    assert found is not None
+    for template in found:
+        if len(template.body.encode()) > TEMPLATE_BYTES:
+            size = f"{len(template.body.encode()):,} bytes"
+            raise TrainyardError(
+                f"{template.name}: {size} are more than the {TEMPLATE_BYTES:,} of a template"
+            )
+    return found
+
+
+def _keep(folder: str, templates: tuple[StackTemplate, StackTemplate]) -> None:
+    """Write aside, then rename: a cache that can't be written is no reason to fail."""
+    parent = os.path.dirname(folder)
+    try:
+        os.makedirs(parent, mode=0o700, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=".new-", ignore_cleanup_errors=True) as aside:
+            inner = os.path.join(aside, "templates")
+            os.mkdir(inner)
+            for template in templates:
+                with open(os.path.join(inner, template.file_name), "w", encoding="utf-8") as file:
+                    file.write(template.body)
+            os.rename(inner, folder)
+        _forget_old(parent)
+    except OSError:
+        return
+
+
+def _forget_old(parent: str) -> None:
+    import shutil
+
+    entries = [os.path.join(parent, name) for name in os.listdir(parent) if not name.startswith(".")]
+    for path in sorted(entries, key=os.path.getmtime)[:-_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
