@@ -96,7 +96,8 @@ class Demolition:
     def _notebook_lines(self) -> list[str]:
         if not self._notebook:
             return []
-        where = f"s3://{self.facts.get('model-bucket', '')}/{NOTEBOOKS}"
+        bucket = self.facts.get("model-bucket")
+        where = f"s3://{bucket}/{NOTEBOOKS}" if bucket else f"the model bucket, under {NOTEBOOKS}"
         return [
             f"  the notebook's files, as of their last copy, are in {where}; what came after goes with it"
         ]

@@ -24,6 +24,8 @@ INSTALLED = ROOT / ".venv" / "iam-evaluator"
 _SCRIPT = Path(__file__).parent / "evaluate.mjs"
 _FILES = ("package.json", "npm-shrinkwrap.json")
 """The second holds the sha512 of every package, and no registry: npm asks the one that is configured."""
+_GLOBAL_CONFIGS = ("/etc/npmrc", "/usr/etc/npmrc", "/usr/local/etc/npmrc")
+"""Where the machine's own npm has its configuration, of which the packaged one would not know."""
 _INSTALL_SECONDS, _EVALUATE_SECONDS = 90, 90
 
 ALLOWED, DENIED = "allowed", "denied"
@@ -116,13 +118,15 @@ def locked(path: Path) -> Iterator[None]:
 def _npm_ci(folder: Path) -> None:
     node = _node()
     npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    configured = [f"--globalconfig={path}" for path in _GLOBAL_CONFIGS if Path(path).exists()][:1]
+    options = [*configured, "--ignore-scripts", "--no-audit", "--no-fund"]
+    options += ["--no-update-notifier", "--loglevel=error"]
     patience = ["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"]
     try:
         done = subprocess.run(
             [str(node / "bin" / "node"), str(npm), "ci", *options, *patience],
             cwd=folder,
-            env={**os.environ, "PATH": f"{node / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+            env=_surroundings(node),
             capture_output=True,
             text=True,
             timeout=_INSTALL_SECONDS,
@@ -134,6 +138,13 @@ def _npm_ci(folder: Path) -> None:
     if told:
         cure = "these tests need the npm registry that npm is configured for"
         raise Unavailable(f"tests/tools/node can't be installed: {told}: {cure}")
+
+
+def _surroundings(node: Path) -> dict[str, str]:
+    """Of npm: this Node.js before any other, and the certificates that the machine trusts, as with pip."""
+    options = " ".join(filter(None, [os.environ.get("NODE_OPTIONS"), "--use-system-ca"]))
+    path = f"{node / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "NODE_OPTIONS": options}
 
 
 def _node() -> Path:
