@@ -363,6 +363,8 @@ def test_b6_buckets_take_tls_alone_expire_what_is_old_and_log_access(configurati
                 "Ref": "StorageAccessLogBucket"
             }
             assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+            # S3 refuses a target that its log delivery may not write to yet.
+            assert found.resources[name]["DependsOn"] == ["StorageAccessLogBucketPolicy"]
 
 
 def test_b7_a_lost_machine_and_a_pull_that_failed_are_retried_and_nothing_else() -> None:

@@ -49,6 +49,8 @@ class Storage(Construct):
             public_access_block_configuration=_no_public_access(),
             versioning_configuration=s3.CfnBucket.VersioningConfigurationProperty(status="Enabled"),
         )
+        # S3 refuses a target that its log delivery may not write to yet.
+        bucket.add_resource_dependency(self._may_deliver)
         self._retain(bucket)
         self._protect(name, bucket, [])
         return bucket
@@ -71,10 +73,12 @@ class Storage(Construct):
             "Resource": self._objects("AccessLogBucket"),
             "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
         }
-        self._protect("AccessLogBucket", bucket, [deliver])
+        self._may_deliver = self._protect("AccessLogBucket", bucket, [deliver])
         return bucket
 
-    def _protect(self, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]) -> None:
+    def _protect(
+        self, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]
+    ) -> s3.CfnBucketPolicy:
         only_tls = {
             "Effect": "Deny",
             "Principal": "*",
@@ -87,6 +91,7 @@ class Storage(Construct):
         )
         # A retained bucket keeps its protection.
         self._retain(policy)
+        return policy
 
     def _objects(self, name: str) -> str:
         return Fn.sub(f"${{{self.node.id}{name}.Arn}}/*")
