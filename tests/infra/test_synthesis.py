@@ -132,8 +132,10 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path) -> 
 def test_a_half_written_entry_of_the_cache_is_made_anew(tmp_path: Path) -> None:
     whole = synthesise(Environment(), cache=str(tmp_path))
     (entry,) = tmp_path.iterdir()
-    (entry / "trainyard-dev.template.json").unlink()
-    assert synthesise(Environment(), cache=str(tmp_path)) == whole
+    for spoil in (Path.unlink, lambda path: path.write_text(whole[1].body[:20_000])):
+        spoil(entry / "trainyard-dev.template.json")
+        assert synthesise(Environment(), cache=str(tmp_path)) == whole
+        assert (entry / "trainyard-dev.template.json").read_text() == whole[1].body
 
 
 def test_the_cdks_own_validator_finds_nothing(tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def _read(folder: str, names: tuple[str, str]) -> tuple[StackTemplate, StackTemp
         try:
             with open(os.path.join(folder, name + _SUFFIX), encoding="utf-8") as file:
                 bodies.append(file.read())
-        except OSError:
+            json.loads(bodies[-1])
+        except (OSError, ValueError):  # not there, or cut off by a power loss
             return None
     return StackTemplate(names[0], bodies[0]), StackTemplate(names[1], bodies[1])
 
@@ -121,6 +122,8 @@ def _synthesise(environment: Environment, names: tuple[str, str]) -> tuple[Stack
 
 def _keep(folder: str, templates: tuple[StackTemplate, StackTemplate]) -> None:
     """Write aside, then rename: a cache that can't be written is no reason to fail."""
+    import shutil  # with a synthesis only, not to read what is there
+
     parent = os.path.dirname(folder)
     try:
         os.makedirs(parent, mode=0o700, exist_ok=True)
@@ -130,6 +133,7 @@ def _keep(folder: str, templates: tuple[StackTemplate, StackTemplate]) -> None:
             for template in templates:
                 with open(os.path.join(inner, template.file_name), "w", encoding="utf-8") as file:
                     file.write(template.body)
+            shutil.rmtree(folder, ignore_errors=True)
             os.rename(inner, folder)
         _forget_old(parent)
     except OSError:
@@ -137,7 +141,7 @@ def _keep(folder: str, templates: tuple[StackTemplate, StackTemplate]) -> None:
 
 
 def _forget_old(parent: str) -> None:
-    import shutil
+    import shutil  # as above
 
     entries = [os.path.join(parent, name) for name in os.listdir(parent) if not name.startswith(".")]
     for path in sorted(entries, key=os.path.getmtime)[:-_KEPT]:
