@@ -32,22 +32,38 @@ class Network:
             place, top = draw.reserve(), self._y
             draw.text(LEFT + 12, top + 21, f"VPC {properties['CidrBlock']}", size=13, bold=True)
             self._y = top + 32
-            for table in template.of("AWS::EC2::RouteTable"):
-                self._table(table)
+            for tables in self._alike():
+                self._tables(tables)
             draw.box(LEFT, top, VPC_RIGHT - LEFT, self._y - top, about=[vpc], stroke=EDGE, under=place)
         return self._y
 
-    def _table(self, table: str) -> None:
-        """A route table as the frame around its subnets, which hold what is put into them."""
-        draw, template, subnets = self._picture, self._platform, self._subnets_of(table)
-        routes = template.pointing_at(table, "AWS::EC2::Route")
+    def _alike(self) -> list[list[str]]:
+        """Route tables, those together that have the same routes."""
+        found: dict[frozenset[tuple[str, str]], list[str]] = {}
+        for table in self._platform.of("AWS::EC2::RouteTable"):
+            routes = self._platform.pointing_at(table, "AWS::EC2::Route")
+            ways = frozenset(
+                (self._route(each)["DestinationCidrBlock"], self._target(each)) for each in routes
+            )
+            found.setdefault(ways, []).append(table)
+        return list(found.values())
+
+    def _tables(self, tables: Sequence[str]) -> None:
+        """Route tables of the same routes as the frame around their subnets, which hold what is in them."""
+        draw, template = self._picture, self._platform
+        subnets = [each for table in tables for each in self._subnets_of(table)]
+        routes = [each for table in tables for each in template.pointing_at(table, "AWS::EC2::Route")]
+        endpoints = dict.fromkeys(each for table in tables for each in template.pointing_at(table, ENDPOINT))
         place, top, left, right = draw.reserve(), self._y, LEFT + 12, VPC_RIGHT - 12
-        ways = [
+        ways = dict.fromkeys(
             f"{self._route(each)['DestinationCidrBlock']} to {name(self._target(each))}" for each in routes
-        ]
-        draw.text(left + 10, top + 18, name(table), bold=True)
-        draw.text(left + 128, top + 18, "; ".join(ways) or "no way out", size=11, colour=MUTED)
-        for endpoint in template.pointing_at(table, ENDPOINT):
+        )
+        title = name(tables[0]) if len(tables) == 1 else f"{len(tables)} tables of private routes"
+        draw.text(left + 10, top + 18, title, bold=True)
+        draw.text(
+            left + 12 + 8 * len(title), top + 18, "; ".join(ways) or "no way out", size=11, colour=MUTED
+        )
+        for endpoint in endpoints:
             draw.box(right - 170, top + 5, 160, 20, about=[endpoint])
             draw.text(right - 90, top + 19, f"{name(endpoint)}, a gateway", size=11, anchor="middle")
         places = [draw.reserve() for _ in subnets]
@@ -60,12 +76,12 @@ class Network:
             trains = self._takes_training_jobs(group) and self._are_for_training(subnets)
             if trains or any(self._lies_in(each, subnets) for each in members):
                 self._group(group, members, spans)
-        for way in routes:
+        for way in routes[:1]:
             self._way(way, top)
         for (subnet, (x, width)), under in zip(spans.items(), places, strict=True):
             self._subnet(subnet, (x, top + 30, width, self._y - top - 28), under)
         self._y += 12
-        about = [table, *routes]
+        about = [*tables, *routes]
         draw.box(
             left,
             top,

@@ -188,7 +188,7 @@ def test_roles_are_passed_to_the_services_that_the_templates_name() -> None:
 
 def test_what_has_a_name_is_narrowed_to_it_and_the_rest_to_cloudformation() -> None:
     # Neither has a name of ours: a role of AWS's, and a service that makes them with its caller's rights.
-    others = {"ServiceLinkedRoles", "NetworkNotebook", "Notebook", "LogsRead"}
+    others = {"ServiceLinkedRoles", "NetworkNotebook", "NotebookStop", "LogsRead"}
     for each in statements():
         writes = [one for one in as_list(each["Action"]) if not re.search(r":(?:Describe|List|Get)", one)]
         named = all(

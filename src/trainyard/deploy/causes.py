@@ -119,7 +119,8 @@ _CURES = (
     ),
     (
         r"conflicts? with another|overlaps?|InvalidSubnet\.Conflict|CidrConflict",
-        "choose another `cidr` for the environment, and deploy again",
+        "a VPC's `cidr` can't change while it stands: `trainyard destroy` and `trainyard deploy` make another; the"
+        " data stays",
     ),
     (
         r"(?:vpc|subnet)(?: ID)? '?[\w-]+'? does not exist|Invalid(?:Vpc|Subnet)ID\.NotFound",

@@ -13,7 +13,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..environment import Environment
+from ..environment import LEAN, Environment
 from .network import Network
 from .roles import Roles
 from .statements import Statement, allow
@@ -109,7 +109,7 @@ class Machines:
             subnets=self._network.machine_subnets,
             update_to_latest_image_version=True,
         )
-        return batch.CfnComputeEnvironment(
+        environment = batch.CfnComputeEnvironment(
             self._scope,
             f"{name}Machines",
             type="MANAGED",
@@ -120,6 +120,11 @@ class Machines:
                 job_execution_timeout_minutes=UPDATE_MINUTES, terminate_jobs_on_update=False
             ),
         )
+        if self._environment.network == LEAN:
+            # Machines that are still ending hold public addresses: the gateway goes after them.
+            for route in self._network.ways_out:
+                environment.add_resource_dependency(route)
+        return environment
 
     def _launch_template(self) -> ec2.CfnLaunchTemplate:
         disk = ec2.CfnLaunchTemplate.EbsProperty(

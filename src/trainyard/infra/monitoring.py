@@ -77,7 +77,7 @@ class Monitoring(Construct):
             "aws.sagemaker",
             {"TrainingJobStatus": ["Failed"], "TrainingJobName": [{"prefix": prefix}]},
             {"job": "$.detail.TrainingJobName", "reason": "$.detail.FailureReason"},
-            "Training job <job> failed: <reason>",
+            "a training job failed",
         )
         # Children of an array have an index: their parent speaks for all of them.
         self._rule(
@@ -91,7 +91,7 @@ class Monitoring(Construct):
                 "arrayProperties": {"index": [{"exists": False}]},
             },
             {"job": "$.detail.jobName", "id": "$.detail.jobId", "reason": "$.detail.statusReason"},
-            "Batch job <job> (<id>) failed: <reason>",
+            "a Batch job failed",
         )
         blocked = self._rule(
             "QueueBlocked",
@@ -99,14 +99,17 @@ class Monitoring(Construct):
             "aws.batch",
             {"jobQueue": inference.queue_arns},
             {"job": "$.detail.jobName", "reason": "$.detail.statusReason"},
-            "The Batch queue is blocked by job <job>, which can't start: <reason>",
+            "the Batch queue is blocked by a job that can not start",
         )
         return failed, blocked
 
     def _rule(
         self, name: str, kind: str, source: str, detail: dict[str, Any], paths: dict[str, str], words: str
     ) -> events.CfnRule:
-        template = f'"{self._environment.stack_name}: {words}"'
+        # A variable without quotation marks is written as JSON: a reason may hold quotes and line breaks.
+        parts = [f'"environment":"{self._environment.stack_name}"', f'"what":"{words}"']
+        parts += [f'"{name}":<{name}>' for name in paths]
+        template = f"{{{','.join(parts)}}}"
         transformer = events.CfnRule.InputTransformerProperty(input_paths_map=paths, input_template=template)
         target = events.CfnRule.TargetProperty(id="topic", arn=self.topic_arn, input_transformer=transformer)
         return events.CfnRule(

@@ -19,7 +19,8 @@ _ANYWHERE = "0.0.0.0/0"
 
 class Network(Construct):
     """`vpc_id`; `job_subnets`, ids of those of training jobs and the notebook; `machine_subnets`, of those of
-    Batch's machines; `job_subnet_list`, the first as one text.
+    Batch's machines; `job_subnet_list`, the first as one text; `ways_out`, what has to be there
+    before anything can reach AWS and the internet from them.
 
     `private`: everything in private subnets behind NAT. `lean`: training in subnets that reach nothing but
     S3, Batch's machines in public ones without ingress. Each costs what `deploy` says.
@@ -47,6 +48,7 @@ class Network(Construct):
 
     def _take_existing(self, stack: Stack) -> None:
         # Parameters and no look-up, so that a synthesis needs no account.
+        self.ways_out: list[ec2.CfnRoute] = []
         vpc = CfnParameter(stack, "VpcId", type="AWS::EC2::VPC::Id", default=self._environment.vpc)
         kind, ids = "List<AWS::EC2::Subnet::Id>", ",".join(self._environment.subnets)
         subnets = CfnParameter(stack, "SubnetIds", type=kind, default=ids)
@@ -68,7 +70,8 @@ class Network(Construct):
         """One a zone; with `is_public`, machines in them get a public address while they run."""
         zones, block = self._environment.zones, ipaddress.IPv4Network(self._environment.cidr)
         blocks = list(block.subnets(new_prefix=subnet_length(block.prefixlen, zones)))[: 2 * zones]
-        mine = blocks[:zones] if name == "Public" else blocks[zones:]
+        # In turn, so that a further zone moves no subnet: a block in use can't be given to another one.
+        mine = blocks[0::2] if name == "Public" else blocks[1::2]
         return [
             ec2.CfnSubnet(
                 self,
@@ -97,26 +100,22 @@ class Network(Construct):
             gateway_id=gateway.ref,
         )
         route.add_resource_dependency(attachment)
+        # One for each private subnet, however many NAT gateways: a subnet can't change its table.
+        tables = [self._route_table(f"Private{zone + 1}", [each]) for zone, each in enumerate(private)]
         if self._environment.network == LEAN:
-            return [out, self._route_table("Private", private)]
-        return self._route_through_nats(public, private, route)
-
-    def _route_through_nats(
-        self, public: list[ec2.CfnSubnet], private: list[ec2.CfnSubnet], way_out: ec2.CfnRoute
-    ) -> list[ec2.CfnRouteTable]:
-        nats = [self._nat(index, public[index], way_out) for index in range(self._environment.nats)]
-        if len(nats) < 2:
-            tables = [self._route_table("Private", private)]
-        else:
-            tables = [self._route_table(f"Private{zone + 1}", [each]) for zone, each in enumerate(private)]
-        for index, table in enumerate(tables if nats else []):
+            self.ways_out = [route]
+            return [out, *tables]
+        nats = [self._nat(index, public[index], route) for index in range(self._environment.nats)]
+        self.ways_out = [
             ec2.CfnRoute(
                 self,
-                f"PrivateRoute{index + 1}",
+                f"PrivateRoute{zone + 1}",
                 route_table_id=table.ref,
                 destination_cidr_block=_ANYWHERE,
-                nat_gateway_id=nats[index % len(nats)].ref,
+                nat_gateway_id=nats[zone % len(nats)].ref,
             )
+            for zone, table in enumerate(tables if nats else [])
+        ]
         return tables
 
     def _nat(self, index: int, subnet: ec2.CfnSubnet, way_out: ec2.CfnRoute) -> ec2.CfnNatGateway:

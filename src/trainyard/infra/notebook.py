@@ -1,7 +1,7 @@
-"""The SageMaker notebook instance: no root, no direct internet, IMDSv2, stops itself, and loses no file.
+"""The SageMaker notebook instance: no root, no direct internet, IMDSv2, stops itself, and keeps its files.
 
-Its files are copied to the model bucket while it runs, so that `destroy`, or a change that makes another
-instance, takes nothing away; a new instance brings them back.
+They are copied to the model bucket while it runs (but for links and the examples), so that `destroy`, or a
+change that makes another instance, takes nothing away; a new instance brings them back.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Notebook(Construct):
     ) -> sagemaker.CfnNotebookInstance:
         wanted = environment.notebook
         lifecycle = self._lifecycle(environment)
-        return sagemaker.CfnNotebookInstance(
+        instance = sagemaker.CfnNotebookInstance(
             self,
             "Instance",
             instance_type=wanted.instance_type,
@@ -107,6 +107,10 @@ class Notebook(Construct):
             default_code_repository=EXAMPLES,
             lifecycle_config_name=lifecycle.attr_notebook_instance_lifecycle_config_name,
         )
+        # It clones the examples as it starts.
+        for route in network.ways_out:
+            instance.add_resource_dependency(route)
+        return instance
 
     def _lifecycle(self, environment: Environment) -> sagemaker.CfnNotebookInstanceLifecycleConfig:
         hook = sagemaker.CfnNotebookInstanceLifecycleConfig.NotebookInstanceLifecycleHookProperty(

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Brings back files of an earlier instance; every five minutes copies what is new, and stops it once idle.
+# Brings back an earlier instance's files; copies what is new, and stops the instance once idle.
 set -eu
 mkdir -p /opt/trainyard
 cat >/opt/trainyard/idle.py <<'PYTHON'
@@ -10,12 +10,12 @@ set -eu
 home=/home/ec2-user/SageMaker
 copy() { aws s3 sync --no-progress --only-show-errors --region @REGION@ "$@"; }
 if [ ! -e $home/.trainyard ]; then
-  copy @PLACE@ $home
+  copy @PLACE@ $home || true
   touch $home/.trainyard
   chown -R ec2-user:ec2-user $home
 fi
 copy $home @PLACE@ --no-follow-symlinks --exclude '.trainyard' --exclude 'lost+found/*' \
-  --exclude '*.git/*' --exclude '*.ipynb_checkpoints/*' --exclude 'amazon-sagemaker-examples/*'
+  --exclude '*.ipynb_checkpoints/*' --exclude 'amazon-sagemaker-examples/*' || true
 name=$(python3 /opt/trainyard/idle.py @IDLE_MINUTES@)
 [ -z "$name" ] || aws sagemaker stop-notebook-instance --region @REGION@ --notebook-instance-name "$name"
 KEEP
