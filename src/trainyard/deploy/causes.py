@@ -119,8 +119,8 @@ _CURES = (
     ),
     (
         r"conflicts? with another|overlaps?|InvalidSubnet\.Conflict|CidrConflict",
-        "a VPC's `cidr` can't change while it stands: `trainyard destroy` and `trainyard deploy` make another;"
-        " the data stays",
+        "a VPC's `cidr` can't change while it stands: `trainyard destroy` and then `deploy` make another; the"
+        " data stays",
     ),
     (
         r"(?:vpc|subnet)(?: ID)? '?[\w-]+'? does not exist|Invalid(?:Vpc|Subnet)ID\.NotFound",
