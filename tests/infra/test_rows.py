@@ -563,13 +563,20 @@ def test_no_machine_of_batch_is_too_small_or_open(configuration: str) -> None:
     assert ingress is None
 
 
-@pytest.mark.parametrize("network", ["private", "lean"])
-@pytest.mark.parametrize("change", [{"zones": 3}, {"zones": 1}, {"nats": 2}, {"network": "lean"}])
+@pytest.mark.parametrize(
+    ("network", "change"),
+    [
+        ("private", {"zones": 3}),
+        ("private", {"zones": 1}),
+        ("private", {"nats": 2}),
+        ("private", {"network": "lean"}),
+        ("lean", {"zones": 3}),
+        ("lean", {"zones": 1}),
+    ],
+)
 def test_a_change_of_the_network_moves_no_subnet_and_no_association(
     network: str, change: dict[str, Any]
 ) -> None:
-    if network == "lean" and "nats" in change:
-        pytest.skip("lean has no NAT gateways")
     before = stacks_of(Environment(network=network))
     after = stacks_of(Environment(**{"network": network, **change}))
     # CloudFormation makes what is new before it deletes what is old: a block or a subnet can't be had twice.
