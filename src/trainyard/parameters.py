@@ -60,6 +60,8 @@ LEDGER = "ledger/"
 NOTEBOOKS = "notebooks/"
 """Copies of the files of notebook instances."""
 
+TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+"""Where SageMaker writes the logs of all training jobs of an account and region, and nowhere else."""
 STOP_REASON = "stopped by "
 """How the reason begins with which a person's Batch job is terminated: no failure to notify anybody of."""
 

@@ -19,8 +19,9 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from templates import CONFIGURATIONS, stacks
 
 from trainyard.aws.refusals import STATEMENTS, statement_of
-from trainyard.deploy.preparation import SERVICE_LINKED_ROLES, TRAINING_LOG_GROUP
+from trainyard.deploy.preparation import SERVICE_LINKED_ROLES
 from trainyard.environment import Environment
+from trainyard.parameters import TRAINING_LOG_GROUP
 
 ROOT = Path(__file__).parents[2]
 FILES = ("deploy-policy.json", "deploy-policy-services.json")

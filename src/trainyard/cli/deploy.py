@@ -13,14 +13,13 @@ from ..environment import DEFAULT
 from ..errors import TrainyardError
 from ..infra.synthesis import synthesise
 from .deploying import Narrator, add_options, asked, environment_of, refuse_silence
+from .parser import add_environment
 from .table import print_json
 from .words import duration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "environment", metavar="ENV", nargs="?", default=DEFAULT, help=f"the environment (default: {DEFAULT})"
-    )
+    add_environment(parser, DEFAULT)
     add_options(parser)
 
 

@@ -13,7 +13,6 @@ from ..environment import Environment
 from ..errors import BadInput
 from ..jobfile import load_environment
 from .screen import Screen
-from .train import FILE
 from .words import clean, clock, duration, red
 
 _UNDER_WAY = 3
@@ -23,7 +22,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that changes an account."""
     add = parser.add_argument
     add("--yes", action="store_true", help="do not ask")
-    add("--file", metavar="FILE", default=FILE, help=f"the job file (default: ./{FILE})")
     add("--json", action="store_true", help="print one JSON object at the end, and the rest on stderr")
 
 

@@ -11,11 +11,12 @@ from ..deploy.preparation import target_of
 from ..deploy.stacks import Stack
 from ..errors import TrainyardError
 from .deploying import Narrator, add_options, asked, environment_of, refuse_silence
+from .parser import add_environment
 from .table import print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("environment", metavar="ENV", help="the environment")
+    add_environment(parser)
     add_options(parser)
 
 

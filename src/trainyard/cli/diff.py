@@ -13,16 +13,13 @@ from ..deploy.stacks import Stacks
 from ..environment import DEFAULT
 from ..infra.synthesis import synthesise
 from ..jobfile import load_environment
+from .parser import add_environment
 from .table import print_json
-from .train import FILE
 from .words import clean, red
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "environment", metavar="ENV", nargs="?", default=DEFAULT, help=f"the environment (default: {DEFAULT})"
-    )
-    parser.add_argument("--file", metavar="FILE", default=FILE, help=f"the job file (default: ./{FILE})")
+    add_environment(parser, DEFAULT)
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line, and nothing else")
 
 

@@ -12,9 +12,9 @@ from ..limits import warnings
 from ..run import Run
 from ..yard import RunHandle
 from . import attached
-from .parser import natural
+from .parser import FILE, natural
 from .table import print_json
-from .train import FILE, add_launching, folder_of, in_file, named
+from .train import add_launching, folder_of, in_file, named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,9 @@ from typing import NoReturn
 
 from ..errors import BadInput, nearest
 
+FILE = "trainyard.toml"
+"""The job file where none is named."""
+
 
 class Parser(argparse.ArgumentParser):
     """A verb's parser: `BadInput` instead of a dump of the usage."""
@@ -51,6 +54,15 @@ def add_yard(parser: argparse.ArgumentParser) -> None:
     """The options that every verb has that works in a yard."""
     parser.add_argument("--on", metavar="YARD", default="local", help="the yard to work in (default: local)")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line, and nothing else")
+
+
+def add_environment(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The arguments that name an environment and its job file; required where there is no default."""
+    told = f"the environment (default: {default})" if default else "the environment"
+    parser.add_argument(
+        "environment", metavar="ENV", nargs="?" if default else None, default=default, help=told
+    )
+    parser.add_argument("--file", metavar="FILE", default=FILE, help=f"the job file (default: ./{FILE})")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -10,21 +10,18 @@ from ..environment import DEFAULT
 from ..errors import BadInput
 from ..infra.synthesis import StackTemplate, synthesise
 from ..jobfile import load_environment
+from .parser import add_environment
 from .table import print_json
-from .train import FILE
 from .words import many
 
 _OUTPUT = "cdk.out"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "environment", metavar="ENV", nargs="?", default=DEFAULT, help=f"the environment (default: {DEFAULT})"
-    )
+    add_environment(parser, DEFAULT)
     parser.add_argument(
         "--output", metavar="DIR", default=_OUTPUT, help=f"where to write the templates (default: {_OUTPUT})"
     )
-    parser.add_argument("--file", metavar="FILE", default=FILE, help=f"the job file (default: ./{FILE})")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line, and nothing else")
 
 

@@ -14,10 +14,9 @@ from ..limits import warnings
 from ..run import Run
 from ..yard import RunHandle
 from . import attached
-from .parser import add_yard
+from .parser import FILE, add_yard
 from .table import print_json
 
-FILE = "trainyard.toml"
 _Made = TypeVar("_Made")
 
 

@@ -8,9 +8,7 @@ from ..aws.refusals import DENIED, person
 from ..aws.session import Session
 from ..environment import Environment
 from ..errors import AccountRefused, BadInput
-
-TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-"""Where SageMaker writes the logs of all training jobs of an account and region."""
+from ..parameters import TRAINING_LOG_GROUP
 
 SERVICE_LINKED_ROLES = {
     "batch.amazonaws.com": "AWSServiceRoleForBatch",

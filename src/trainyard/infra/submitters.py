@@ -20,6 +20,7 @@ from ..parameters import (
     MODELS,
     NOTEBOOKS,
     PREDICTIONS,
+    TRAINING_LOG_GROUP,
     job_name_prefix,
     parameter_name,
 )
@@ -41,7 +42,7 @@ from .statements import (
     objects,
     use_key,
 )
-from .training import LOG_GROUP, Training
+from .training import Training
 
 _TAGGING = ("sagemaker:AddTags", "sagemaker:ListTags")
 _READABLE = (CODE, CHECKPOINTS, MODELS, PREDICTIONS, LEDGER, NOTEBOOKS)
@@ -92,8 +93,8 @@ def _training_jobs(environment: Environment, training: Training) -> list[Stateme
         ),
         _pass_role(training.role.attr_arn, "sagemaker.amazonaws.com"),
         # The group is the account's: events are read by stream alone, and a stream is named after its job.
-        allow(["logs:GetLogEvents"], arn("logs", f"log-group:{LOG_GROUP}:log-stream:{prefix}*")),
-        allow(["logs:DescribeLogStreams"], arn("logs", f"log-group:{LOG_GROUP}*")),
+        allow(["logs:GetLogEvents"], arn("logs", f"log-group:{TRAINING_LOG_GROUP}:log-stream:{prefix}*")),
+        allow(["logs:DescribeLogStreams"], arn("logs", f"log-group:{TRAINING_LOG_GROUP}*")),
     ]
 
 

@@ -6,7 +6,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from ..environment import Environment
-from ..parameters import CHECKPOINTS, CODE, MODELS, job_name_prefix
+from ..parameters import CHECKPOINTS, CODE, MODELS, TRAINING_LOG_GROUP, job_name_prefix
 from .network import Network
 from .roles import Roles
 from .statements import (
@@ -22,9 +22,6 @@ from .statements import (
     read_datasets,
     use_key,
 )
-
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-"""One for the account and region; SageMaker writes nowhere else."""
 
 
 class Training(Construct):
@@ -64,7 +61,7 @@ class Training(Construct):
 
 def training_statements(environment: Environment) -> list[Statement]:
     """What a training job may do: read both buckets, write models and checkpoints, delete checkpoints."""
-    group = f"log-group:{LOG_GROUP}"
+    group = f"log-group:{TRAINING_LOG_GROUP}"
     prefix = job_name_prefix(environment.prefix, environment.name)
     return [
         *read_datasets(),
