@@ -40,6 +40,7 @@ entry_script = "train.py"
 image = "registry/repository:tag"
 retries = 1
 grace = 30
+input_mode = "FastFile"
 [train.channels]
 train = "data/train"
 far = "s3://my-bucket/x"
@@ -77,6 +78,7 @@ C = "d"
 [infer.resources]
 vcpus = 2
 memory_mib = 1024
+gpus = 1
 [environments.dev]
 region = "eu-west-1"
 endpoints = ["ecr.api", "ecr.dkr"]
@@ -124,6 +126,7 @@ def test_every_key_of_a_job_file_reaches_its_job(folder: Path, monkeypatch: pyte
         image="registry/repository:tag",
         retries=1,
         grace=30,
+        input_mode="FastFile",
         channels={
             "train": str(folder / "data/train"),
             "far": "s3://my-bucket/x",
@@ -146,7 +149,7 @@ def test_every_key_of_a_job_file_reaches_its_job(folder: Path, monkeypatch: pyte
         retries=1,
         timeout=60,
         environment={"C": "d"},
-        resources=ShardResources(vcpus=2, memory_mib=1024),
+        resources=ShardResources(vcpus=2, memory_mib=1024, gpus=1),
     )
     assert file.environments["dev"]["region"] == "eu-west-1"
     assert file.environments["dev"]["tags"] == {"team": "a"}
@@ -311,6 +314,7 @@ trainings = st.builds(
     entry_script=keys.map(lambda word: f"{word}.py"),
     retries=st.integers(0, 30),
     grace=st.integers(0, 120),
+    input_mode=st.sampled_from(["File", "FastFile"]),
     channels=st.dictionaries(keys, keys, max_size=18),
     hyperparameters=st.dictionaries(keys, scalars | st.booleans(), max_size=9),
     environment=st.dictionaries(keys.map(lambda word: f"X{word}"), words, max_size=9),
@@ -324,7 +328,9 @@ inferences = st.builds(
     handler=keys.map(lambda word: f"{word}.py"),
     shards=st.integers(1, 10_000),
     environment=st.dictionaries(keys.map(lambda word: f"X{word}"), words, max_size=9),
-    resources=st.builds(ShardResources, vcpus=st.integers(1, 96), memory_mib=st.integers(4, 99_999)),
+    resources=st.builds(
+        ShardResources, vcpus=st.integers(1, 96), memory_mib=st.integers(4, 99_999), gpus=st.integers(0, 8)
+    ),
 )
 
 

@@ -61,6 +61,7 @@ def refusal(make: Callable[[], object]) -> BadInput:
         (inference, "timeout", "infer.timeout", 60, INT_MAX),
         (shard, "vcpus", "infer.resources.vcpus", 1, INT_MAX),
         (shard, "memory_mib", "infer.resources.memory_mib", 4, INT_MAX),
+        (shard, "gpus", "infer.resources.gpus", 0, INT_MAX),
     ],
 )
 def test_a_number_is_taken_at_its_borders_and_refused_one_past(
@@ -77,6 +78,26 @@ def test_a_number_is_taken_at_its_borders_and_refused_one_past(
         error = refusal(lambda wrong=wrong: make(**{field: wrong}))  # type: ignore[misc]
         assert error.key == key
         assert "must be an integer, not " in error.problem
+
+
+@pytest.mark.parametrize("mode", ["File", "FastFile"])
+def test_an_input_mode_that_gives_a_script_files_is_taken(mode: str) -> None:
+    assert training(input_mode=mode).input_mode == mode
+
+
+@pytest.mark.parametrize("mode", ["Pipe", "file", "", "FastFile\n"])
+def test_another_input_mode_is_refused_with_those_there_are(mode: str) -> None:
+    error = refusal(lambda: training(input_mode=mode))
+    assert error.key == "train.input_mode"
+    assert error.cure == 'write "File" or "FastFile"'
+
+
+@pytest.mark.parametrize("char", ["\n", "\r", "\u0085", "\u2028", "\u2029"])
+def test_a_script_whose_path_no_argument_of_sagemaker_can_be_is_refused(char: str) -> None:
+    for make, key in ((training, "entry_script"), (inference, "handler")):
+        error = refusal(lambda make=make, key=key: make(**{key: f"a{char}b.py"}))  # type: ignore[misc]
+        assert error.key.endswith(key)
+        assert "has a line break" in error.problem
 
 
 def test_spot_waits_at_least_as_long_as_it_runs_and_runs_28_days_at_most() -> None:
@@ -228,7 +249,18 @@ def test_a_channel_is_a_path_a_data_set_or_an_s3_prefix(source: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["", "s3://", "s3://B/x", "gs://bucket/x", "https://a/b", "s3://my-bucket/" + "x" * 1010, 3, "\0", {}],
+    [
+        "",
+        "s3://",
+        "s3://B/x",
+        "gs://bucket/x",
+        "https://a/b",
+        "s3://my-bucket/" + "x" * 1010,
+        "s3://my-bucket/a\u2028b",
+        3,
+        "\0",
+        {},
+    ],
 )
 def test_a_channel_that_is_nothing_of_these_is_refused(source: Any) -> None:
     assert refusal(lambda: training(channels={"train": source})).key == "train.channels.train"

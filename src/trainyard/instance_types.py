@@ -5,6 +5,8 @@ New ones appear every few months, so a type that isn't here is a doubt and no er
 
 from __future__ import annotations
 
+import re
+
 from .errors import nearest
 
 FAMILIES = {
@@ -52,6 +54,10 @@ FAMILIES = {
     "trn2": "48xlarge",
 }
 
+WITH_LOCAL_DISK = ("g5", "g6", "g7", "p5", "p6", "trn")
+"""How the families begin whose machines have disks of their own though no `d` says so (EC2, "Instance store
+volumes"): SageMaker makes no volume for them, and refuses a key for one (ResourceConfig.VolumeKmsKeyId)."""
+
 
 def instance_types() -> list[str]:
     """Every type known here, as SageMaker writes it: `ml.m5.xlarge`."""
@@ -65,3 +71,11 @@ def doubt(instance_type: str) -> str:
         return ""
     cure = nearest(instance_type, instance_types())
     return f"train.resources.instance_type: {instance_type!r} is not known to train on SageMaker; {cure}"
+
+
+def has_local_disk(instance_type: str) -> bool:
+    """Whether a machine has disks of its own."""
+    family = instance_type.removeprefix("ml.").rsplit(".", 1)[0]
+    return (
+        family.startswith(WITH_LOCAL_DISK) or re.fullmatch(r"[a-z]+[0-9]+[a-z]*d[a-z]*", family) is not None
+    )

@@ -37,17 +37,19 @@ class Spot(Record):
 
 
 class ShardResources(Record):
-    """What one shard of an inference run asks of AWS Batch: whole vCPUs and MiB of memory."""
+    """What one shard of an inference run asks of AWS Batch: whole vCPUs, MiB of memory, whole GPUs."""
 
     vcpus: int = 4
     memory_mib: int = 8_192
+    gpus: int = 0
 
 
 class TrainingJob(Record):
     """A script to train a model with.
 
     `name` is the model's name too. `channels` maps a channel's name to a local path or a catalogued data set
-    (`name@version`). `metrics` maps a name to a regular expression with one group, as SageMaker's
+    (`name@version`); `input_mode` says how SageMaker brings them: `File` copies, `FastFile` streams from S3.
+    `metrics` maps a name to a regular expression with one group, as SageMaker's
     `MetricDefinitions`. `retries` are for failures; interruptions are not failures. `grace` is in seconds,
     between SIGTERM and SIGKILL. Relative paths are relative to the job file, or to the current folder.
 
@@ -60,6 +62,7 @@ class TrainingJob(Record):
     image: str = ""
     retries: int = 0
     grace: int = 120
+    input_mode: str = "File"
     channels: Mapping[str, str] = NOTHING
     hyperparameters: Mapping[str, Scalar] = NOTHING
     environment: Mapping[str, str] = NOTHING

@@ -66,6 +66,17 @@ def load_environment(path: str = "trainyard.toml", name: str = "dev") -> Environ
         raise located(error, path, text) from None
 
 
+def environment_names(path: str = "trainyard.toml") -> list[str]:
+    """The names of `[environments.*]` in a job file, whatever else is wrong in it, and `dev`."""
+    from .environment import DEFAULT
+
+    try:
+        tables = _parsed(path)[1].get("environments", {})
+    except BadInput:
+        return [DEFAULT]
+    return sorted({DEFAULT, *(tables if isinstance(tables, dict) else ())})
+
+
 def with_hyperparameters(job: TrainingJob, pairs: Sequence[str]) -> TrainingJob:
     """The job with hyperparameters added or replaced by `key=value` pairs, the last of a key winning.
 
@@ -163,9 +174,12 @@ def _environments(tables: Any) -> Mapping[str, Mapping[str, Any]]:
 def _environment(data: Mapping[str, Any], name: str) -> Environment:
     # A job starts without it.
     from .environment import DEFAULT, BatchCompute, Environment, Notebook, Retention
+    from .environment_limits import RESERVED
 
     _refuse_unknown(data, _TABLES, "")
     tables, key = _table(data.get("environments", {}), "environments"), entry("environments", name)
+    if name in RESERVED:
+        raise BadInput(f"{name!r} is a yard of trainyard's own", key=key, cure="give it another name")
     if name not in tables and name != DEFAULT:
         there = ", ".join(each for each in sorted({*tables, DEFAULT}) if each.isprintable())
         cure = f"write a table [{key}], or name one that there is: {there}"

@@ -31,7 +31,7 @@ NAME_LENGTH = 63 - len("-") - 7 - len("-999")
 """51: SageMaker's 63, less `-` and a run's 7 characters, less `-<n>` for up to 999 resumes of the run."""
 
 PATH_LENGTH = 256
-"""Of an entry script or handler: an item of ContainerEntrypoint (TrainingContainerEntrypointString)."""
+"""Of an entry script or handler: an item of ContainerArguments (TrainingContainerArgument), in one line."""
 LOCAL_PATH_LENGTH = 4_096
 """Of a folder on this machine: Linux's PATH_MAX."""
 IMAGE_LENGTH = 255
@@ -44,6 +44,8 @@ SHARD_RETRIES = 9
 GRACE = 120
 """Seconds that SageMaker leaves between SIGTERM and SIGKILL (StopTrainingJob)."""
 
+INPUT_MODES = ("File", "FastFile")
+"""TrainingInputMode; what a channel in `Pipe` mode is to a script, no folder here can be."""
 CHANNELS = 18
 """InputDataConfig has 20; two are trainyard's, for the source and for itself."""
 CHANNEL_NAME = r"[A-Za-z0-9.\-_]{1,64}"
@@ -79,7 +81,7 @@ SHARD_MEMORY = 4
 """MiB: "you must specify at least 4 MiB of memory for a job" (ResourceRequirement)."""
 
 _DATASET = rf"{NAME}@(?:[0-9]+|latest)"
-_S3 = r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](?:/.*)?"
+_S3 = r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](?:/[^\n\r\u0085\u2028\u2029]*)?"
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _IMAGE_TAG = r"(?::\w[\w.\-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 _IMAGE = rf"(?:[a-zA-Z0-9.\-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*{_IMAGE_TAG}"
@@ -96,6 +98,7 @@ def check_training(job: Any) -> None:
     _check_head(job, "train", "entry_script")
     check_integer(job.retries, "train.retries", 0, RETRIES)
     check_integer(job.grace, "train.grace", 0, GRACE, unit="seconds")
+    _check_input_mode(job.input_mode)
     _check_channels(job.channels)
     _check_hyperparameters(job.hyperparameters)
     _check_environment(job.environment, "train")
@@ -113,9 +116,10 @@ def check_inference(job: Any) -> None:
     check_integer(job.timeout, "infer.timeout", TIMEOUT, unit="seconds")
     _check_environment(job.environment, "infer")
     _check_shard_environment(job.environment)
-    check_section(job.resources, "infer.resources", "ShardResources", ("vcpus", "memory_mib"))
+    check_section(job.resources, "infer.resources", "ShardResources", ("vcpus", "memory_mib", "gpus"))
     check_integer(job.resources.vcpus, "infer.resources.vcpus", 1)
     check_integer(job.resources.memory_mib, "infer.resources.memory_mib", SHARD_MEMORY, unit="MiB")
+    check_integer(job.resources.gpus, "infer.resources.gpus", 0)
 
 
 def warnings(job: Any) -> list[str]:
@@ -176,6 +180,8 @@ def _check_script(path: Any, key: str) -> None:
         problem = f"{show(path)} is outside of source_dir"
     elif not path.endswith(".py") or os.path.basename(path) == ".py":
         problem = f"{show(path)} is no Python file"
+    elif any(char in path for char in _LINE_BREAKS):
+        problem = f"{show(path)} has a line break"
     else:
         return
     raise BadInput(problem, key=key, cure="name a .py file in source_dir")
@@ -189,6 +195,14 @@ def _check_image(image: Any, key: str) -> None:
             key=key,
             cure="write registry/repository:tag, or '' for the default one",
         )
+
+
+def _check_input_mode(mode: Any) -> None:
+    key = "train.input_mode"
+    if not isinstance(mode, str):
+        raise wrong_type(mode, key, "a string")
+    if mode not in INPUT_MODES:
+        raise BadInput(f"{show(mode)} is no input mode", key=key, cure='write "File" or "FastFile"')
 
 
 def _check_channels(channels: Any) -> None:

@@ -93,7 +93,11 @@ class Channel(Record):
 
 
 class Observation(Record):
-    """What an engine saw of a run when it looked."""
+    """What an engine saw of a run when it looked.
+
+    `billable_seconds` and `training_seconds` are SageMaker's, over all launches: what is paid for, and what
+    the machines ran; None where nobody is paid. `rows_done` and `shards_done` are of that moment.
+    """
 
     state: State
     reason: str = ""
@@ -107,6 +111,13 @@ class Observation(Record):
     rows_in: int | None = None
     rows_out: int | None = None
     rows_done: int | None = None
+    shards_done: int | None = None
+    billable_seconds: int | None = None
+    training_seconds: int | None = None
+
+
+_KEPT = ("metrics", "attempts", "started", "rows_in", "billable_seconds", "training_seconds")
+"""What earlier launches of a run leave to the next one."""
 
 
 class Run(Record):
@@ -176,6 +187,11 @@ class Run(Record):
         """The same run as the engine sees it now."""
         return self.replace(seen=seen)
 
+    def again(self) -> Run:
+        """The run as it is launched once more: queued, with what came of it before."""
+        kept = {name: getattr(self.seen, name) for name in _KEPT}
+        return self.replace(launch=self.launch + 1, seen=Observation(state=State.QUEUED, **kept))
+
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints: the keys are a promise."""
         seen = self.seen
@@ -195,6 +211,8 @@ class Run(Record):
         }
         if not isinstance(self.job, TrainingJob):
             found |= {"output": self.output, "rows_in": seen.rows_in, "rows_out": seen.rows_out}
+        if seen.billable_seconds is not None:
+            found |= {"billable_seconds": seen.billable_seconds, "training_seconds": seen.training_seconds}
         return found
 
 

@@ -41,3 +41,10 @@ class Store(Protocol):
 
     def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
         """Keep the source files under the hash `code`; nothing to do when it is known."""
+
+    def publish(self, path: str) -> str:
+        """Where jobs of the yard find the local file or folder `path`, which is brought there where it is not
+        there already; a URL stays as it is."""
+
+    def address(self, path: str) -> str:
+        """What `publish` would return, with nothing brought anywhere."""

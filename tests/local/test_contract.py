@@ -39,3 +39,7 @@ class TestCatalogue(contract.CataloguePromises):
 
 class TestInference(contract.InferencePromises):
     pass
+
+
+class TestOutputFolder(contract.OutputFolderPromises):
+    pass

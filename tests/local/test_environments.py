@@ -26,6 +26,7 @@ from trainyard.local.environments import (
     environment_key,
     needs_environment,
 )
+from trainyard.worker.requirements import tool_error
 
 UV = environments._find_uv(os.environ)
 needs_uv = pytest.mark.skipif(not UV, reason="there is no uv here")
@@ -363,4 +364,4 @@ def test_an_interpreter_that_cannot_be_started_is_bad_input(source: Path) -> Non
     ],
 )
 def test_the_reason_is_the_tools_own_last_sentence(output: str, line: str) -> None:
-    assert environments._last_error(output) == line
+    assert tool_error(output) == line

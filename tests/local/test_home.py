@@ -79,9 +79,12 @@ def test_the_supervisors_folder_is_the_users_alone(local_yard: Yard, home: Path,
     assert stat.S_IMODE((home / "supervisor/socket").stat().st_mode) == 0o600
 
 
-def test_another_yard_is_refused_in_words() -> None:
-    with pytest.raises(NotFound, match=r"there is no yard 'dev'.*'local'"):
-        trainyard.connect("dev")
+def test_another_yard_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "trainyard.toml").write_text("[environments.staging]\n")
+    with pytest.raises(NotFound, match=r"--on: there is no yard 'stagin'; did you mean 'staging'"):
+        trainyard.connect("stagin", start=str(tmp_path))
+    with pytest.raises(NotFound, match=r"there is no yard 'x'; there is local, sandbox, dev, staging"):
+        trainyard.connect("x", start=str(tmp_path))
 
 
 def test_a_file_is_no_home(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_module_runs(tmp_path: Path) -> None:
 
 def test_anything_but_a_verb_and_a_spec_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, WORKER, "train"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, WORKER, "serve"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
     assert done.stderr == "usage: worker plan|shard|commit SPEC.json\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker.checkpoints import is_counter, newest_checkpoint, next_attempt
+from trainyard.worker.checkpoints import is_ours, newest_checkpoint, next_attempt
 
 
 def aged(path: Path, seconds: float) -> None:
@@ -46,8 +46,8 @@ def test_hosts_count_alone_in_any_order(tmp_path_factory: pytest.TempPathFactory
 def test_counters_are_told_from_the_scripts_files(tmp_path: Path) -> None:
     next_attempt(str(tmp_path), "algo-1")
     (tmp_path / "epoch-1.pt").write_text("")
-    assert [path.name for path in tmp_path.iterdir() if not is_counter(path.name)] == ["epoch-1.pt"]
-    assert is_counter(".trainyard-attempt-algo-1.new")
+    assert [path.name for path in tmp_path.iterdir() if not is_ours(path.name)] == ["epoch-1.pt"]
+    assert is_ours(".trainyard-attempt-algo-1.new")
 
 
 def test_the_newest_checkpoint_is_the_newest_file_at_any_depth(tmp_path: Path) -> None:
@@ -61,6 +61,14 @@ def test_neither_counters_nor_folders_are_checkpoints(tmp_path: Path) -> None:
     next_attempt(str(tmp_path), "algo-1")
     (tmp_path / "step" / "empty").mkdir(parents=True)
     assert newest_checkpoint(str(tmp_path)) is None
+
+
+def test_what_sagemaker_and_we_note_beside_the_checkpoints_is_none(tmp_path: Path) -> None:
+    aged(tmp_path / "epoch-1.pt", 1000)
+    aged(tmp_path / "epoch-1.pt.sagemaker-uploaded", 2000)
+    aged(tmp_path / "step" / "state.sagemaker-uploading", 3000)
+    aged(tmp_path / ".trainyard-history-algo-1.json", 4000)
+    assert newest_checkpoint(str(tmp_path)) == 1000
 
 
 def test_a_file_of_the_script_deeper_down_is_a_checkpoint_whatever_its_name(tmp_path: Path) -> None:

@@ -183,43 +183,16 @@ def _show_model(start: WorkerStart) -> str:
     return place
 
 
-def unpack_model(archive: str, target: str) -> None:
-    """Unpack a `model.tar.gz` to the new folder `target`, whole or not at all.
-
-    Raises `BadInput` for a file that is no such archive or that reaches outside of the folder.
-    """
-    import shutil
-    import tarfile
-    import zlib
-
-    from ..errors import BadInput
-
-    aside = f"{target}.{os.getpid()}"
-    try:
-        with tarfile.open(archive) as tar:
-            # Since 3.11.4; it refuses absolute names, `..`, devices and links that lead outside.
-            tar.extractall(aside, filter="data")
-            # The checksum of what was compressed stands at its end.
-            while tar.fileobj and tar.fileobj.read(1 << 20):
-                pass
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno:
-            raise
-        raise BadInput(f"is no model archive: {error}", where=archive) from None
-    os.rename(aside, target)
-
-
 def publish(folders: list[str], merged: str, result: str) -> int:
     """Merge the hosts' model folders and write the hash and size of what came of it to `result`.
 
     May be repeated after a crash: what was merged, wholly or in part, stays so.
     """
-    from .filesystem import hash_tree
+    from ..trees import hash_tree
 
     if not (os.path.isdir(merged) and os.listdir(merged)):
         for folder in folders:
-            _open_up(folder)
+            training.open_up(folder)
         _merge(folders, merged)
     if not os.path.isdir(merged) and os.path.exists(result):
         # It is in the catalogue's folder already.
@@ -232,21 +205,6 @@ def publish(folders: list[str], merged: str, result: str) -> int:
         json.dump(facts, stream)
     os.replace(result + ".new", result)
     return 0
-
-
-def _open_up(folder: str) -> None:
-    """Let the owner read what the script forbade: SageMaker, as root in the container, packs it too."""
-    if os.path.islink(folder):
-        return
-    os.chmod(folder, os.stat(folder).st_mode & 0o7777 | 0o700)
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                _open_up(entry.path)
-            elif entry.is_file(follow_symlinks=False):
-                mode = entry.stat().st_mode & 0o7777
-                if not mode & 0o400:
-                    os.chmod(entry.path, mode | 0o400)
 
 
 def _merge(folders: list[str], merged: str) -> None:

@@ -22,21 +22,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trainyard.errors import BadInput, TrainyardError
+from trainyard.worker.requirements import REQUIREMENTS, tool_environ, tool_error
 
 # hashlib, shutil and subprocess are imported where they are used: the supervisor asks `needs_environment`
 # for every run, and most need none.
 if TYPE_CHECKING:
     import subprocess
 
-REQUIREMENTS = "requirements.txt"
 _MARKER = ".whole"
 _TAIL = 1 << 16
-# What would send packages elsewhere than into the environment, or leave out their bytecode.
-_DROPPED = frozenset(
-    """CONDA_PREFIX PIP_NO_COMPILE PIP_PREFIX PIP_PYTHON PIP_ROOT PIP_TARGET PYTHONDONTWRITEBYTECODE
-    PYTHONHOME PYTHONPATH PYTHONPYCACHEPREFIX UV_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON
-    UV_TARGET VIRTUAL_ENV __PYVENV_LAUNCHER__""".split()  # noqa: SIM905
-)
 _OPTION = re.compile(
     r"(?:--(requirement|constraint|editable|find-links)(?:\s*=\s*|\s+)|-([rcef])\s*=?\s*)(.+)", re.DOTALL
 )
@@ -44,10 +38,6 @@ _FACTS = (
     "import os, sys; print(os.path.realpath(sys.executable), sys.version, sys.implementation.cache_tag,"
     " getattr(sys, 'abiflags', ''), sys.platform, os.uname().machine, sep='\\n')"
 )
-
-
-_CAUSE = re.compile(r"\s*(╰─▶|Caused by:|cause:)\s*")
-_ASIDES = ("hint:", "[notice]", "WARNING:")
 
 
 class BuildFailed(TrainyardError):
@@ -129,7 +119,8 @@ def build(
         os.makedirs(_cache_folder(), exist_ok=True)
         with _locked(f"{folder}.lock", descriptor) as lock:
             if not cached_python(key):
-                _Build(folder, source, interpreter, descriptor, lock, _tool_environ(environ)).run()
+                variables = tool_environ(os.environ if environ is None else environ)
+                _Build(folder, source, interpreter, descriptor, lock, variables).run()
     except OSError as error:
         raise BuildFailed(
             f"the environment could not be built in {folder}: {error.strerror or error}"
@@ -209,7 +200,7 @@ class _Build(NamedTuple):
             raise
         if tool.wait() != 0:
             cause = (
-                _last_error(output.decode(errors="replace")) or f"{command[0]} ended with {tool.returncode}"
+                tool_error(output.decode(errors="replace")) or f"{command[0]} ended with {tool.returncode}"
             )
             raise BuildFailed(f"{REQUIREMENTS} could not be installed: {cause}")
 
@@ -275,12 +266,6 @@ def _find_uv(environ: Mapping[str, str]) -> str:
         return str(uv.find_uv_bin())
     except (ImportError, FileNotFoundError):
         return ""
-
-
-def _tool_environ(environ: Mapping[str, str] | None) -> dict[str, str]:
-    kept = {k: v for k, v in (os.environ if environ is None else environ).items() if k not in _DROPPED}
-    # A pip configured for --user installs refuses to work in an environment; colours spoil the log.
-    return {**kept, "PIP_USER": "0", "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
 
 def _interpreter_facts(interpreter: str) -> list[str]:
@@ -369,26 +354,6 @@ def _absolute(line: _Line, source: str) -> str:
 
 def _content_hash(path: str) -> str:
     # Imported for the rare requirement that names a file.
-    from trainyard.local.filesystem import hash_tree
+    from trainyard.trees import hash_tree
 
     return hash_tree(path).hash
-
-
-def _last_error(output: str) -> str:
-    """The sentence of uv's or pip's output that says why it failed."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", output).replace("\r", "\n")
-    lines = [line.rstrip() for line in plain.split("\n") if not line.lstrip().startswith(_ASIDES)]
-    causes = [n for n, line in enumerate(lines) if _CAUSE.match(line)]
-    if causes:
-        return _join_cause(lines[causes[-1] :])
-    errors = [line for line in lines if re.match(r"\s*error:", line, re.IGNORECASE)]
-    said = [line for line in lines if line]
-    return " ".join((errors or said or [""])[-1].split())
-
-
-def _join_cause(lines: list[str]) -> str:
-    """A cause that uv wrapped over several lines; with the last line of the build that it quotes, if any."""
-    end = lines.index("") if "" in lines else len(lines)
-    cause = " ".join(_CAUSE.sub("", " ".join(lines[:end])).split())
-    quoted = [line for line in lines[end:] if line] if any("[stderr]" in line for line in lines) else []
-    return f"{cause}: {quoted[-1].strip()}" if quoted else cause

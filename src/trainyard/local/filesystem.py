@@ -1,11 +1,4 @@
-"""Facts about file systems, and files copied and hashed whole.
-
-**The content hash**, so that others can reproduce it: for every file beneath a folder, at any depth, one
-record of its path relative to the folder (bytes, `/` between parts), a NUL byte, its size in decimal, a
-NUL byte, the lowercase hexadecimal sha256 of its content, and a newline; the records sorted by bytes; the
-sha256 of their concatenation, in lowercase hexadecimal. A single file counts as a folder that holds it
-alone, under its own name. Times, modes and empty folders do not count. Symbolic links are followed.
-"""
+"""Facts about file systems, and files copied whole."""
 
 from __future__ import annotations
 
@@ -14,10 +7,9 @@ import fcntl
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from typing import IO, NamedTuple
+from typing import IO
 
-from trainyard.errors import BadInput
+from trainyard import trees
 
 # What several machines can have mounted at once: SQLite's WAL needs memory shared by all its readers.
 # What a virtual machine shares with its own host (9p, virtiofs, vboxsf) is coherent within the machine or
@@ -81,21 +73,6 @@ NETWORK_FUSE = frozenset(
 _FICLONE = 0x4004_9409  # linux/fs.h
 _SMALL = 1 << 20
 _CHUNK = 1 << 30
-_WORTH_THREADS = 16 << 20  # bytes in all, in files of a quarter of a mebibyte or more on average
-
-
-class TreeHash(NamedTuple):
-    """What a file or folder holds: the content hash (64 hexadecimal digits), bytes, and number of files."""
-
-    hash: str
-    bytes: int
-    files: int
-
-
-class _File(NamedTuple):
-    relative: str
-    path: str
-    status: os.stat_result
 
 
 def network_kind(path: str) -> str:
@@ -153,46 +130,13 @@ def copy_tree(source: str, target: str, *, read_only: bool = False) -> tuple[int
         return 1, _copy_file(source, target, os.stat(source), read_only)
     os.makedirs(target, exist_ok=True)
     files = total = 0
-    for entry in _walk(source):
+    for entry in trees.walk(source):
         path = os.path.join(target, entry.relative)
         if stat.S_ISDIR(entry.status.st_mode):
             os.makedirs(path, exist_ok=True)
         else:
             files, total = files + 1, total + _copy_file(entry.path, path, entry.status, read_only)
     return files, total
-
-
-def hash_file(path: str) -> tuple[str, int]:
-    """The sha256 (64 hexadecimal digits) of a file's content and its size in bytes, read as a stream."""
-    # Loads OpenSSL, 4 ms: the command line asks this module for kinds of file systems at every start.
-    import hashlib
-
-    with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size <= _SMALL:
-            content = file.readall()
-            return hashlib.sha256(content).hexdigest(), len(content)
-        digest = hashlib.file_digest(file, "sha256")
-        return digest.hexdigest(), file.tell()
-
-
-def hash_tree(path: str) -> TreeHash:
-    """The content hash of a file or folder, as this module's docstring defines it.
-
-    Raises BadInput for sockets, pipes, devices, broken links and links that go in circles.
-    """
-    # Loaded late for the sake of start-up, as in `hash_file`.
-    import hashlib
-
-    if os.path.isfile(path):
-        files = [_File(os.path.basename(os.path.abspath(path)), path, os.stat(path))]
-    else:
-        files = [entry for entry in _walk(path) if not stat.S_ISDIR(entry.status.st_mode)]
-    records, total = [], 0
-    for entry, (digest, size) in zip(files, _hash_files(files), strict=True):
-        name = os.fsencode(entry.relative)
-        records.append(b"%s\0%d\0%s\n" % (name, size, digest.encode()))
-        total += size
-    return TreeHash(hashlib.sha256(b"".join(sorted(records))).hexdigest(), total, len(files))
 
 
 def fsync_folder(path: str) -> None:
@@ -202,54 +146,6 @@ def fsync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _hash_files(files: list[_File]) -> list[tuple[str, int]]:
-    paths = [entry.path for entry in files]
-    cores, total = os.cpu_count() or 1, sum(entry.status.st_size for entry in files)
-    if cores == 1 or total < _WORTH_THREADS or total < len(files) << 18 or len(files) == 1:
-        return [hash_file(path) for path in paths]
-    # sha256 lets other threads run; the import is not worth it for less than what hashing takes.
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(cores, 8)) as pool:
-        return list(pool.map(hash_file, paths))
-
-
-def _walk(root: str) -> Iterator[_File]:
-    """Every folder and file beneath `root`, a folder before what it holds."""
-    if os.path.exists(root) and not os.path.isdir(root):
-        raise BadInput("neither a file nor a folder", where=root)
-    pending = [("", root, {_identity(os.stat(root))})]
-    while pending:
-        prefix, folder, above = pending.pop()
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            status = _status(entry)
-            yield _File(prefix + entry.name, entry.path, status)
-            if stat.S_ISDIR(status.st_mode):
-                if _identity(status) in above:
-                    raise BadInput("a symbolic link leads back to a folder above it", where=entry.path)
-                pending.append((f"{prefix}{entry.name}/", entry.path, above | {_identity(status)}))
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
-
-
-def _status(entry: os.DirEntry[str]) -> os.stat_result:
-    try:
-        status = entry.stat()
-    except FileNotFoundError:
-        raise BadInput("a symbolic link leads nowhere", where=entry.path, cure="remove it") from None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise BadInput("a symbolic link goes in circles", where=entry.path, cure="remove it") from None
-        raise
-    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-        raise BadInput("neither a file nor a folder", where=entry.path, cure="remove it")
-    return status
 
 
 def _copy_file(source: str, target: str, status: os.stat_result, read_only: bool) -> int:

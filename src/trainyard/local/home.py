@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ..errors import DiskFull, HomeRefused, NotFound
+from ..errors import DiskFull, HomeRefused
 
 FOLDER = ".trainyard"
 VARIABLE = "TRAINYARD_HOME"
@@ -121,10 +121,3 @@ def _refuse_network(path: str) -> None:
             where=path,
             cure=f"set {VARIABLE} to a folder on a local disk",
         )
-
-
-def no_such_yard(name: str) -> NotFound:
-    """What to say of a yard that is not `local`."""
-    return NotFound(
-        f"there is no yard {name!r}", key="--on", cure="this version runs jobs on 'local', this machine"
-    )

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from .. import archives, outcomes
 from ..job import InferenceJob
 from ..run import State
 from . import children
@@ -90,8 +91,7 @@ class InferenceWork(Work):
         elif plan.task == COMMIT:
             summary = self._read(self.paths.summary)
             self._rows = {"rows_in": summary["rows_in"], "rows_out": summary["rows_out"]}
-            rows = summary["rows_out"]
-            self.ending = Ending(State.SUCCEEDED, f"predicted {rows} row{'s' * (rows != 1)}")
+            self.ending = Ending(State.SUCCEEDED, outcomes.predicted(summary["rows_out"]))
         else:
             self._done.add(plan.task)
 
@@ -136,7 +136,7 @@ class InferenceWork(Work):
             (self._member("shard", task, number, spec, model=self._model),),
             grace=SHARD_GRACE,
             timeout=timeout,
-            timeout_reason=f"timed out after infer.timeout, {timeout:g} s",
+            timeout_reason=outcomes.timed_out(timeout),
             is_attempt=True,
         )
 
@@ -182,7 +182,7 @@ class InferenceWork(Work):
 
 def _start(start: children.WorkerStart, archive: str, model: str) -> int:
     if archive and not os.path.isdir(model):
-        children.unpack_model(archive, model)
+        archives.unpack(archive, model)
     return children.start_worker(start)
 
 

@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..job import job_from_json, job_to_json
+from .. import runrecord
 from ..ledger import DataSet, Model
-from ..run import Attempt, Channel, Interruption, Observation, Run, State
+from ..run import Attempt, Observation, Run, State
 from .home import Home
 
 YARD = "local"
@@ -17,37 +17,19 @@ YARD = "local"
 
 def spec_of(run: Run, submission: Mapping[str, Any]) -> dict[str, Any]:
     """What is written of a run once, when it is submitted: a JSON object."""
-    return {
-        "job": job_to_json(run.job),
-        "code": run.code,
-        "channels": {name: [channel.uri, channel.dataset] for name, channel in run.channels.items()},
-        "interrupt_at": [[each.after, each.kill] for each in run.interrupt_at],
-        "model_uri": run.model_uri,
-        "model_used": run.model_used,
-        "input": run.input,
-        "output": run.output,
-        "submission": dict(submission),
-    }
+    return {**runrecord.spec_to_record(run), "submission": dict(submission)}
 
 
 def run_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row], home: Home) -> Run:
     """The run that the row of `runs` and its rows of `attempts` tell of."""
-    spec = json.loads(row["spec"])
     return Run(
         id=row["id"],
-        job=job_from_json(spec["job"]),
         yard=YARD,
         created=row["created"],
-        code=spec["code"],
-        channels={name: Channel(uri=uri, dataset=ref) for name, (uri, ref) in spec["channels"].items()},
-        interrupt_at=tuple(Interruption(after=after, kill=kill) for after, kill in spec["interrupt_at"]),
-        model_uri=spec["model_uri"],
-        model_used=spec["model_used"],
-        input=spec["input"],
-        output=spec["output"],
         folder=home.run(row["id"]),
         launch=row["launch"],
         seen=observation_of(row, attempts),
+        **runrecord.spec_from_record(json.loads(row["spec"])),
     )
 
 

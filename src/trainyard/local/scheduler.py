@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .. import outcomes
 from ..job import TrainingJob
 from ..run import State
 from . import children, namespace, processes, room, verdicts
@@ -211,7 +212,7 @@ class Scheduler:
         work.task_started(plan, task.started)
         if plan.interruption:
             at = plan.interruption
-            cause = Cause("interrupt", Outcome(State.INTERRUPTED, verdicts.rehearsed(at)))
+            cause = Cause("interrupt", Outcome(State.INTERRUPTED, outcomes.rehearsed(at)))
             self._timers.after(at.after, lambda: self._end(task, cause, kill=at.kill))
         if plan.timeout:
             outcome = Outcome(State.FAILED, plan.timeout_reason, final=plan.timeout_is_final)

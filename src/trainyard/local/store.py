@@ -25,7 +25,8 @@ class FolderStore:
     def stage(self, path: str) -> Staged:
         """Copy `path` aside in the home; a file becomes a folder that holds it."""
         # Copying and hashing are not on the way of every command.
-        from .filesystem import copy_tree, hash_tree
+        from ..trees import hash_tree
+        from .filesystem import copy_tree
 
         self._home.create()
         self._sweep()
@@ -79,6 +80,14 @@ class FolderStore:
                 if not os.path.isdir(place):
                     raise
                 _remove(aside)
+
+    def publish(self, path: str) -> str:
+        """The path itself: jobs are processes of this machine."""
+        return path
+
+    def address(self, path: str) -> str:
+        """The path itself."""
+        return path
 
     def _sweep(self) -> None:
         """Remove what a killed command left aside."""

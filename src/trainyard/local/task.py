@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 from ..run import Interruption, State
+from ..worker import reasons
 from . import children, processes
 from .follower import Follower
 
@@ -149,32 +150,18 @@ def read_failure(root: str) -> str:
         return ""
     from ..worker import training
 
-    return " ".join(training.failure(training.Layout(root)).split())
+    return reasons.one_line(training.failure(training.Layout(root)))
 
 
 def describe_exit(status: int, log: str) -> str:
     """Why a process ended, in words: its last error line and its status, or the signal that ended it."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        hint = " (from outside; when memory runs out, the system does this)" if name == "SIGKILL" else ""
-        return f"ended by {name}{hint}"
-    said = last_error(log)
-    code = os.waitstatus_to_exitcode(status)
-    return f"{said} (exit status {code})" if said else f"exit status {code}, and nothing in the log"
+    return reasons.describe_exit(status, _tail(log))
 
 
-def last_error(log: str) -> str:
-    """The exception at the end of a log's last traceback, or else its last line that says anything."""
+def _tail(log: str) -> bytes:
     try:
         with open(log, "rb") as stream:
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 16_384))
-            lines = stream.read().decode("utf-8", "replace").split("\n")
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - reasons.TAIL))
+            return stream.read()
     except OSError:
-        return ""
-    spoken = [line.rstrip("\r") for line in lines if line.strip()]
-    for index in range(len(spoken) - 1, -1, -1):
-        if spoken[index].startswith("Traceback (most recent call last)"):
-            after = [line for line in spoken[index + 1 :] if not line.startswith((" ", "\t"))]
-            return after[0].strip()[:500] if after else ""
-    return spoken[-1].strip().rpartition("\r")[2][:500] if spoken else ""
+        return b""

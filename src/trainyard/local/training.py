@@ -10,9 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from .. import outcomes
 from ..job import TrainingJob
 from ..ledger import Model
 from ..run import State
+from ..worker import reasons
 from ..worker import training as contract
 from . import children, namespace
 from .home import Home
@@ -151,8 +153,8 @@ class TrainingWork(Work):
         waited = time.time() - submitted
         if spot.enabled and spot.max_wait - waited < runtime:
             left = max(spot.max_wait - waited, 0.001)
-            return left, f"MaxWaitTimeExceeded: it took longer than train.spot.max_wait, {spot.max_wait} s"
-        return runtime, f"MaxRuntimeExceeded: it ran longer than train.spot.max_runtime, {spot.max_runtime} s"
+            return left, outcomes.took_too_long(spot)
+        return runtime, outcomes.ran_too_long(spot)
 
     def _model_folders(self, number: int) -> list[str]:
         count = self.training.resources.instance_count
@@ -175,7 +177,7 @@ class TrainingWork(Work):
         if outcome.state is State.INTERRUPTED:
             return
         if outcome.state is not State.SUCCEEDED:
-            self.fail(outcome, prefix="the model could not be kept: ")
+            self.fail(outcome, prefix=reasons.MODEL_NOT_KEPT)
             return
         with open(self._published_file(number), encoding="utf-8") as stream:
             facts = json.load(stream)
@@ -202,9 +204,7 @@ class TrainingWork(Work):
         self._model = f"{self.run.name}@{version}"
 
     def _succeed(self) -> None:
-        interruptions = sum(attempt.state is State.INTERRUPTED for attempt in self.run.attempts)
-        after = f" after {interruptions} interruption{'s' * (interruptions > 1)}" if interruptions else ""
-        self.ending = Ending(State.SUCCEEDED, f"completed{after}")
+        self.ending = Ending(State.SUCCEEDED, outcomes.completed(self.run.attempts))
 
 
 def _has_content(folder: str) -> bool:

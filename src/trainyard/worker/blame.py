@@ -9,7 +9,7 @@ import traceback
 from types import FrameType, TracebackType
 from typing import Any, Iterator
 
-from .errors import InputError, OutputError
+from .errors import InputError, OutputError, ServiceError
 
 LONGEST_REASON = 1024
 _OURS = os.path.dirname(os.path.abspath(__file__))
@@ -87,7 +87,7 @@ def failure(error: BaseException, code: str) -> dict[str, Any]:
         theirs = isinstance(cause, (SyntaxError, ImportError))
         text = _traceback(cause) if cause is not None and theirs else None
         return {"reason": _one_line(str(error)), "class": "input", "traceback": text}
-    if isinstance(error, OutputError):
+    if isinstance(error, (OutputError, ServiceError)):
         return {"reason": _one_line(str(error)), "class": "error", "traceback": None}
     return {"reason": describe(error, code), "class": "error", "traceback": _traceback(error)}
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-_COUNTER = ".trainyard-attempt-"
+_OURS = ".trainyard-"
+_COUNTER = f"{_OURS}attempt-"
+# Empty files by which SageMaker remembers what it has copied to S3, beside each file of the script.
+_MARKERS = (".sagemaker-uploading", ".sagemaker-uploaded")
 
 
 def next_attempt(folder: str, host: str) -> int:
@@ -23,24 +26,24 @@ def next_attempt(folder: str, host: str) -> int:
     return attempt
 
 
-def is_counter(name: str) -> bool:
+def is_ours(name: str) -> bool:
     """Whether `name`, directly in the checkpoint folder, is a file of ours and not of the script."""
-    return name.startswith(_COUNTER)
+    return name.startswith(_OURS)
 
 
 def newest_checkpoint(folder: str) -> float | None:
     """When the script last wrote a checkpoint: the newest modification time of its files, in
     seconds since the epoch; None when there are none.
 
-    Looks at every depth, follows no symbolic links (a link's own time counts), leaves our counters
-    out and passes over what vanishes meanwhile.
+    Looks at every depth, follows no symbolic links (a link's own time counts), leaves our own files
+    and SageMaker's marks out and passes over what vanishes meanwhile.
     """
     newest: float | None = None
     pending = [folder]
     while pending:
         current = pending.pop()
         for entry in _entries(current):
-            if current == folder and is_counter(entry.name):
+            if (current == folder and is_ours(entry.name)) or entry.name.endswith(_MARKERS):
                 continue
             try:
                 if entry.is_dir(follow_symlinks=False):

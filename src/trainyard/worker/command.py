@@ -1,38 +1,60 @@
-"""`worker VERB SPEC.json`: runs a verb of an inference run, and reports what goes wrong."""
+"""`worker VERB SPEC.json`: runs a verb of an inference run, and reports what goes wrong.
+
+`worker train OPTIONS` runs a host of a training job on SageMaker, `worker batch VERB MANIFEST` a job of an
+inference run on Batch.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any, Sequence
 
-from . import commit, plan, shard
-from .blame import announce, failure
-from .files import read_json, write_json
-
-VERBS = {"plan": plan.run, "shard": shard.run, "commit": commit.run}
+# Each verb imports what is its own: what the others need takes time at every start.
+VERBS = ("plan", "shard", "commit")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a verb on the JSON document it names.
 
-    0 when done; 1 otherwise, with the reason at the spec's `report`.
+    0 when done; 1 otherwise, with the reason at the spec's `report`. `train` and `batch` have
+    options and statuses of their own.
     """
+    if arguments[:1] == ["train"]:
+        return int(import_module(".cloudtraining", __package__).main(arguments[1:]))
+    if arguments[:1] == ["batch"]:
+        return int(import_module(".batch", __package__).main(arguments[1:]))
     if len(arguments) != 2 or arguments[0] not in VERBS:
         sys.stderr.write(f"usage: worker {'|'.join(VERBS)} SPEC.json\n")
         return 1
+    from .blame import failure
+    from .files import read_json
+
     spec: dict[str, Any] = {}
     try:
         spec = read_json(arguments[1])
-        VERBS[arguments[0]](spec)
+        import_module(f".{arguments[0]}", __package__).run(spec)
         sys.stdout.flush()
     # A handler may raise anything, SystemExit too, and the run must have a reason for all of it.
     except BaseException as error:
         _report(failure(error, spec.get("code", "")), spec.get("report"))
         return 1
+    finally:
+        _close()
     return 0
 
 
+def _close() -> None:
+    # Where nothing lay on S3 there is nothing to close, nor a module for it.
+    places = sys.modules.get(f"{__package__}.places")
+    if places is not None:
+        places.close()
+
+
 def _report(report: dict[str, Any], path: str | None) -> None:
+    from .blame import announce
+    from .files import write_json
+
     announce(report)
     if path is None:
         return

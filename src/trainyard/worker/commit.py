@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Sequence, TypedDict
 
-from . import counts, parquetpart, parquetrows
+from . import counts, parquetpart, parquetrows, places
 from .csvrows import csv_text
-from .errors import InputError, OutputError
-from .files import fingerprint, publish, read_json, remove, temporary_name, write_json
+from .errors import InputError, Missing, OutputError
+from .files import fingerprint, publish, remove, temporary_name, write_json
 from .plan import Plan
 from .shard import part_name
 from .sources import open_plain
@@ -26,18 +26,20 @@ class CommittedPart(TypedDict):
 
 
 class Part:
-    """A part on the disk with what its shard said of it and what a new count says."""
+    """A part with what its shard said of it and what a new count says."""
 
     def __init__(self, plan: Plan, index: int, output: str, result: str) -> None:
         self.index = index
         self.name = part_name(plan, index)
-        self.path = os.path.join(output, self.name)
+        self.address = places.join(output, self.name)
         self.compression = plan["compression"]
         self.result = result
         self.said: dict[str, Any] = _read_result(index, result)
-        self.size, self.sha256 = fingerprint(self.path)
-        self._check_bytes()
-        self.rows, self.shape = counts.count(self.path, plan["format"], plan["compression"])
+        with places.at_hand(self.address) as copy:
+            self.version = copy.version
+            self.size, self.sha256 = fingerprint(copy.path)
+            self._check_bytes()
+            self.rows, self.shape = counts.count(copy.path, plan["format"], plan["compression"], self.address)
         self._check_rows(plan["shards"][index]["rows"])
 
     def _check_bytes(self) -> None:
@@ -55,23 +57,24 @@ class Part:
                 f"and the shard said {self.said['rows_out']}"
             )
 
-    def rewrite(self, write: Callable[[str], None]) -> None:
-        """Replace the part by what `write` writes at the path it is given.
+    def rewrite(self, write: Callable[[str, str], None]) -> None:
+        """Replace the part by what `write(old, new)` writes, given the paths of the old one and the new one.
 
         The shard's result takes note beforehand, so that a commit cut short here can be run again.
         """
-        temporary = temporary_name(self.path, "commit")
-        write(temporary)
-        self.size, self.sha256 = fingerprint(temporary)
-        self.said["rewritten"] = self.sha256
-        write_json(self.result, self.said)
-        publish(temporary, self.path)
+        with places.at_hand(self.address) as copy:
+            temporary = temporary_name(copy.path, "commit")
+            write(copy.path, temporary)
+            self.size, self.sha256 = fingerprint(temporary)
+            self.said["rewritten"] = self.sha256
+            places.write_json(self.result, self.said)
+            places.replace(self.address, copy.version, temporary, self.size, self.sha256, self.rows)
 
 
-def _read_result(index: int, path: str) -> dict[str, Any]:
+def _read_result(index: int, address: str) -> dict[str, Any]:
     try:
-        result: dict[str, Any] = read_json(path)
-    except FileNotFoundError:
+        result: dict[str, Any] = places.read_json(address)
+    except (FileNotFoundError, Missing):
         raise OutputError(f"shard {index} left no result; run it again") from None
     return result
 
@@ -82,17 +85,17 @@ def run(spec: dict[str, Any]) -> None:
     Raises OutputError when parts are missing, strange, altered or not the rows planned, and InputError when
     the shards' results do not make one table.
     """
-    plan: Plan = read_json(spec["plan"])
-    output = spec["output"]
-    _check_names(plan, output)
-    parts = [Part(plan, index, output, result) for index, result in enumerate(spec["results"])]
+    plan: Plan = places.read_json(spec["plan"])
+    output, results = spec["output"], spec["results"]
+    sizes = _check_names(plan, output)
+    parts = places.over(lambda index: Part(plan, index, output, results[index]), sizes, output)
     if plan["format"] == "csv":
         _unify_headers(parts)
     elif plan["format"] == "parquet":
         _unify_schemas(parts)
     document = _document(spec["run"], plan, parts)
-    write_json(spec["summary"], document)
-    _write_marker(os.path.join(output, MARKER), document)
+    places.write_json(spec["summary"], document)
+    _write_marker(places.join(output, MARKER), document)
 
 
 def _document(run_id: str, plan: Plan, parts: Sequence[Part]) -> dict[str, Any]:
@@ -108,28 +111,32 @@ def _document(run_id: str, plan: Plan, parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def _write_marker(path: str, document: dict[str, Any]) -> None:
+    if places.is_remote(path):
+        places.write_json(path, document, new=True)
+        return
     temporary = temporary_name(path, "commit")
     write_json(temporary, document)
     publish(temporary, path)
 
 
-def _check_names(plan: Plan, output: str) -> None:
-    """Exactly the parts stand in the folder; what attempts left aside is removed."""
-    names = set()
-    for name in os.listdir(output):
+def _check_names(plan: Plan, output: str) -> list[int]:
+    """Exactly the parts stand in the folder; what attempts left aside is removed. Their sizes on S3."""
+    names, sizes = {}, []
+    for name, size in places.listed(output):
         if name.startswith((".part-", "._SUCCESS")) and ".tmp-" in name:
             remove(os.path.join(output, name))
-        elif name[0] not in "._":
-            names.add(name)
+        elif name[:1] not in ("", ".", "_"):
+            names[name] = size
     for index in range(len(plan["shards"])):
         name = part_name(plan, index)
         if name not in names:
             raise OutputError(f"shard {index}: {name} is not in the output folder; run it again")
-        names.remove(name)
+        sizes.append(names.pop(name))
     if names:
         raise OutputError(
             f"the output folder holds {min(names)}, which is no part of this run; move it elsewhere"
         )
+    return sizes
 
 
 def _unify_headers(parts: Sequence[Part]) -> None:
@@ -147,9 +154,9 @@ def _unify_headers(parts: Sequence[Part]) -> None:
             part.rewrite(_header_writer(filled[0].shape, part.compression))
 
 
-def _header_writer(header: list[str], compression: str) -> Callable[[str], None]:
-    def write(path: str) -> None:
-        with open_plain(path, compression, "wb") as stream:
+def _header_writer(header: list[str], compression: str) -> Callable[[str, str], None]:
+    def write(_: str, new: str) -> None:
+        with open_plain(new, compression, "wb") as stream:
             stream.write(csv_text([header]).encode("utf-8"))
 
     return write
@@ -180,6 +187,6 @@ def _unify_schemas(parts: Sequence[Part]) -> None:
             part.rewrite(_schema_writer(part, schema))
 
 
-def _schema_writer(part: Part, schema: Any) -> Callable[[str], None]:
+def _schema_writer(part: Part, schema: Any) -> Callable[[str, str], None]:
     # A part without rows may lack the columns of the others: there is nothing in it to cast.
-    return lambda path: parquetpart.recast(part.path if part.rows else None, path, schema)
+    return lambda old, new: parquetpart.recast(old if part.rows else None, new, schema)

@@ -32,6 +32,7 @@ class TrainingSpec(NamedTuple):
     num_cpus: int | None = None  # None: counted
     num_gpus: int | None = None  # None: count_gpus of this process and user_environment
     job_arn: str = ""  # "": none, as for a job that runs in no account
+    channel_settings: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # as SageMaker told them
 
 
 def sorted_hosts(spec: TrainingSpec) -> list[str]:
@@ -70,13 +71,12 @@ def resource_config(spec: TrainingSpec) -> dict[str, Any]:
     }
 
 
-def input_data_config(spec: TrainingSpec) -> dict[str, dict[str, str]]:
-    """The content of inputdataconfig.json: every channel in File mode, whole on every host."""
-    return {
-        name: {
-            "TrainingInputMode": "File",
-            "S3DistributionType": "FullyReplicated",
-            "RecordWrapperType": "None",
-        }
-        for name in spec.channels
+def input_data_config(spec: TrainingSpec) -> dict[str, dict[str, Any]]:
+    """The content of inputdataconfig.json: a channel is in File mode, whole on every host, unless SageMaker
+    told other settings of it."""
+    file_mode = {
+        "TrainingInputMode": "File",
+        "S3DistributionType": "FullyReplicated",
+        "RecordWrapperType": "None",
     }
+    return {name: dict(spec.channel_settings.get(name, file_mode)) for name in spec.channels}

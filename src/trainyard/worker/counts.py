@@ -19,8 +19,9 @@ class Count(NamedTuple):
     shape: Any
 
 
-def count(path: str, form: str, compression: str) -> Count:
-    """Count the rows of the part at `path`. Raises OutputError for a JSON line that is no object."""
+def count(path: str, form: str, compression: str, name: str = "") -> Count:
+    """Count the rows of the part at `path`. Raises OutputError, which calls it `name` (else by its path), for
+    a JSON line that is no object."""
     if form == "parquet":
         with parquet().ParquetFile(path) as file:
             return Count(file.metadata.num_rows, file.schema_arrow)
@@ -31,7 +32,7 @@ def count(path: str, form: str, compression: str) -> Count:
         stream.seek(0)
         newline = "" if form == "csv" else "\n"
         with io.TextIOWrapper(stream, encoding="utf-8", newline=newline) as text:
-            return _count_csv(text) if form == "csv" else _count_json(text, path)
+            return _count_csv(text) if form == "csv" else _count_json(text, name or path)
 
 
 def _count_plain(stream: IO[bytes]) -> Count | None:
@@ -55,10 +56,10 @@ def _count_csv(text: io.TextIOWrapper) -> Count:
     return Count(sum(1 for _ in reader), header)
 
 
-def _count_json(text: io.TextIOWrapper, path: str) -> Count:
+def _count_json(text: io.TextIOWrapper, name: str) -> Count:
     rows = 0
     for line in text:
         rows += 1
         if not line.endswith("\n") or not isinstance(json.loads(line), dict):
-            raise OutputError(f"{path} line {rows} is not a JSON object; run it again")
+            raise OutputError(f"{name} line {rows} is not a JSON object; run it again")
     return Count(rows, None)

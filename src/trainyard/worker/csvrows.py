@@ -16,7 +16,7 @@ from .csvscan import LONGEST_FIELD
 from .errors import InputError
 from .needs import numpy, pyarrow
 from .results import PREDICTION, Results, as_list, check_names, differing, result_names
-from .sources import PlannedFile, open_plain, readable, unchanged
+from .sources import PlannedFile, open_plain, open_planned, readable, unchanged
 from .values import csv_values
 
 csv.field_size_limit(LONGEST_FIELD)
@@ -56,7 +56,7 @@ def _opened(file: PlannedFile, piece: Piece) -> Take:
 
 def _read(file: PlannedFile, piece: Piece) -> Iterator[list[str]]:
     # The plan has parsed every row: no row is checked twice, and all that follows runs in C.
-    with unchanged(file), readable(file["name"]), open_plain(file["path"], file["compression"]) as stream:
+    with unchanged(file), readable(file["name"]), open_planned(file, piece["end"]) as stream:
         stream.seek(piece["start"])
         with io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text:
             yield from islice(filter(None, csv.reader(text)), piece["rows"])
@@ -100,6 +100,10 @@ class CsvPart:
             self._begin([PREDICTION])
         self._stream.close()
         return [*self._columns, *(self._names or [])]
+
+    def discard(self) -> None:
+        """Close the file, unfinished."""
+        self._stream.close()
 
 
 def csv_text(rows: list[list[Any]]) -> str:

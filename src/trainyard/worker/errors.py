@@ -13,3 +13,21 @@ class OutputError(Exception):
 
     One line, as above.
     """
+
+
+class ServiceError(Exception):
+    """AWS, or the way to it, refuses or fails for longer than patience helps; another attempt may do better.
+
+    One line, as above.
+    """
+
+
+class Missing(InputError):
+    """There is no such object on S3."""
+
+
+class Unmet(Exception):
+    """The condition of a request to S3 does not hold: the object is another, or there already.
+
+    Its text is the object's address.
+    """

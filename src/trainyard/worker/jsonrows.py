@@ -16,7 +16,7 @@ from .csvscan import BOM
 from .errors import InputError
 from .needs import numpy, pyarrow
 from .results import Results, as_list, check_names
-from .sources import PlannedFile, open_plain, readable, unchanged
+from .sources import PlannedFile, open_plain, open_planned, readable, unchanged
 from .values import json_text, json_texts, utf8
 
 
@@ -82,7 +82,7 @@ def _opened(file: PlannedFile, piece: Piece) -> Take:
 
 def _read(file: PlannedFile, piece: Piece) -> Iterator[JsonRow]:
     left = piece["rows"]
-    with unchanged(file), readable(file["name"]), open_plain(file["path"], file["compression"]) as stream:
+    with unchanged(file), readable(file["name"]), open_planned(file, piece["end"]) as stream:
         stream.seek(piece["start"])
         for number, line in enumerate(stream, piece["line"]):
             if line.isspace():
@@ -164,6 +164,10 @@ class JsonPart:
 
     def close(self) -> None:
         """Finish the file."""
+        self._stream.close()
+
+    def discard(self) -> None:
+        """Close the file, unfinished."""
         self._stream.close()
 
 

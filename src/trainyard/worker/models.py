@@ -54,6 +54,39 @@ def merge_models(folders: Sequence[str], target: str, hosts: Sequence[str] = ())
     return sum(len(files) for _, files in contents)
 
 
+def open_up(folder: str) -> None:
+    """Let the owner read what the script forbade: SageMaker, as root in the container, packs it too."""
+    if os.path.islink(folder):
+        return
+    mode = os.stat(folder).st_mode & 0o7777
+    if mode & 0o700 != 0o700:
+        os.chmod(folder, mode | 0o700)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                open_up(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                mode = entry.stat().st_mode & 0o7777
+                if not mode & 0o400:
+                    os.chmod(entry.path, mode | 0o400)
+
+
+def check_model(folder: str, host: str) -> None:
+    """Raises ModelRefused for what `merge_models` would refuse of this one folder."""
+    _content(folder, host)
+
+
+def check_paths(files: Sequence[Sequence[str]], hosts: Sequence[str]) -> None:
+    """Raises ModelConflict when two hosts wrote the same file; `files` are the paths of each of the
+    `hosts`.
+    """
+    contents = []
+    for paths in files:
+        folders = {path[:at] for path in paths for at, char in enumerate(path) if char == "/"}
+        contents.append((sorted(folders), list(paths)))
+    _check_conflicts(contents, hosts)
+
+
 def _content(folder: str, host: str) -> tuple[list[str], list[str]]:
     """The relative paths of all folders (parents first) and of all files below `folder`, checked."""
     if os.path.islink(folder) or (os.path.exists(folder) and not os.path.isdir(folder)):

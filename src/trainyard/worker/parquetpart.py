@@ -90,6 +90,11 @@ class ParquetPart:
         self._writer.close()
         return list(self._schema.names)
 
+    def discard(self) -> None:
+        """Close the file, unfinished."""
+        if self._writer is not None:
+            self._writer.close()
+
 
 def _arrow_column(results: Results, name: str) -> Any:
     """The results under one name as an Arrow array."""

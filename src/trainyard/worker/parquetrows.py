@@ -9,25 +9,40 @@ from .batches import Batch, Take, gather
 from .borders import Piece
 from .errors import InputError
 from .needs import parquet, pyarrow
+from .places import is_remote, open_object
 from .sources import PlannedFile, readable, unchanged
 
 
 @contextmanager
-def opened(path: str, name: str) -> Iterator[Any]:
+def opened(file: PlannedFile) -> Iterator[Any]:
     """A pyarrow ParquetFile. What it says of a damaged file becomes an InputError that names it."""
-    pa, pq = pyarrow(), parquet()
+    pa, name = pyarrow(), file["name"]
     with readable(name):
         try:
-            with pq.ParquetFile(path) as file:
-                yield file
+            with _parquet_file(file) as source:
+                yield source
         except pa.ArrowException as error:
             raise InputError(f"{name}: not a readable Parquet file ({error}); check the file") from None
 
 
-def scan(path: str, name: str) -> tuple[Any, int]:
+@contextmanager
+def _parquet_file(file: PlannedFile) -> Iterator[Any]:
+    pq = parquet()
+    if not is_remote(file["path"]):
+        with pq.ParquetFile(file["path"]) as source:
+            yield source
+        return
+    # Columns that lie side by side come by one request, which is then several ranges in parallel.
+    stream = open_object(file["path"], file["size"], file["etag"], ahead=False)
+    with stream, pq.ParquetFile(stream, pre_buffer=True) as source:
+        yield source
+
+
+def scan(file: PlannedFile) -> tuple[Any, int]:
     """The schema and the number of rows, from the footer. Raises InputError for two columns of one name."""
-    with opened(path, name) as file:
-        schema, rows = file.schema_arrow, file.metadata.num_rows
+    name = file["name"]
+    with opened(file) as source:
+        schema, rows = source.schema_arrow, source.metadata.num_rows
     for index, column in enumerate(schema.names):
         if schema.names.index(column) != index:
             raise InputError(f"{name}: two columns are named {column!r}; give each a name of its own")
@@ -70,10 +85,10 @@ class ParquetRows:
 
 def _read(file: PlannedFile, piece: Piece, size: int) -> Iterator[Any]:
     pa = pyarrow()
-    with unchanged(file), opened(file["path"], file["name"]) as source:
+    with unchanged(file), opened(file) as source:
         groups, skip = _groups(source.metadata, piece["row"], piece["rows"])
         left = piece["rows"]
-        for record in source.iter_batches(batch_size=size, row_groups=groups):
+        for record in _records(source, size, groups, by_group=is_remote(file["path"])):
             table = pa.Table.from_batches([record]).slice(skip, left)
             skip = max(0, skip - record.num_rows)
             left -= table.num_rows
@@ -81,6 +96,13 @@ def _read(file: PlannedFile, piece: Piece, size: int) -> Iterator[Any]:
                 yield table
             if not left:
                 break
+
+
+def _records(source: Any, size: int, groups: list[int], *, by_group: bool) -> Iterator[Any]:
+    """Record batches of the row groups. `by_group` holds one row group in memory and no more: what is fetched
+    beforehand is all that one call is to give."""
+    for wanted in [[group] for group in groups] if by_group else [groups]:
+        yield from source.iter_batches(batch_size=size, row_groups=wanted)
 
 
 def _groups(metadata: Any, row: int, rows: int) -> tuple[list[int], int]:

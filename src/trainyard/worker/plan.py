@@ -7,8 +7,8 @@ from typing import Any, Sequence, TypedDict
 from . import csvscan, jsonrows, parquetrows
 from .borders import Extent, Mark, Marks, Piece, choose, cut, offer_to
 from .errors import InputError
-from .files import write_json
-from .sources import PlannedFile, Source, changed, describe, find, open_plain, readable
+from .places import exists, is_remote, write_json
+from .sources import PlannedFile, Source, changed, describe, find, open_planned, readable
 
 
 class PlannedShard(TypedDict):
@@ -33,8 +33,12 @@ class Plan(TypedDict):
 
 
 def run(spec: dict[str, Any]) -> None:
-    """Write the plan of `spec["input"]` in `spec["shards"]` shards to `spec["plan"]`."""
-    write_json(spec["plan"], make(spec["input"], spec["shards"]))
+    """Write the plan of `spec["input"]` in `spec["shards"]` shards to `spec["plan"]`.
+
+    One that is on S3 already stays: shards may have been predicted by it.
+    """
+    if not (is_remote(spec["plan"]) and exists(spec["plan"])):
+        write_json(spec["plan"], make(spec["input"], spec["shards"]), new=True)
 
 
 def make(root: str, shards: int) -> Plan:
@@ -66,7 +70,8 @@ def make(root: str, shards: int) -> Plan:
 
 
 def _check_unchanged(file: PlannedFile, source: Source) -> None:
-    if describe(source) != file:
+    # What was read of an object on S3 was asked for on the condition that it is still the same.
+    if not is_remote(file["path"]) and describe(source) != file:
         raise changed(source.name)
 
 
@@ -78,9 +83,9 @@ def _plan_text(
     header = _Header()
     extents: list[Extent] = []
     row = 0
-    for index, source in enumerate(sources):
+    for index, (source, file) in enumerate(zip(sources, files)):
         offer = offer_to(marks, index, row, divisible=not source.compression)
-        with readable(source.name), open_plain(source.path, source.compression) as stream:
+        with readable(source.name), open_planned(file) as stream:
             if source.format == "csv":
                 columns, extent = csvscan.scan(stream, source.name, offer)
                 header.match(columns, source.name)
@@ -121,7 +126,7 @@ def _plan_parquet(
         if file["size"] == 0 and len(sources) > 1:
             counts.append(0)
             continue
-        found, rows = parquetrows.scan(source.path, source.name)
+        found, rows = parquetrows.scan(file)
         if schema is None:
             schema, first = found, source.name
         difference = parquetrows.difference(found, schema)

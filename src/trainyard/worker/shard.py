@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Protocol
+from contextlib import contextmanager, suppress
+from typing import Any, Iterator, Protocol
 
+from . import places
 from .batches import Rows
 from .csvrows import CsvPart, CsvRows
-from .files import fingerprint, publish, read_json, remove, remove_temporaries, temporary_name, write_json
+from .files import fingerprint, publish, remove, remove_temporaries, temporary_name
 from .handler import load
 from .jsonrows import JsonPart, JsonRows
 from .parquetpart import ParquetPart
 from .parquetrows import ParquetRows, scan
+from .places import Written
 from .plan import Plan
 from .results import Results
 
@@ -26,6 +29,8 @@ class Part(Protocol):
 
     def close(self) -> list[str] | None: ...
 
+    def discard(self) -> None: ...
+
 
 def part_name(plan: Plan, index: int) -> str:
     """`part-00000.csv`, with the suffix of the input's compression where it has one."""
@@ -35,8 +40,18 @@ def part_name(plan: Plan, index: int) -> str:
 
 def run(spec: dict[str, Any]) -> None:
     """Write the part of shard `spec["index"]`, then its result; leaves no temporary file behind."""
-    plan: Plan = read_json(spec["plan"])
-    path = os.path.join(spec["output"], part_name(plan, spec["index"]))
+    plan: Plan = places.read_json(spec["plan"])
+    address = places.join(spec["output"], part_name(plan, spec["index"]))
+    made = _send if places.is_remote(address) else _publish
+    written, columns = made(spec, plan, address)
+    planned = plan["shards"][spec["index"]]["rows"]
+    result = {"index": spec["index"], "rows_in": planned, "rows_out": written.rows}
+    result.update({"bytes": written.bytes, "sha256": written.sha256, "columns": columns})
+    places.write_json(spec["result"], result)
+
+
+def _publish(spec: dict[str, Any], plan: Plan, path: str) -> tuple[Written, list[str] | None]:
+    """The part in a folder: written beside its place, and renamed."""
     os.makedirs(spec["output"], exist_ok=True)
     remove_temporaries(path)
     temporary = temporary_name(path, str(spec["attempt"]))
@@ -48,9 +63,19 @@ def run(spec: dict[str, Any]) -> None:
         remove(temporary)
         remove_temporaries(path)
         raise
-    planned = plan["shards"][spec["index"]]["rows"]
-    result = {"index": spec["index"], "rows_in": planned, "rows_out": rows, "bytes": size, "sha256": digest}
-    write_json(spec["result"], {**result, "columns": columns})
+    return Written(rows, size, digest), columns
+
+
+def _send(spec: dict[str, Any], plan: Plan, address: str) -> tuple[Written, list[str] | None]:
+    """The part on S3: written on this machine, and sent where no attempt has sent it before."""
+    found = places.found_part(address)
+    if found is not None:
+        return found, None
+    with places.scratch() as folder:
+        path = os.path.join(folder, part_name(plan, spec["index"]))
+        rows, columns = write_part(spec, plan, path)
+        written = Written(rows, *fingerprint(path))
+        return places.send_part(address, path, written), columns
 
 
 def write_part(spec: dict[str, Any], plan: Plan, path: str) -> tuple[int, list[str] | None]:
@@ -61,7 +86,7 @@ def write_part(spec: dict[str, Any], plan: Plan, path: str) -> tuple[int, list[s
     shard = plan["shards"][spec["index"]]
     rows, part = _sides(plan, path)
     done = 0
-    with Progress(spec.get("progress")) as progress:
+    with Progress(spec.get("progress")) as progress, _discarded_on_failure(part):
         if shard["rows"]:
             handler = load(spec["code"], spec["handler"], spec["model_dir"])
             for batch in rows.batches(plan["files"], shard["pieces"], spec["batch_size"]):
@@ -72,6 +97,17 @@ def write_part(spec: dict[str, Any], plan: Plan, path: str) -> tuple[int, list[s
     return done, columns
 
 
+@contextmanager
+def _discarded_on_failure(part: Part) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # What is left to be written may not find room either; why it failed is what is to be told.
+        with suppress(Exception):
+            part.discard()
+        raise
+
+
 def _sides(plan: Plan, path: str) -> tuple[Rows, Part]:
     columns = plan["columns"] or []
     if plan["format"] == "csv":
@@ -79,7 +115,7 @@ def _sides(plan: Plan, path: str) -> tuple[Rows, Part]:
     if plan["format"] == "jsonl":
         return JsonRows(), JsonPart(path, plan["compression"])
     first = next(file for file in plan["files"] if file["size"])
-    return ParquetRows(), ParquetPart(path, scan(first["path"], first["name"])[0])
+    return ParquetRows(), ParquetPart(path, scan(first)[0])
 
 
 class Progress:

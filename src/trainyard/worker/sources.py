@@ -12,7 +12,8 @@ import zlib
 from contextlib import contextmanager
 from typing import IO, Any, Iterator, NamedTuple, TypedDict, cast
 
-from .errors import InputError
+from . import places
+from .errors import InputError, Unmet
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 COMPRESSIONS = {".gz": "gz", ".bz2": "bz2", ".xz": "xz"}
@@ -22,17 +23,19 @@ _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class Source(NamedTuple):
-    """One input file; `name` is its path below the input, as messages call it."""
+    """One input file; `name` is its path below the input, as messages call it.
+
+    `facts` are the size in bytes and the ETag of an object on S3, where a listing has told them.
+    """
 
     path: str
     name: str
     format: str
     compression: str
+    facts: tuple[int, str] | None = None
 
 
-class PlannedFile(TypedDict):
-    """A file as the plan saw it. `compression` is "", "gz", "bz2" or "xz"."""
-
+class _Planned(TypedDict):
     path: str
     name: str
     compression: str
@@ -41,18 +44,22 @@ class PlannedFile(TypedDict):
     rows: int
 
 
+class PlannedFile(_Planned, total=False):
+    """A file as the plan saw it. `compression` is "", "gz", "bz2" or "xz".
+
+    `etag` stands for the time of an object on S3, and `path` is its address.
+    """
+
+    etag: str
+
+
 def find(root: str) -> list[Source]:
-    """The files of the input `root`, a file or a folder, by relative path; names in `.` or `_` are left out.
+    """The files of the input `root`, a file or a folder (on S3: an object or a prefix), by relative path;
+    names in `.` or `_` are left out.
 
     Raises InputError when there are none, one is of no known format, or their formats differ.
     """
-    root = os.path.abspath(root)
-    if not os.path.exists(root):
-        raise InputError(f"{root}: there is no such file or folder; name an input that exists")
-    if os.path.isdir(root):
-        sources = [_source(os.path.join(root, name), name) for name in _names(root)]
-    else:
-        sources = [_source(root, os.path.basename(root))]
+    sources = _objects(root) if places.is_remote(root) else _files(os.path.abspath(root))
     if not sources:
         raise InputError(f"{root}: no input files; put CSV, JSON Lines or Parquet files there")
     for source in sources:
@@ -62,6 +69,22 @@ def find(root: str) -> list[Source]:
                 "give each format a folder of its own"
             )
     return sources
+
+
+def _files(root: str) -> list[Source]:
+    if not os.path.exists(root):
+        raise InputError(f"{root}: there is no such file or folder; name an input that exists")
+    if not os.path.isdir(root):
+        return [_regular(_source(root, os.path.basename(root)))]
+    return [_regular(_source(os.path.join(root, name), name)) for name in _names(root)]
+
+
+def _objects(root: str) -> list[Source]:
+    return [
+        _source(found.address, found.name)._replace(facts=(found.size, found.etag))
+        for found in places.objects(root)
+        if found.address == root or not any(part[:1] in ("", ".", "_") for part in found.name.split("/"))
+    ]
 
 
 def _names(root: str) -> list[str]:
@@ -93,17 +116,32 @@ def _source(path: str, name: str) -> Source:
             f"{name}: not an input file; its name must end in .csv, .jsonl or .ndjson (with .gz, .bz2 or .xz "
             "when compressed) or .parquet, or begin with _ to be left out"
         )
-    try:
-        regular = stat.S_ISREG(os.stat(path).st_mode)
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror}); make it readable") from None
-    if not regular:
-        raise InputError(f"{name}: not a regular file; copy its content into one")
     return Source(path, name, form, compression)
 
 
+def _regular(source: Source) -> Source:
+    try:
+        regular = stat.S_ISREG(os.stat(source.path).st_mode)
+    except OSError as error:
+        raise InputError(f"{source.name}: cannot be read ({error.strerror}); make it readable") from None
+    if not regular:
+        raise InputError(f"{source.name}: not a regular file; copy its content into one")
+    return source
+
+
 def describe(source: Source) -> PlannedFile:
-    """The file as it stands now, its rows still to be counted."""
+    """The file as it stands now, its rows still to be counted; an object as it was listed."""
+    if source.facts:
+        size, etag = source.facts
+        return PlannedFile(
+            path=source.path,
+            name=source.name,
+            compression=source.compression,
+            size=size,
+            mtime_ns=0,
+            rows=0,
+            etag=etag,
+        )
     with readable(source.name):
         facts = os.stat(source.path)
     return PlannedFile(
@@ -118,7 +156,13 @@ def describe(source: Source) -> PlannedFile:
 
 @contextmanager
 def unchanged(file: PlannedFile) -> Iterator[None]:
-    """Raises InputError when the file is, before or after the block, not the one that was planned."""
+    """Raises InputError when the file is, before or after the block, not the one that was planned.
+
+    Of an object on S3, every byte is asked for on the condition that it is still that one.
+    """
+    if places.is_remote(file["path"]):
+        yield
+        return
     _check(file)
     yield
     _check(file)
@@ -146,11 +190,22 @@ def readable(name: str) -> Iterator[None]:
     """Turns what the block says of an unreadable or damaged file into an InputError that names it."""
     try:
         yield
+    except Unmet:
+        raise changed(name) from None
     except _UNREADABLE as error:
         if getattr(error, "errno", None) not in _LASTING:
             raise
         what = getattr(error, "strerror", None) or str(error) or "it ends too early"
         raise InputError(f"{name}: cannot be read ({what}); check the file") from error
+
+
+def open_planned(file: PlannedFile, end: int | None = None) -> IO[bytes]:
+    """The plain bytes of a planned file. Of an object on S3 nothing beyond byte `end` is fetched ahead."""
+    if not places.is_remote(file["path"]):
+        return open_plain(file["path"], file["compression"])
+    limit = None if file["compression"] else end
+    raw = places.open_object(file["path"], file["size"], file["etag"], end=limit)
+    return _plain(raw, file["compression"])
 
 
 def open_plain(path: str, compression: str, mode: str = "rb") -> IO[bytes]:
@@ -168,12 +223,51 @@ def open_plain(path: str, compression: str, mode: str = "rb") -> IO[bytes]:
     return cast("IO[bytes]", open(path, mode))
 
 
+def _plain(raw: IO[bytes], compression: str) -> IO[bytes]:
+    """What a compressed stream holds; it is closed with it."""
+    if compression == "gz":
+        return cast("IO[bytes]", _Gzip(raw, "rb"))
+    if compression == "bz2":
+        return cast("IO[bytes]", _Bzip2(raw))
+    if compression == "xz":
+        return cast("IO[bytes]", _Xz(raw))
+    return raw
+
+
 class _Gzip(gzip.GzipFile):
     """A gzip file that carries no name and no time, and closes the file below it."""
 
     def __init__(self, raw: Any, mode: str) -> None:
         self._raw = raw
         super().__init__(filename="", mode=mode, compresslevel=6, fileobj=raw, mtime=0)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._raw.close()
+
+
+class _Bzip2(bz2.BZ2File):
+    """A bzip2 file that closes the stream below it."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        super().__init__(raw)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._raw.close()
+
+
+class _Xz(lzma.LZMAFile):
+    """An xz file that closes the stream below it."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        super().__init__(raw)
 
     def close(self) -> None:
         try:

@@ -10,11 +10,11 @@ import json
 import os
 import stat
 
-from .checkpoints import is_counter, newest_checkpoint, next_attempt
+from .checkpoints import is_ours, newest_checkpoint, next_attempt
 from .configuration import TrainingSpec, input_data_config, resource_config
 from .hyperparameters import arguments, decode_hyperparameter, encode_hyperparameter
 from .layout import Layout, link
-from .models import ModelConflict, ModelRefused, merge_models
+from .models import ModelConflict, ModelRefused, merge_models, open_up
 from .variables import count_gpus, environment
 
 __all__ = [
@@ -28,10 +28,11 @@ __all__ = [
     "encode_hyperparameter",
     "environment",
     "failure",
-    "is_counter",
+    "is_ours",
     "link",
     "merge_models",
     "newest_checkpoint",
+    "open_up",
     "prepare",
 ]
 
