@@ -27,7 +27,7 @@ def test_first_deploy_makes_both_stacks_and_says_what_to_type_next(
     assert cloudformation.status(DATA) == cloudformation.status(PLATFORM) == "CREATE_COMPLETE"
     for wanted in ("s3://the-datasets", "s3://the-models", "#dashboards/dashboard/trainyard-dev"):
         assert wanted in result.stdout
-    assert "aws batch submit-job --job-name trainyard-dev-first --job-queue the-queue" in result.stdout
+    assert "next       trainyard train --on dev" in result.stdout
     assert "up to 32 vCPUs" in result.stdout
 
 
@@ -213,4 +213,4 @@ def test_terminal_shows_what_is_under_way(deploying: Project, cloudformation: Cl
 
     assert process.wait(PATIENCE) == 0
     assert "Role, Vpc" in shown
-    assert "next       aws batch submit-job" in shown.rpartition("\x1b[2K")[2]
+    assert "next       trainyard train --on dev" in shown.rpartition("\x1b[2K")[2]

@@ -22,8 +22,8 @@ from templates import CACHE, CONFIGURATIONS
 
 from trainyard.environment import Environment
 from trainyard.infra.nodejs import use_packaged_node
-from trainyard.infra.registries import DEEP_LEARNING_CONTAINERS
 from trainyard.infra.synthesis import synthesise
+from trainyard.registries import DEEP_LEARNING_CONTAINERS
 
 ROOT = Path(__file__).parents[2]
 CHECKOV = ROOT / ".venv" / "checkov" / "bin" / "checkov"
@@ -177,6 +177,7 @@ def neutral(wildcard: str, environment: Environment) -> str:
     names = [
         (f"/{environment.stack_name}-", "/<stack>-"),
         (f":{environment.stack_name}-", ":<stack>-"),
+        (f":{environment.stack_name}/", ":<stack>/"),
         (f"/trainyard/{environment.name}/", "/trainyard/<environment>/"),
         *((f":::{name}/", ":::<read-bucket>/") for name in environment.read_buckets),
     ]

@@ -61,6 +61,7 @@ write a metric
 make a network interface
 pull an image
 log in to registries
+read a secret
 """,
     "notebook role": SUBMITTER
     + """
@@ -71,6 +72,7 @@ make a network interface
 read: a data set, a model, predictions, code
 list the folder of: a data set, a model, predictions, code
 write predictions
+read a secret
 """,
     "batch execution role": """
 write the log of: a Batch job

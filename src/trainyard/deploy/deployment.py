@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from ..aws.session import Session
 from ..environment import Environment
 from ..infra.synthesis import StackTemplate
-from ..parameters import job_name_prefix
 from . import cost
 from .application import CREATED, Application, Applied
 from .comparison import compare
@@ -94,7 +93,7 @@ class Deployment:
             if "dashboard-name" in facts
             else "",
             "people": facts.get("submitter-policy-arn", ""),
-            "next": _first_job(environment, facts),
+            "next": f"trainyard train --on {environment.name}",
         }
         lines = [f"  {title:<10} {text}" for title, text in told.items() if text]
         if environment.alarm_email and any(done.outcome == CREATED for done in applied):
@@ -112,18 +111,6 @@ class Deployment:
         stack = self._stacks.find(name)
         if stack is not None and not stack.protected:
             self._stacks.protect(stack)
-
-
-def _first_job(environment: Environment, facts: Mapping[str, str]) -> str:
-    """The command that shows that machines start, images come and logs arrive."""
-    name = job_name_prefix(environment.prefix, environment.name)
-    if "job-queue-arn" not in facts:
-        return ""
-    queue = facts["job-queue-arn"].rpartition("/")[2]
-    return (
-        f"aws batch submit-job --job-name {name}first --job-queue {queue} --job-definition {name}inference"
-        f" --tags trainyard:environment={environment.stack_name}"
-    )
 
 
 def _bucket(name: str | None) -> str:

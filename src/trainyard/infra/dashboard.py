@@ -48,6 +48,8 @@ def _search(environment: Environment, dimension: str, metric: str = "") -> list[
     return [{"expression": expression}]
 
 
-def _widget(title: str, metrics: list[Any], statistic: str = "Average") -> dict[str, Any]:
-    properties = {"title": title, "metrics": metrics, "region": "${AWS::Region}", "stat": statistic}
+def _widget(title: str, metrics: list[Any], statistic: str = "") -> dict[str, Any]:
+    properties = {"title": title, "metrics": metrics, "region": "${AWS::Region}"}
+    if statistic:  # a search says its own
+        properties["stat"] = statistic
     return {"type": "metric", "width": _WIDTH, "properties": properties}

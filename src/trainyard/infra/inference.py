@@ -15,13 +15,12 @@ from .network import Network
 from .roles import Roles
 from .statements import (
     MODEL_BUCKET,
-    READ_OBJECT,
     WRITE_OBJECT,
     Statement,
     allow,
-    list_bucket,
     objects,
-    read_datasets,
+    read,
+    read_secrets,
     use_key,
 )
 
@@ -76,12 +75,10 @@ class Inference(Construct):
 
 
 def job_statements(environment: Environment) -> list[Statement]:
-    """What runs inside a Batch job may do: read models and inputs, write predictions and nothing else."""
-    readable = (CODE, MODELS, PREDICTIONS)
+    """What runs inside a Batch job may do: read models, inputs and secrets, write predictions alone."""
     return [
-        *read_datasets(),
-        allow(READ_OBJECT, objects(MODEL_BUCKET, *readable)),
-        list_bucket(MODEL_BUCKET, *readable),
+        *read(CODE, MODELS, PREDICTIONS),
         allow(WRITE_OBJECT, objects(MODEL_BUCKET, PREDICTIONS)),
         *use_key(environment.kms_key)[:1],
+        read_secrets(environment),
     ]

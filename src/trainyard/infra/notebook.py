@@ -127,7 +127,7 @@ def start_script(environment: Environment) -> str:
         "@PLACE@": f"s3://${{{MODEL_BUCKET}}}/{NOTEBOOKS}",
         "@IDLE_MINUTES@": str(environment.notebook.idle_minutes),
         "@REGION@": "${AWS::Region}",
-        "@IDLE@": _text("notebook_idle.py").rstrip("\n"),
+        "@IDLE@": _without_remarks(_text("notebook_idle.py")),
     }
     for mark, value in values.items():
         script = script.replace(mark, value)
@@ -137,3 +137,9 @@ def start_script(environment: Environment) -> str:
 def _text(name: str) -> str:
     with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read().replace("${", "${!")
+
+
+def _without_remarks(program: str) -> str:
+    """A program without its docstring and comments: a template is short."""
+    lines = [line for line in program.splitlines() if not line.lstrip().startswith(("#", '"""'))]
+    return "\n".join(lines).strip("\n")

@@ -6,6 +6,7 @@ from aws_cdk import App, CfnElement, CfnMapping, CfnParameter, LegacyStackSynthe
 
 from ..environment import Environment, stack_tags
 from ..parameters import job_name_prefix, parameter_name
+from ..registries import DEEP_LEARNING_CONTAINERS
 from ..version import __version__
 from .inference import Inference
 from .key import key_of, take_key
@@ -13,7 +14,6 @@ from .monitoring import Monitoring
 from .network import Network
 from .notebook import Notebook
 from .publication import Publication
-from .registries import DEEP_LEARNING_CONTAINERS
 from .roles import Roles
 from .statements import DATASET_BUCKET, MODEL_BUCKET, REGISTRIES, REPOSITORY
 from .storage import Storage

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..environment import Environment
 from ..parameters import DATASETS
 
 Statement = dict[str, Any]
@@ -74,9 +75,22 @@ def list_bucket(bucket: str, *prefixes: str) -> Statement:
     return allow(["s3:ListBucket"], bucket_arn(bucket), condition)
 
 
-def read_datasets() -> list[Statement]:
-    """Read data sets, and list them."""
-    return [allow(READ_OBJECT, objects(DATASET_BUCKET, DATASETS)), list_bucket(DATASET_BUCKET, DATASETS)]
+def read(*folders: str) -> list[Statement]:
+    """Read and list the data sets, and what lies in these folders of the model bucket."""
+    return [
+        allow(READ_OBJECT, [*objects(DATASET_BUCKET, DATASETS), *objects(MODEL_BUCKET, *folders)]),
+        list_bucket(DATASET_BUCKET, DATASETS),
+        list_bucket(MODEL_BUCKET, *folders),
+    ]
+
+
+def read_secrets(environment: Environment) -> Statement:
+    """Read the environment's own secrets, and no other of the account: those called `<stack>/…`.
+
+    Secrets Manager ends an ARN with six characters of its own after the name.
+    """
+    secrets = arn("secretsmanager", f"secret:{environment.stack_name}/*")
+    return allow(["secretsmanager:GetSecretValue"], secrets)
 
 
 def read_buckets(names: Sequence[str]) -> list[Statement]:

@@ -19,6 +19,7 @@ from ..errors import TrainyardError
 TEMPLATE_BYTES = 51_200
 """What CloudFormation takes inline (CreateChangeSet, TemplateBody)."""
 _SUFFIX = ".template.json"
+_SHARED = ("environment", "parameters", "registries", "version")
 _KEPT = 20
 
 
@@ -66,9 +67,7 @@ def cache_folder() -> str:
 def _key(environment: Environment) -> str:
     digest = hashlib.sha256(json.dumps(environment_to_json(environment), sort_keys=True).encode())
     here = os.path.dirname(os.path.abspath(__file__))
-    shared = [
-        os.path.join(os.path.dirname(here), f"{name}.py") for name in ("environment", "parameters", "version")
-    ]
+    shared = [os.path.join(os.path.dirname(here), f"{name}.py") for name in _SHARED]
     for path in [*sorted(os.path.join(here, name) for name in os.listdir(here)), *shared]:
         if path.endswith((".py", ".sh")):
             with open(path, "rb") as file:

@@ -11,15 +11,14 @@ from .network import Network
 from .roles import Roles
 from .statements import (
     MODEL_BUCKET,
-    READ_OBJECT,
     WRITE_OBJECT,
     Statement,
     allow,
     arn,
     join_network,
-    list_bucket,
     objects,
-    read_datasets,
+    read,
+    read_secrets,
     use_key,
 )
 
@@ -60,17 +59,16 @@ class Training(Construct):
 
 
 def training_statements(environment: Environment) -> list[Statement]:
-    """What a training job may do: read both buckets, write models and checkpoints, delete checkpoints."""
+    """A training job may: read both buckets and secrets, write models and checkpoints, delete checkpoints."""
     group = f"log-group:{TRAINING_LOG_GROUP}"
     prefix = job_name_prefix(environment.prefix, environment.name)
     return [
-        *read_datasets(),
-        allow(READ_OBJECT, objects(MODEL_BUCKET, CODE, MODELS, CHECKPOINTS)),
-        list_bucket(MODEL_BUCKET, CODE, MODELS, CHECKPOINTS),
+        *read(CODE, MODELS, CHECKPOINTS),
         allow(WRITE_OBJECT, objects(MODEL_BUCKET, MODELS, CHECKPOINTS)),
         # SageMaker carries deletions of local checkpoints over to S3.
         allow(["s3:DeleteObject"], objects(MODEL_BUCKET, CHECKPOINTS)),
         *use_key(environment.kms_key),
+        read_secrets(environment),
         # The group is the account's; a stream begins with its job's name.
         allow(
             ["logs:CreateLogGroup", "logs:DescribeLogStreams"],

@@ -136,6 +136,12 @@ def ways_around() -> Iterator[Case]:
     yield _no(
         "a listing with half of a folder's name", submitter, list_, "model-bucket", {"s3:prefix": "model"}
     )
+    for words, name in (
+        ("a secret of an environment whose name begins alike", "trainyard-devious/token"),
+        ("a secret that is called as the environment is", "trainyard-dev"),
+    ):
+        arn = f"secretsmanager:secret:{name}-a1B2c3"
+        yield _no(words, training, "secretsmanager:GetSecretValue", arn)
     job = "sagemaker:training-job/"
     yield _no(
         "a job that is called trainyard-dev", submitter, "sagemaker:StopTrainingJob", f"{job}trainyard-dev"

@@ -236,6 +236,19 @@ def _words_and_facts() -> Iterator[tuple[str, Deed]]:
         "read a secret parameter",
         Deed("ssm:GetParameter", _arn("ssm", "parameter/secrets/password"), shared=True),
     )
+    for verb, action in (
+        ("read", "GetSecretValue"),
+        ("describe", "DescribeSecret"),
+        ("change", "PutSecretValue"),
+        ("delete", "DeleteSecret"),
+    ):
+        own = _arn("secretsmanager", "secret:{stack}/huggingface-a1B2c3")
+        yield f"{verb} a secret", Deed(f"secretsmanager:{action}", own)
+    yield (
+        "read another secret of the account",
+        Deed("secretsmanager:GetSecretValue", _arn("secretsmanager", "secret:database-a1B2c3"), shared=True),
+    )
+    yield "list secrets", Deed("secretsmanager:ListSecrets", lambda _: "*", shared=True)
     yield "publish a notification", Deed("sns:Publish", lambda d: d.fact("notification-topic-arn"))
     yield "write a metric", Deed("cloudwatch:PutMetricData", lambda _: "*", shared=True)
     yield "read metrics", Deed("cloudwatch:GetMetricData", lambda _: "*", shared=True)
