@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from promises.catalogue import CataloguePromises
 from promises.hosts import HostPromises
-from promises.inference import InferencePromises
+from promises.inference import InferencePromises, OutputFolderPromises
 from promises.interruptions import InterruptionPromises
 from promises.logs import LogPromises
 from promises.surroundings import SurroundingPromises
@@ -20,6 +20,7 @@ __all__ = [
     "InferencePromises",
     "InterruptionPromises",
     "LogPromises",
+    "OutputFolderPromises",
     "SurroundingPromises",
     "TrainingPromises",
 ]

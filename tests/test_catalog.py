@@ -15,6 +15,7 @@ from conftest import PATIENCE, Project
 from trainyard import BadInput, NotFound, Yard
 from trainyard.errors import DiskFull
 from trainyard.local import filesystem
+from trainyard.trees import hash_tree
 
 SAVE = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/factor', 'w').write('3')"
 
@@ -32,7 +33,7 @@ def test_a_data_set_knows_its_size_and_content(local_yard: Yard, data: Path) -> 
     pushed, is_new = local_yard.push("rows", str(data))
     assert is_new
     assert (pushed.ref, pushed.files, pushed.bytes) == ("rows@1", 2, 8)
-    assert pushed.hash == f"sha256:{filesystem.hash_tree(str(data)).hash}"
+    assert pushed.hash == f"sha256:{hash_tree(str(data)).hash}"
     assert list(pushed.to_json()) == ["name", "version", "hash", "bytes", "files", "created"]
     assert (Path(pushed.path) / "deep/b.csv").read_text() == "n\n2\n"
 

@@ -332,8 +332,6 @@ def test_a_name_of_an_environment_is_taken(name: str) -> None:
         "\u00e4",
         "a\n",
         "a b",
-        "local",
-        "sandbox",
         3,
         None,
         ["a"],
@@ -771,7 +769,7 @@ def test_from_a_file_the_line_is_told(tmp_path: Path, table: str, text: str, lin
     assert str(error).startswith(f"{path}:{line}: environments.prod.{told}")
 
 
-names = st.from_regex(limits.NAME, fullmatch=True).filter(lambda name: name not in limits.RESERVED)
+names = st.from_regex(limits.NAME, fullmatch=True)
 prefixes = st.from_regex(limits.PREFIX, fullmatch=True).filter(
     lambda prefix: len(prefix) <= limits.PREFIX_LENGTH and prefix not in limits._TAKEN
 )

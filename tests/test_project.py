@@ -56,7 +56,7 @@ def project_files() -> Iterator[Path]:
 
 
 def options_of(verb: str) -> list[str]:
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(prog=f"trainyard {verb}", add_help=False)
     import_module(f"trainyard.cli.{VERBS[verb].module}").add_arguments(parser)
     return [option for action in parser._actions for option in action.option_strings]
 

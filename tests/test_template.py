@@ -23,6 +23,8 @@ FILES = [
     "cdk.json",
     "train.py",
     "predict.py",
+    "Dockerfile",
+    ".dockerignore",
     "README.md",
     ".gitignore",
     ".trainyardignore",

@@ -17,6 +17,8 @@ _FILES = {
     "cdk.json": "cdk.json",
     "train.py": "train.py",
     "predict.py": "predict.py",
+    "Dockerfile": "Dockerfile",
+    ".dockerignore": "dockerignore",
     "README.md": "README.md",
     ".gitignore": "gitignore",
     ".trainyardignore": "trainyardignore",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from . import bundle, jobpaths
 from .catalog import Catalog
 from .engine import Engine, LogLine, RunQuery
 from .errors import BadInput, NotFound, RunFailed, nearest
-from .job import InferenceJob, TrainingJob
+from .job import InferenceJob, Job, TrainingJob
 from .ledger import DataSet, Ledger, Model
-from .limits import is_dataset_reference, is_remote
+from .limits import is_dataset_reference, is_remote, warnings
 from .metrics import Extractor, Point
 from .run import Attempt, Channel, Interruption, Run, State
 from .store import SourceFile, Store
@@ -22,6 +23,22 @@ _SUFFIX_LENGTH = 7
 _LONG_WAIT = 3600.0
 
 
+class Request(NamedTuple):
+    """What is sent to start a run: an operation of AWS (`sagemaker:CreateTrainingJob`) and its parameters."""
+
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+class Cloud(NamedTuple):
+    """What a yard has that is not this machine: `requests` are those that would start a run, `doubts` what is
+    allowed of a job and likely not meant there; predictions lie below the address `predictions`."""
+
+    requests: Callable[[Run], list[Request]]
+    doubts: Callable[[Job], list[str]]
+    predictions: str
+
+
 class Yard:
     """Train, infer, follow, stop, resume, and find models and data sets, in one place.
 
@@ -29,10 +46,36 @@ class Yard:
     cannot be right, before anything is started.
     """
 
-    def __init__(self, name: str, engine: Engine, ledger: Ledger, store: Store, *, home: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        ledger: Ledger,
+        store: Store,
+        *,
+        home: str = "",
+        cloud: Cloud | None = None,
+    ) -> None:
         self.name, self.home = name, home
+        self._cloud = cloud
         self._engine, self._ledger, self._store = engine, ledger, store
         self._catalog = Catalog(ledger, store)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether jobs run elsewhere, and asking after them takes a request."""
+        return self._cloud is not None
+
+    def doubts(self, job: Job) -> list[str]:
+        """What is allowed of a job and likely not meant, one line each."""
+        return warnings(job) + (self._cloud.doubts(job) if self._cloud is not None else [])
+
+    def requests(self, run: Run) -> list[Request]:
+        """What would be sent to start a planned run, word for word; nothing is sent or written. Empty where
+        the yard is this machine."""
+        if self._cloud is None:
+            return []
+        return self._cloud.requests(self._placed(run, self._source_of(run), self._store.address))
 
     def train(
         self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
@@ -65,7 +108,8 @@ class Yard:
         """Start an inference run and return at once.
 
         `model` is `name@version`, `name@latest`, a model's folder or a `model.tar.gz`; `input` a file, a
-        folder or a data set; `output` a new or empty folder, or None for one in the run's own folder.
+        folder or a data set; `output` a new or empty folder, or None for one of the run's own. In an account
+        they may be `s3://` addresses, and the output can be nothing else.
         """
         return self._launch(self.plan_inference(job, model=model, input=input, output=output))
 
@@ -76,15 +120,16 @@ class Yard:
         self._engine.check(job)
         jobpaths.check_paths(job)
         used, address = self._catalog.model_at(model)
+        run_id = self._new_id(job.name)
         return Run(
-            id=self._new_id(job.name),
+            id=run_id,
             job=job.replace(source_dir=os.path.abspath(job.source_dir)),
             yard=self.name,
             created=time.time(),
             model_used=used,
             model_uri=address,
             input=self._catalog.input_at(input),
-            output=None if output is None else _address_of(output),
+            output=self._output_at(output, run_id),
         )
 
     def get(self, run_id: str) -> RunHandle:
@@ -145,7 +190,7 @@ class Yard:
             raise BadInput(f"the run is {run.state}", where=run.id, cure="it goes on without being resumed")
         if run.state is State.SUCCEEDED:
             raise BadInput("the run has succeeded", where=run.id, cure="start a new one with the same job")
-        again = run.replace(launch=run.launch + 1)
+        again = run.again()
         self._engine.launch(again)
         return RunHandle(self, self.observe(again))
 
@@ -179,15 +224,46 @@ class Yard:
         return (folder, *self._store.fetch(address, folder))
 
     def _launch(self, run: Run) -> RunHandle:
+        files = self._source_of(run)
+        run = self._placed(run, files, self._store.publish)
+        self._store.keep_code(run.code, files)
+        self._engine.launch(run)
+        # What the engine of this machine adds, its folders, is in the ledger; elsewhere reading it costs.
+        return RunHandle(self, run) if self.is_remote else self.get(run.id)
+
+    def _source_of(self, run: Run) -> list[SourceFile]:
         leave_out = [self.home, run.input, *(channel.uri for channel in run.channels.values())]
         if run.output:
             leave_out.append(run.output)
-        files = bundle.source_files(run.job.source_dir, leave_out=[path for path in leave_out if path])
+        files = bundle.source_files(
+            run.job.source_dir, leave_out=[path for path in leave_out if path and not is_remote(path)]
+        )
         _check_script_is_kept(run.job, files)
-        run = run.replace(code=bundle.code_hash(files))
-        self._store.keep_code(run.code, files)
-        self._engine.launch(run)
-        return self.get(run.id)
+        return files
+
+    def _placed(self, run: Run, files: Sequence[SourceFile], place: Callable[[str], str]) -> Run:
+        """The run with its code's hash, and with all that it reads where the engine can reach it."""
+        channels = {name: each.replace(uri=place(each.uri)) for name, each in run.channels.items()}
+        return run.replace(
+            code=bundle.code_hash(files),
+            channels=channels,
+            model_uri=run.model_uri and place(run.model_uri),
+            input=run.input and place(run.input),
+        )
+
+    def _output_at(self, given: str | None, run_id: str) -> str | None:
+        if self._cloud is None:
+            return None if given is None else _address_of(given)
+        below = self._cloud.predictions
+        if given is None:
+            return f"{below}{run_id}/"
+        if given.startswith(below) and given.rstrip("/") != below.rstrip("/"):
+            return given.rstrip("/") + "/"
+        raise BadInput(
+            f"{given!r}: predictions of the yard {self.name!r} lie below {below}",
+            key="--output",
+            cure="leave it out, and copy them here with `trainyard pull RUN`",
+        )
 
     def _new_id(self, name: str) -> str:
         suffix = "".join(_SUFFIX_ALPHABET[byte & 31] for byte in os.urandom(_SUFFIX_LENGTH))
@@ -210,7 +286,7 @@ class Yard:
             raise NotFound(error.problem, cure=latest or error.cure) from None
         if run.kind == TrainingJob.kind and run.model:
             return self.model(run.model).path, run.id
-        if run.output and os.path.isdir(run.output):
+        if run.output and (os.path.isdir(run.output) or (is_remote(run.output) and run.state.ended)):
             return run.output, run.id
         raise NotFound(f"the run has no output yet: it is {run.state}", where=run.id)
 

@@ -137,9 +137,9 @@ def test_another_yard_is_refused_in_words(
     project.write("a.py", "")
     words = {"infer": ["m@1", "x"], "data push": ["d", "a.py"], "pull": ["m@1"]}.get(name, [])
     needs_run = VERBS[name].usage == "RUN"
-    status, out, err = ends([*name.split(), *words, *(["x"] if needs_run else []), "--on", "dev"], capsys)
+    status, out, err = ends([*name.split(), *words, *(["x"] if needs_run else []), "--on", "lunar"], capsys)
     assert (status, out) == (2, "")
-    assert "there is no yard 'dev'" in err
+    assert "there is no yard 'lunar'" in err
     assert err.count("\n") == 1
 
 

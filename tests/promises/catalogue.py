@@ -31,7 +31,7 @@ class CataloguePromises:
         assert yard.model("toy@latest").version == 3
 
     def test_a_model_that_its_script_closed_is_kept_and_can_be_read(
-        self, yard: Yard, project: Project
+        self, yard: Yard, project: Project, tmp_path: Path
     ) -> None:
         close = (
             "os.mkdir('deep'); open('deep/b', 'w').write('b')\n"
@@ -40,7 +40,7 @@ class CataloguePromises:
         script = SAVE + "os.chdir(os.environ['SM_MODEL_DIR'])\n" + close
         run = yard.train(project.training(script)).wait(timeout=PATIENCE)
         assert (run.state, run.model) == (State.SUCCEEDED, "toy@1"), run.reason
-        model = Path(yard.model("toy@1").path)
+        model = Path(yard.pull("toy@1", str(tmp_path / "model"))[0])
         assert all((model / name).stat().st_mode & 0o700 == 0o700 for name in (".", "deep"))
         assert all((model / name).stat().st_mode & 0o400 for name in ("model.txt", "deep/b"))
 

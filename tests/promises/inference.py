@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def predict_fn(batch, model):
 HOLD = """
 import os, time
 def model_fn(folder):
-    index, attempt = os.environ["AWS_BATCH_JOB_ARRAY_INDEX"], os.environ["AWS_BATCH_JOB_ATTEMPT"]
+    index, attempt = os.environ["AWS_BATCH_JOB_ARRAY_INDEX"], os.environ["TRAINYARD_ATTEMPT"]
     print("shard", index, "attempt", attempt, flush=True)
     return index, attempt
 def predict_fn(batch, model):
@@ -32,26 +33,34 @@ def predict_fn(batch, model):
 """
 
 
-def predictions(run: RunHandle) -> list[dict[str, str]]:
+def output_of(yard: Yard, run: RunHandle) -> Path:
+    """The folder of the run's output: where it lies, or where it is copied to from elsewhere."""
+    place = str(run.output)
+    if "://" not in place:
+        return Path(place)
+    return Path(yard.pull(run.id, str(Path(tempfile.mkdtemp(prefix="pulled-")) / "output"))[0])
+
+
+def predictions(yard: Yard, run: RunHandle) -> list[dict[str, str]]:
     """All rows of the output, part after part."""
-    folder = Path(str(run.output))
-    parts = sorted(folder.glob("part-*.csv"))
+    parts = sorted(output_of(yard, run).glob("part-*.csv"))
     return [row for part in parts for row in csv.DictReader(io.StringIO(part.read_text(), newline=""))]
 
 
 class InferencePromises:
     def test_every_row_is_predicted_once_and_in_order(
-        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+        self, yard: Yard, project: Project, model: Path, rows: Path
     ) -> None:
-        output = tmp_path / "out"
         job = project.inference(DOUBLE, shards=4, batch_size=7)
-        run = yard.infer(job, model=str(model), input=str(rows), output=str(output))
+        run = yard.infer(job, model=str(model), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
-        found = predictions(run)
+        found = predictions(yard, run)
         assert [(row["n"], row["prediction"]) for row in found] == [(f"{n}", f"{2 * n}") for n in range(200)]
         assert found[3]["text"] == "row 3\nof many"
-        assert (run.rows_in, run.rows_out, run.output) == (200, 200, str(output))
+        assert (run.rows_in, run.rows_out, run.reason) == (200, 200, "predicted 200 rows")
+        output = output_of(yard, run)
         assert len(list(output.glob("part-*.csv"))) == 4
+        assert json.loads((output / "_manifest.json").read_text())["run"] == run.id
         counted = json.loads((output / "_SUCCESS").read_text())
         assert (counted["rows_in"], counted["rows_out"], counted["run"]) == (200, 200, run.id)
 
@@ -61,7 +70,7 @@ class InferencePromises:
         run = yard.infer(project.inference(DOUBLE), model=str(model), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
         assert run.id in str(run.output)
-        assert len(predictions(run)) == 200
+        assert len(predictions(yard, run)) == 200
 
     def test_more_shards_than_rows_give_as_many_parts(
         self, yard: Yard, project: Project, model: Path, tmp_path: Path
@@ -69,10 +78,10 @@ class InferencePromises:
         (tmp_path / "few.csv").write_text("n\n1\n2\n")
         job = project.inference(DOUBLE, shards=5)
         run = yard.infer(job, model=str(model), input=str(tmp_path / "few.csv")).wait(timeout=PATIENCE)
-        parts = sorted(Path(str(run.output)).glob("part-*.csv"))
+        parts = sorted(output_of(yard, run).glob("part-*.csv"))
         assert len(parts) == 5
         assert all(part.read_text().startswith("n,prediction\n") for part in parts)
-        assert [row["prediction"] for row in predictions(run)] == ["2", "4"]
+        assert [row["prediction"] for row in predictions(yard, run)] == ["2", "4"]
 
     def test_a_shard_that_fails_once_is_tried_again(
         self, yard: Yard, project: Project, model: Path, rows: Path
@@ -88,7 +97,7 @@ class InferencePromises:
             ("shard-00001", 2): "succeeded",
             ("shard-00002", 1): "succeeded",
         }
-        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
 
     def test_a_shard_that_was_killed_is_tried_again(
         self, yard: Yard, project: Project, model: Path, rows: Path
@@ -98,7 +107,7 @@ class InferencePromises:
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
         first = next(attempt for attempt in run.attempts if attempt.task == "shard-00000")
         assert (first.state, "SIGKILL" in first.reason) == (State.FAILED, True)
-        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
 
     def test_a_shard_that_keeps_failing_fails_the_run_and_is_named(
         self, yard: Yard, project: Project, model: Path, rows: Path
@@ -109,26 +118,22 @@ class InferencePromises:
         assert run.state is State.FAILED
         assert run.reason.startswith("shard-00001: RuntimeError: hopeless (predict.py:")
         assert sum(attempt.task == "shard-00001" for attempt in run.attempts) == 3
-        assert not (Path(str(run.output)) / "_SUCCESS").exists()
+        assert not (output_of(yard, run) / "_SUCCESS").exists()
         with pytest.raises(RunFailed) as caught:
             run.check()
         assert caught.value.exit_status == 1
 
     def test_a_failed_run_resumes_with_its_missing_shards_alone(
-        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+        self, yard: Yard, project: Project, model: Path, rows: Path
     ) -> None:
-        # What is wrong is outside of the code, which a resume does not read anew.
-        flag = model / "cured"
-        cured = "os.path.exists(os.environ['SM_MODEL_DIR'] + '/cured')"
-        what = f"if index == '1' and not {cured}: raise RuntimeError('ill')"
+        what = "if (index, attempt) == ('1', '1'): raise RuntimeError('ill')"
         job = project.inference(HOLD.format(what=what), shards=3, retries=0)
-        run = yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
+        run = yard.infer(job, model=str(model), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.FAILED
         done = {a.task for a in run.attempts if a.state is State.SUCCEEDED}
-        flag.touch()
         run.resume().wait(timeout=PATIENCE)
         assert (run.state, run.rows_out) == (State.SUCCEEDED, 200)
-        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
         for task in done:
             assert sum(attempt.task == task for attempt in run.attempts) == 1
 
@@ -141,7 +146,7 @@ class InferencePromises:
         run.stop()
         assert run.state is State.STOPPED
         assert run.resume().wait(timeout=PATIENCE).state is State.SUCCEEDED
-        assert [int(row["prediction"]) for row in predictions(run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
 
     def test_a_bad_row_is_bad_input_and_is_not_tried_again(
         self, yard: Yard, project: Project, model: Path, tmp_path: Path
@@ -174,35 +179,13 @@ class InferencePromises:
         assert problem in run.reason and run.record.seen.bad_input
         assert all(attempt.number == 1 for attempt in run.attempts)
 
-    def test_an_output_folder_with_something_else_in_it_is_refused(
-        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
-    ) -> None:
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out/precious").write_text("mine")
-        with pytest.raises(BadInput, match="something else in it"):
-            yard.infer(
-                project.inference(DOUBLE), model=str(model), input=str(rows), output=str(tmp_path / "out")
-            )
-        assert yard.runs() == []
-        assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious"]
-
-    def test_of_two_runs_for_one_output_the_second_is_refused(
-        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
-    ) -> None:
-        job = project.inference(DOUBLE)
-        first = yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
-        with pytest.raises(BadInput, match="out"):
-            yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
-        assert first.wait(timeout=PATIENCE).state is State.SUCCEEDED
-        assert len(yard.runs()) == 1
-
     def test_a_trained_model_is_named_by_its_version(self, yard: Yard, project: Project, rows: Path) -> None:
         script = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/factor', 'w').write('3')"
         trained = yard.train(project.training(script)).wait(timeout=PATIENCE)
         run = yard.infer(project.inference(DOUBLE), model="toy@latest", input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
         assert run.model == trained.model == "toy@1"
-        assert [int(row["prediction"]) for row in predictions(run)] == [3 * n for n in range(200)]
+        assert [int(row["prediction"]) for row in predictions(yard, run)] == [3 * n for n in range(200)]
         named = yard.infer(project.inference(DOUBLE), model=yard.model("toy@1"), input=str(rows))
         assert named.wait(timeout=PATIENCE).state is State.SUCCEEDED
 
@@ -214,7 +197,7 @@ class InferencePromises:
             tar.add(model / "factor", "factor")
         run = yard.infer(project.inference(DOUBLE), model=str(archive), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
-        assert predictions(run)[1]["prediction"] == "2"
+        assert predictions(yard, run)[1]["prediction"] == "2"
 
     @pytest.mark.parametrize("kind", ["climbing", "truncated", "garbled", "text"])
     def test_an_archive_that_is_none_or_hostile_is_bad_input(
@@ -266,7 +249,43 @@ class InferencePromises:
         job = project.inference(handler, environment={"FLAVOUR": "plum"})
         run = yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
         assert run.state is State.SUCCEEDED, run.reason
-        assert {row["prediction"] for row in predictions(run)} == {"plum"}
+        assert {row["prediction"] for row in predictions(yard, run)} == {"plum"}
+
+
+class OutputFolderPromises:
+    """What a yard promises of folders that people name for predictions; only this machine's yard has them."""
+
+    def test_the_predictions_lie_in_the_folder_that_was_named(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        run = yard.infer(
+            project.inference(DOUBLE), model=str(model), input=str(rows), output=str(tmp_path / "out")
+        )
+        assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
+        assert run.output == str(tmp_path / "out")
+        assert (tmp_path / "out/_SUCCESS").exists()
+
+    def test_an_output_folder_with_something_else_in_it_is_refused(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/precious").write_text("mine")
+        with pytest.raises(BadInput, match="something else in it"):
+            yard.infer(
+                project.inference(DOUBLE), model=str(model), input=str(rows), output=str(tmp_path / "out")
+            )
+        assert yard.runs() == []
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious"]
+
+    def test_of_two_runs_for_one_output_the_second_is_refused(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        job = project.inference(DOUBLE)
+        first = yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
+        with pytest.raises(BadInput, match="out"):
+            yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
+        assert first.wait(timeout=PATIENCE).state is State.SUCCEEDED
+        assert len(yard.runs()) == 1
 
 
 def write_archive(path: Path, member: str) -> None:

@@ -92,4 +92,5 @@ print("accuracy=nan")
         metrics = {"bad": r"((?:a+)+)b", "loss": r"loss=([0-9.]+)"}
         run = yard.train(project.training(script, metrics=metrics)).wait(timeout=PATIENCE)
         assert (run.state, run.metrics) == (State.SUCCEEDED, {"loss": 0.5})
-        assert any("'bad'" in warning for warning in run.warnings)
+        if not yard.is_remote:  # elsewhere it is not trainyard that looks for them
+            assert any("'bad'" in warning for warning in run.warnings)

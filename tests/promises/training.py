@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
-from conftest import PATIENCE, Project, texts, wait_for_line
+from conftest import PATIENCE, Project, becomes_true, texts, wait_for_line
 from trainyard import BadInput, NotFound, RunFailed, Spot, State, Yard
+from trainyard.local import processes
 
 FOREVER = "import time\nprint('ready', flush=True)\nwhile True: time.sleep(0.05)\n"
 DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER
@@ -196,12 +197,12 @@ open(path, "w").close()
     def test_a_run_that_takes_longer_than_max_runtime_fails_and_is_not_retried(
         self, yard: Yard, project: Project
     ) -> None:
-        job = project.training(FOREVER, retries=3, spot=Spot(max_runtime=1, max_wait=60))
+        job = project.training(FOREVER, retries=3, spot=Spot(max_runtime=2, max_wait=60))
         run = yard.train(job).wait(timeout=PATIENCE)
         assert run.state is State.FAILED
         assert "max_runtime" in run.reason
         assert len(run.attempts) == 1
-        # A resumed run is another job to SageMaker, with a time of its own.
+        # A resumed run is another job to SageMaker, with a time of its own that its start is part of.
         run.resume().wait(timeout=PATIENCE)
         last = run.attempts[-1]
         assert last.started is not None and last.finished is not None
@@ -274,5 +275,5 @@ raise SystemExit(1)
         pid, host = texts(run)[0].split()
         assert run.state is State.FAILED
         if host == os.uname().nodename:
-            with pytest.raises(ProcessLookupError):
-                os.kill(int(pid), 0)
+            # Gone when the run has ended, or dead and about to be reaped.
+            assert becomes_true(lambda: not processes.start_time(int(pid)), 2)

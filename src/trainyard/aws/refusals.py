@@ -56,6 +56,17 @@ STATEMENTS = {
 """The statement of the least policy that allows an action, by the action's service."""
 
 
+def is_final(code: str) -> bool:
+    """Whether AWS has refused for good; not where no answer came (""), or one that says to come again."""
+    return bool(code) and code not in THROTTLED | EXPIRED | _BROKEN
+
+
+_BROKEN = frozenset(
+    {"InternalError", "InternalFailure", "InternalServerError", "InternalServerException", "ServerException"}
+    | {"ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout", "500", "502", "503", "504"}
+)
+
+
 class Denial(NamedTuple):
     """What AWS says about a missing permission; empty where it doesn't say."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,7 +14,9 @@ from . import refusals
 
 _ATTEMPTS = 8
 """Of each call; botocore's own three are too few for an account that CloudFormation throttles as a whole."""
-_SECONDS_TO_CONNECT, _SECONDS_TO_READ = 10, 60
+SECONDS_TO_CONNECT, SECONDS_TO_READ = 10, 60
+CONNECTIONS = 64
+"""That a client keeps open: as many threads may use one at a time without waiting for each other."""
 
 
 class Caller(NamedTuple):
@@ -30,25 +34,87 @@ class Caller(NamedTuple):
 class Session:
     """Credentials and a region, found where AWS's own tools find them, and the clients made with them.
 
-    `region` and `profile` empty are those of the surroundings (`AWS_REGION`, `AWS_PROFILE`, `~/.aws`). Raises
-    `BadInput` where botocore is missing, the profile is unknown, or no region is set.
+    `region` and `profile` empty are those of the surroundings (`AWS_REGION`, `AWS_PROFILE`, `~/.aws`). With
+    an `endpoint` every service is asked there, past all proxies; with `credentials`, a key and its secret, no
+    configuration of the surroundings' counts. `counted` tells how often each operation was called so far,
+    such as `{"s3:PutObject": 3}`; what was tried again counts once. Safe to use from several threads.
+
+    Raises `BadInput` where botocore is missing, the profile is unknown, or no region is set.
     """
 
-    def __init__(self, region: str = "", profile: str | None = None) -> None:
+    def __init__(
+        self,
+        region: str = "",
+        profile: str | None = None,
+        *,
+        endpoint: str = "",
+        credentials: tuple[str, str] | None = None,
+    ) -> None:
+        self.counted: Counter[str] = Counter()
+        self.endpoint = endpoint
+        self._credentials = credentials
+        self._own: Any = None
         self._clients: dict[str, Any] = {}
-        self._core = _core_session(profile)
+        self._lock = threading.Lock()
+        self._core = _core_session(profile, alone=credentials is not None)
+        self._core.get_component("event_emitter").register("before-call", self._count)
         with translated():
             self.region: str = region or _region_of(self._core)
-        self.profile: str = profile or os.environ.get("AWS_PROFILE", "")
+        self.profile: str = "" if credentials else profile or os.environ.get("AWS_PROFILE", "")
 
     def client(self, service: str) -> Any:
         """botocore's client of a service, made once. What it raises is for `translated` to turn."""
-        if service not in self._clients:
-            with translated():
-                self._clients[service] = self._core.create_client(
-                    service, region_name=self.region, config=_configuration(self._core)
-                )
-        return self._clients[service]
+        client = self._clients.get(service)
+        if client is not None:
+            return client
+        # botocore's clients are safe to share between threads, its sessions are not.
+        with self._lock, translated():
+            if service not in self._clients:
+                self._clients[service] = self._create(service)
+            return self._clients[service]
+
+    def _create(self, service: str) -> Any:
+        key, secret = self._credentials or (None, None)
+        return self._core.create_client(
+            service,
+            region_name=self.region,
+            endpoint_url=self.endpoint or None,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            config=_configuration(self._core, self.endpoint),
+        )
+
+    def _count(self, model: Any, **_: Any) -> None:
+        self.tally(f"{model.service_model.service_name}:{model.name}")
+
+    def _found(self) -> Any:
+        from botocore import credentials, exceptions  # see _core_session
+
+        if self._credentials:
+            return credentials.Credentials(*self._credentials)
+        found = self._core.get_credentials()
+        if found is None:
+            raise exceptions.NoCredentialsError
+        return found
+
+    def tally(self, operation: str) -> None:
+        """Count an operation, such as `s3:PutObject`, that was asked for past the clients."""
+        with self._lock:
+            self.counted[operation] += 1
+
+    def signer(self) -> Any:
+        """botocore's credentials as they are now, renewed where they have to be: an access key, its secret
+        and a token, which fit each other. Raises as `call` does."""
+        with translated(), self._lock:
+            if self._own is None:
+                self._own = self._found()
+        with translated():
+            return self._own.get_frozen_credentials()
+
+    def verification(self) -> bool | str:
+        """How TLS is verified: True, or with the certificates in that file."""
+        chosen = self._core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+        return str(chosen) if chosen else True
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """The answer to one request, such as `call("logs", "create_log_group", logGroupName=…)`.
@@ -98,21 +164,30 @@ def _ours(error: Exception, operation: str) -> TrainyardError | None:
     if isinstance(error, exceptions.ClientError):
         answer = error.response.get("Error", {})
         name = operation or error.operation_name
-        return refusals.refusal(answer.get("Code", ""), answer.get("Message", ""), name)
+        return refusals.refusal(answer.get("Code") or "", answer.get("Message") or "", name)
     if isinstance(error, (exceptions.BotoCoreError, exceptions.HTTPClientError)):
         kinds = [kind.__name__ for kind in type(error).__mro__]
         return refusals.breakdown(kinds, str(error), operation)
     return None
 
 
-def _core_session(profile: str | None) -> Any:
+def _core_session(profile: str | None, alone: bool) -> Any:
     try:
         import botocore.session  # half a second's worth: only what talks to AWS pays for it
     except ImportError:
-        cure = 'run `pip install "trainyard[deploy]"`'
+        cure = 'run `pip install "trainyard[aws]"`; `pip install "trainyard[deploy]"` to set up an account'
         raise BadInput("boto3 is not installed, which talks to AWS", cure=cure) from None
     with translated():
-        return botocore.session.Session(profile=profile)
+        return botocore.session.Session(profile=profile, session_vars=_NOBODYS if alone else None)
+
+
+_NOBODYS = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+"""Variables of botocore's session (each by name in its configuration, name in the environment, default,
+conversion) for one that goes by what it is given alone."""
 
 
 def _region_of(core: Any) -> str:
@@ -123,17 +198,27 @@ def _region_of(core: Any) -> str:
     return str(region)
 
 
-def _configuration(core: Any) -> Any:
+def _configuration(core: Any, endpoint: str) -> Any:
     from botocore.config import Config  # see _core_session
 
-    retries: dict[str, Any] = {"mode": core.get_config_variable("retry_mode") or "standard"}
-    if retries["mode"] == "legacy":  # botocore's default, which does not retry all that throttles
-        retries["mode"] = "standard"
-    configured = core.get_config_variable("max_attempts")
-    retries["total_max_attempts"] = configured or _ATTEMPTS
+    # `adaptive` slows down all calls of a client that is throttled, where `standard` slows each one alone.
+    mode = core.get_config_variable("retry_mode")
+    retries = {
+        # botocore's default, `legacy`, does not retry all that throttles.
+        "mode": "adaptive" if mode in (None, "legacy") else mode,
+        "total_max_attempts": core.get_config_variable("max_attempts") or _ATTEMPTS,
+    }
+    local: dict[str, Any] = {}
+    if endpoint:
+        # An emulator on loopback: no proxy is on the way, and a bucket has no host name of its own.
+        local = {"proxies": {}, "s3": {"addressing_style": "path"}}
+        local |= {"use_fips_endpoint": False, "use_dualstack_endpoint": False}
     return Config(
         retries=retries,
-        connect_timeout=_SECONDS_TO_CONNECT,
-        read_timeout=_SECONDS_TO_READ,
+        connect_timeout=SECONDS_TO_CONNECT,
+        read_timeout=SECONDS_TO_READ,
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
         user_agent_extra="trainyard",
+        **local,
     )

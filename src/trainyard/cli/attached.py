@@ -19,6 +19,8 @@ from .signals import Detached, Signals
 from .table import print_json
 
 _TAIL = 10
+_PERIOD_ELSEWHERE = 2.0
+"""Seconds between two looks at a run in an account, for the live line alone."""
 
 
 class Style(NamedTuple):
@@ -44,7 +46,7 @@ def detach(handle: RunHandle, *, as_json: bool) -> int:
         return 0
     print(run.id, flush=True)
     if sys.stderr.isatty():
-        print(f"follow it: trainyard logs -f {run.id}", file=sys.stderr)
+        print(f"follow it: {_to_follow(run)}", file=sys.stderr)
     return 0
 
 
@@ -58,7 +60,8 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         try:
             run = start().record
         except Detached as detached:
-            word = f"trainyard: {detached} came while the run was being started; see trainyard runs"
+            see = f"see trainyard runs{words.on(yard.name)}"
+            word = f"trainyard: {detached} came while the run was being started; {see}"
             return _say_detached(word, detached)
         if not style.json:
             print(f"{run.id} started", flush=True)
@@ -68,7 +71,7 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         except KeyboardInterrupt:
             return _leave(yard, run, style, INTERRUPTED, f"{run.id} goes on stopping")
         except Detached as detached:
-            return _leave(yard, run, style, detached.status, f"{run.id} goes on: trainyard logs -f {run.id}")
+            return _leave(yard, run, style, detached.status, f"{run.id} goes on: {_to_follow(run)}")
         ended = yard.get(run.id).record
     warn(line for line in ended.warnings if line not in run.warnings)
     return _report(yard, ended, style, interrupted=signals.interrupted)
@@ -109,8 +112,10 @@ def _follow(yard: Yard, run: Run, signals: Signals, style: Style) -> None:
     began = time.monotonic()
     shows_log = isinstance(run.job, TrainingJob) and not style.json
 
+    glance = Glance(yard, run)
+
     def status() -> str:
-        return summary.live_line(yard.observe(run), time.monotonic() - began, stopping=signals.interrupted)
+        return summary.live_line(glance.at(), time.monotonic() - began, stopping=signals.interrupted)
 
     with Screen(status) as screen:
         signals.bind(lambda: _stop(yard, run, screen))
@@ -119,6 +124,26 @@ def _follow(yard: Yard, run: Run, signals: Signals, style: Style) -> None:
                 screen.print(text)
         else:
             yard.wait(run)
+
+
+class Glance:
+    """A run as it is now, or was a moment ago where looking takes a request that others wait for too."""
+
+    def __init__(self, yard: Yard, run: Run) -> None:
+        self._yard, self._run = yard, run
+        self._period = _PERIOD_ELSEWHERE if yard.is_remote else 0.0
+        self._seen = -_PERIOD_ELSEWHERE
+
+    def at(self) -> Run:
+        """The run, observed anew where it is time."""
+        now = time.monotonic()
+        if now - self._seen >= self._period:
+            self._run, self._seen = self._yard.observe(self._run), now
+        return self._run
+
+
+def _to_follow(run: Run) -> str:
+    return f"trainyard logs -f {run.id}{words.on(run.yard)}"
 
 
 def _stop(yard: Yard, run: Run, screen: Screen) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from ..connection import connect
 from ..errors import NotFound, nearest
 from ..ledger import DataSet
 from . import words
 from .parser import add_yard
 from .table import Column, print_json, print_table
+from .yards import yard_of
 
 _COLUMNS = (
     Column("DATA SET", whole=True),
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    yard = connect(args.on)
+    yard = yard_of(args)
     found = yard.data(args.name)
     if args.name and not found:
         raise NotFound(f"no data set is called {args.name!r}", cure=_cure(args.name, yard.data()))

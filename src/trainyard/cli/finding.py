@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import NotFound
 from ..yard import RunHandle, Yard
+from .words import on
 
 LATEST = "latest"
 
@@ -14,5 +15,5 @@ def find_run(yard: Yard, word: str) -> RunHandle:
         return yard.get(word)
     newest = yard.runs(limit=1)
     if not newest:
-        raise NotFound("there are no runs yet", cure="start one with `trainyard train`")
+        raise NotFound("there are no runs yet", cure=f"start one with `trainyard train{on(yard.name)}`")
     return yard.get(newest[0].id)

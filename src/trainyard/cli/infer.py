@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Sequence
 
 from .. import jobfile
-from ..connection import connect
 from ..errors import BadInput
 from ..job import InferenceJob, job_to_json
-from ..limits import warnings
 from ..run import Run
-from ..yard import RunHandle
+from ..yard import Request, RunHandle
 from . import attached
 from .parser import FILE, natural
 from .table import print_json
-from .train import add_launching, folder_of, in_file, named
+from .train import add_launching, as_json, in_file, named, tell_requests
+from .yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,16 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     job = _job(args)
-    yard = connect(args.on, start=folder_of(args.file))
-    attached.warn(warnings(job))
+    yard = yard_of(args, start=os.path.expanduser(args.file))
+    attached.warn(yard.doubts(job))
     if args.dry_run:
-        return _tell_plan(
-            in_file(
-                args.file,
-                lambda: yard.plan_inference(job, model=args.model, input=args.input, output=args.output),
-            ),
-            args,
+        plan = in_file(
+            args.file,
+            lambda: yard.plan_inference(job, model=args.model, input=args.input, output=args.output),
         )
+        return _tell_plan(plan, in_file(args.file, lambda: yard.requests(plan)), args)
 
     def start() -> RunHandle:
         return in_file(
@@ -60,18 +59,19 @@ def _job(args: argparse.Namespace) -> InferenceJob:
         raise BadInput(error.problem, key="--shards", cure=error.cure) from None
 
 
-def _tell_plan(plan: Run, args: argparse.Namespace) -> int:
+def _tell_plan(plan: Run, requests: Sequence[Request], args: argparse.Namespace) -> int:
     if args.json:
-        print_json(
-            {
-                "job": job_to_json(plan.job),
-                "model": plan.model_used,
-                "model_path": plan.model_uri,
-                "input": plan.input,
-                "output": plan.output,
-            }
-        )
+        found = {
+            "job": job_to_json(plan.job),
+            "model": plan.model_used,
+            "model_path": plan.model_uri,
+            "input": plan.input,
+            "output": plan.output,
+        }
+        print_json(found | as_json(requests))
         return 0
+    if requests:
+        return tell_requests(requests)
     from . import summary
 
     summary.print_plan(plan)

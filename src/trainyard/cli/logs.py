@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from ..connection import connect
 from ..engine import LogLine
 from ..run import rfc3339
 from .finding import find_run
 from .parser import add_run, add_yard
 from .table import print_json
+from .yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    yard = connect(args.on)
+    yard = yard_of(args)
     found = find_run(yard, args.run).record
     lines = yard.logs(found, follow=args.follow)
     if args.json:

@@ -44,10 +44,19 @@ VERBS = {
     "data": Verb("data", "[NAME]", "list the data sets"),
     "data push": Verb("push", "NAME PATH", "make a file or folder the next version of a data set"),
     "pull": Verb("pull", "WHAT [DIR]", "copy a model, a data set or a run's output to a folder"),
+    "image build": Verb("image", "[DIR]", "build the image of a Dockerfile", in_yard=False),
+    "image push": Verb("image", "[DIR]", "push it to an environment's repository"),
+    "notebook": Verb("notebook", "", "start an environment's notebook and open it"),
     "synth": Verb("synth", "[ENV]", "write the CloudFormation templates of an environment", in_yard=False),
     "diff": Verb("diff", "[ENV]", "what a deployment would change, and who might do more", in_yard=False),
     "deploy": Verb("deploy", "[ENV]", "make an environment in your account, or update it", in_yard=False),
     "destroy": Verb("destroy", "ENV", "take an environment down, but for what holds data", in_yard=False),
+    "sandbox start": Verb("sandbox", "", "emulate AWS here, with trainyard deployed in it", in_yard=False),
+    "sandbox stop": Verb("sandbox", "", "end it, and all that is in it", in_yard=False),
+    "sandbox status": Verb("sandbox", "", "whether it runs, and where", in_yard=False),
+    "sandbox env": Verb("sandbox", "", "what a shell needs to use it with any AWS client", in_yard=False),
+    "sandbox interrupt": Verb("sandbox", "RUN", "take a run's machines away, as spot does", in_yard=False),
+    "sandbox set": Verb("sandbox", "", "have machines come late, or not at all", in_yard=False),
 }
 
 
@@ -110,6 +119,10 @@ def _run(argv: list[str]) -> int:
 
         print(f"trainyard {__version__}")
         return 0
+    group = [name for name in VERBS if name.startswith(f"{argv[0]} ")] if argv[0] not in VERBS else []
+    if group and argv[1:2] in ([], ["-h"], ["--help"]):
+        print("\n".join(["usage:", *_lines(group)]), file=sys.stdout if argv[1:] else sys.stderr)
+        return 0 if argv[1:] else BadInput.exit_status
     name, rest = _verb(argv)
     verb = VERBS[name]
     if verb.starts_runs and not _only_tells(rest):
@@ -120,7 +133,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _only_tells(words: list[str]) -> bool:
-    return any(word in ("-h", "--help", "--dry-run", "--on") for word in words)
+    return any(word.partition("=")[0] in ("-h", "--help", "--dry-run", "--on") for word in words)
 
 
 def _warm_up(words: list[str]) -> None:
@@ -137,26 +150,43 @@ def _verb(argv: list[str]) -> tuple[str, list[str]]:
         return both, argv[2:]
     if argv[0] in VERBS:
         return argv[0], argv[1:]
+    group = [verb.partition(" ")[2] for verb in VERBS if verb.startswith(f"{argv[0]} ")]
+    if group:
+        cure = f"{nearest(argv[1], group)} (see trainyard {argv[0]} --help)"
+        raise BadInput(f"unknown verb {argv[1]!r}", where=argv[0], cure=cure)
     kind = "option" if argv[0].startswith("-") else "verb"
-    known = ["--help", "--version"] if kind == "option" else [verb for verb in VERBS if " " not in verb]
+    known = ["--help", "--version"] if kind == "option" else [verb.partition(" ")[0] for verb in VERBS]
     cure = nearest(argv[0], known)
     raise BadInput(f"unknown {kind} {argv[0]!r}", cure=f"{cure} (see trainyard --help)")
 
 
-def _help() -> str:
+def _lines(names: Sequence[str]) -> list[str]:
+    """A line of help for each verb; the same columns whichever are asked for."""
     width = max(len(f"{name} {verb.usage}") for name, verb in VERBS.items())
-    lines = {name: f"  {f'{name} {verb.usage}':{width}}  {verb.summary}" for name, verb in VERBS.items()}
-    account = [name for name, verb in VERBS.items() if not verb.in_yard and name != "init"]
+    return [f"  {f'{name} {VERBS[name].usage}':{width}}  {VERBS[name].summary}" for name in names]
+
+
+def _help() -> str:
+    sandbox = [name for name in VERBS if name.startswith("sandbox ")]
+    images = [name for name, verb in VERBS.items() if verb.module in ("image", "notebook")]
+    others = (*sandbox, *images, "init")
+    account = [name for name, verb in VERBS.items() if not verb.in_yard and name not in others]
     return "\n".join(
         [
             "usage: trainyard VERB [...]",
             "",
             "The same training job on this machine and on spot machines in your own AWS account.",
             "",
-            *(line for name, line in lines.items() if name not in account),
+            *_lines([name for name in VERBS if name not in (*account, *sandbox, *images)]),
+            "",
+            "Images and notebooks of an environment; --on YARD names it (default: dev):",
+            *_lines(images),
             "",
             "The account side; ENV is one of [environments.*] in the job file (default: dev):",
-            *(lines[name] for name in account),
+            *_lines(account),
+            "",
+            "AWS on this machine, thrown away when it stops:",
+            *_lines(sandbox),
             "",
             "trainyard VERB --help tells a verb's options; trainyard --version, the version.",
             "Every verb of the first list but init takes --on YARD (default: local); all but init take",

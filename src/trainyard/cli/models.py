@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from ..connection import connect
 from ..errors import NotFound, nearest
 from . import words
 from .parser import add_yard
 from .table import Column, print_json, print_table
+from .yards import yard_of
 
 _COLUMNS = (
     Column("MODEL", whole=True),
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    yard = connect(args.on)
+    yard = yard_of(args)
     found = yard.models(args.name)
     if args.name and not found:
         known = sorted({model.name for model in yard.models()})

@@ -52,7 +52,12 @@ def run(name: str, module: str, summary: str, argv: Sequence[str]) -> int:
 
 def add_yard(parser: argparse.ArgumentParser) -> None:
     """The options that every verb has that works in a yard."""
-    parser.add_argument("--on", metavar="YARD", default="local", help="the yard to work in (default: local)")
+    parser.add_argument(
+        "--on",
+        metavar="YARD",
+        default="local",
+        help="local, sandbox or an environment of the job file (default: local)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line, and nothing else")
 
 

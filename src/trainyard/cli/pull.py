@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from ..connection import connect
 from . import words
 from .finding import LATEST, find_run
 from .parser import add_yard
 from .table import print_json
+from .yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    yard = connect(args.on)
+    yard = yard_of(args)
     what = find_run(yard, LATEST).id if args.what == LATEST else args.what
     folder, files, size = yard.pull(what, args.target)
     if args.json:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..connection import connect
 from . import words
 from .parser import add_yard
 from .table import print_json
+from .yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    pushed, is_new = connect(args.on).push(args.name, args.path)
+    pushed, is_new = yard_of(args).push(args.name, args.path)
     if args.json:
         print_json(pushed.to_json())
         return 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..connection import connect
 from . import attached
 from .finding import find_run
 from .parser import add_run, add_yard
+from .yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    yard = connect(args.on)
+    yard = yard_of(args)
     before = find_run(yard, args.run).record
     if args.detach:
         return attached.detach(yard.resume(before), as_json=args.json)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from ..connection import connect
 from ..run import Run
 from . import words
 from .parser import add_yard, natural
 from .table import Column, print_json, print_table
+from .yards import yard_of
 
 _COLUMNS = (
     Column("RUN", whole=True),
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = connect(args.on).runs(name=args.name, limit=args.limit or None)
+    found = yard_of(args).runs(name=args.name, limit=args.limit or None)
     if args.json:
         for each in found:
             print_json(each.to_json())

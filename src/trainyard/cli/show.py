@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..connection import connect
 from .finding import find_run
 from .parser import add_run, add_yard
 from .table import print_json
+from .yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    yard = connect(args.on)
+    yard = yard_of(args)
     found = find_run(yard, args.run).record
     if args.json:
         print_json(found.to_json())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..connection import connect
 from ..run import Run
 from ..yard import Yard
 from .finding import find_run
 from .parser import add_run, add_yard
 from .table import print_json
 from .words import clean
+from .yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    yard = connect(args.on)
+    yard = yard_of(args)
     found = find_run(yard, args.run).record
     had_ended = found.state.ended
     if not had_ended:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 
 from ..job import InferenceJob, TrainingJob
+from ..limits import is_remote
 from ..run import Attempt, Run, State
 from ..yard import Yard
-from .words import clean, duration, many, metrics, moment, place
+from .words import clean, duration, many, metrics, moment, on, place
 
 _NO_MODEL = "none: nothing was written to the model folder"
 
@@ -50,8 +51,7 @@ def ran_for(run: Run) -> float | None:
 
 def _progress(run: Run) -> Iterator[str]:
     if isinstance(run.job, InferenceJob):
-        done = {each.task for each in run.attempts if each.state is State.SUCCEEDED}
-        shards = sum(task.startswith("shard-") for task in done)
+        shards = _shards_done(run)
         yield f"shards {shards}/{run.job.shards}"
         if run.seen.rows_done is not None:
             yield many(run.seen.rows_done, "row")
@@ -60,6 +60,13 @@ def _progress(run: Run) -> Iterator[str]:
     if number > 1:
         yield f"attempt {number}"
     yield metrics(run.metrics)
+
+
+def _shards_done(run: Run) -> int:
+    if run.seen.shards_done is not None:
+        return run.seen.shards_done
+    done = {each.task for each in run.attempts if each.state is State.SUCCEEDED}
+    return sum(task.startswith("shard-") for task in done)
 
 
 def _outcome(run: Run) -> str:
@@ -99,10 +106,12 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
 
 def _next(run: Run, file: str) -> str:
     if run.state is not State.SUCCEEDED and not run.seen.bad_input:
-        return f"trainyard resume {run.id}"
+        return f"trainyard resume {run.id}{on(run.yard)}"
     if isinstance(run.job, TrainingJob) and run.model:
-        return f"trainyard infer {run.model} INPUT" + (f" --file {file}" if file else "")
-    return f"trainyard show {run.id}"
+        return f"trainyard infer {run.model} INPUT{on(run.yard)}" + (f" --file {file}" if file else "")
+    if is_remote(run.output or "") and run.state is State.SUCCEEDED:
+        return f"trainyard pull {run.id}{on(run.yard)}"
+    return f"trainyard show {run.id}{on(run.yard)}"
 
 
 def _model(yard: Yard, run: Run) -> str:
@@ -123,6 +132,16 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "finished", moment(run.seen.finished)
     yield "duration", duration(ran_for(run))
     yield "interruptions", _lost(run)
+    yield "billed", _billed(run)
+
+
+def _billed(run: Run) -> str:
+    """What SageMaker bills, and what spot saves of it: 1 - billable seconds / training seconds."""
+    billed, trained = run.seen.billable_seconds, run.seen.training_seconds
+    if billed is None or trained is None:
+        return ""
+    saved = f", {1 - billed / trained:.0%} saved by spot" if billed < trained else ""
+    return f"{duration(billed)} of {duration(trained)} of training{saved}"
 
 
 def _asked(run: Run) -> Iterator[tuple[str, str]]:

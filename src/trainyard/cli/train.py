@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import TypeVar
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from .. import jobfile
-from ..connection import connect
 from ..errors import BadInput
 from ..job import TrainingJob, job_to_json
-from ..limits import warnings
 from ..run import Run
-from ..yard import RunHandle
+from ..yard import Request, RunHandle
 from . import attached
 from .parser import FILE, add_yard
 from .table import print_json
+from .yards import yard_of
 
 _Made = TypeVar("_Made")
 
@@ -54,12 +56,11 @@ def add_launching(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     job = _job(args)
-    yard = connect(args.on, start=folder_of(args.file))
-    attached.warn(warnings(job))
+    yard = yard_of(args, start=os.path.expanduser(args.file))
+    attached.warn(yard.doubts(job))
     if args.dry_run:
-        return _tell_plan(
-            in_file(args.file, lambda: yard.plan_training(job, interrupt_at=args.interrupt_at)), args
-        )
+        plan = in_file(args.file, lambda: yard.plan_training(job, interrupt_at=args.interrupt_at))
+        return _tell_plan(plan, in_file(args.file, lambda: yard.requests(plan)), args)
 
     def start() -> RunHandle:
         return in_file(args.file, lambda: yard.train(job, interrupt_at=args.interrupt_at))
@@ -67,13 +68,6 @@ def run(args: argparse.Namespace) -> int:
     if args.detach:
         return attached.detach(start(), as_json=args.json)
     return attached.attach(yard, start, attached.Style(json=args.json, file=named(args.file)))
-
-
-def folder_of(file: str) -> str:
-    """The folder of a job file: from there the home is looked for."""
-    import os
-
-    return os.path.dirname(os.path.abspath(os.path.expanduser(file)))
 
 
 def named(file: str) -> str:
@@ -99,7 +93,20 @@ def _job(args: argparse.Namespace) -> TrainingJob:
     return job if args.spot is None else job.replace(spot=job.spot.replace(enabled=args.spot))
 
 
-def _tell_plan(plan: Run, args: argparse.Namespace) -> int:
+def tell_requests(requests: Sequence[Request]) -> int:
+    """Print the requests that would start a run, a JSON document each."""
+    for request in requests:
+        print(json.dumps({request.operation: request.parameters}, indent=2))
+    print("nothing was started", file=sys.stderr)
+    return 0
+
+
+def as_json(requests: Sequence[Request]) -> dict[str, list[dict[str, Any]]]:
+    """The key `requests` of a plan in an account; nothing for one on this machine."""
+    return {"requests": [{each.operation: each.parameters} for each in requests]} if requests else {}
+
+
+def _tell_plan(plan: Run, requests: Sequence[Request], args: argparse.Namespace) -> int:
     from ..worker.hyperparameters import arguments, encode_hyperparameter
 
     job = plan.job
@@ -110,8 +117,11 @@ def _tell_plan(plan: Run, args: argparse.Namespace) -> int:
         channels = {name: {"uri": each.uri, "dataset": each.dataset} for name, each in plan.channels.items()}
         job_json = job_to_json(job)
         rehearsed = [str(each) for each in plan.interrupt_at]
-        print_json({"job": job_json, "channels": channels, "command": command, "interrupt_at": rehearsed})
+        found = {"job": job_json, "channels": channels, "command": command, "interrupt_at": rehearsed}
+        print_json(found | as_json(requests))
         return 0
+    if requests:
+        return tell_requests(requests)
     from . import summary
 
     summary.print_plan(plan, command)

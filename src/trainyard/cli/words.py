@@ -76,6 +76,11 @@ def place(path: str) -> str:
     return os.path.relpath(path, here) if path.startswith(here + os.sep) else path
 
 
+def on(yard: str) -> str:
+    """What names the yard in a command that is told: ` --on dev`, nothing for this machine."""
+    return "" if yard == "local" else f" --on {yard}"
+
+
 def clean(text: str) -> str:
     """The text on one line, with every character that could move a terminal's cursor made visible."""
     return (

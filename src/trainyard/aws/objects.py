@@ -1,0 +1,56 @@
+"""Small objects of the buckets, read whole: what workers write down of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import AccountRefused
+from .refusals import DENIED
+from .session import Session, translated
+
+ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+def read(session: Session, bucket: str, key: str) -> bytes | None:
+    """The content of an object; None where there is none. Raises `AccountRefused`."""
+    try:
+        body = session.call("s3", "get_object", Bucket=bucket, Key=key)["Body"]
+    except AccountRefused as error:
+        if error.code in ABSENT or (error.code in DENIED and not _is_listed(session, bucket, key)):
+            return None
+        raise
+    with translated("s3:GetObject"), body:
+        content: bytes = body.read()
+        return content
+
+
+def _is_listed(session: Session, bucket: str, key: str) -> bool:
+    # Who may list some folders of a bucket alone is told "forbidden" of an object that is not there (S3 API
+    # Reference, GetObject).
+    found = session.call("s3", "list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", ())
+    return any(each["Key"] == key for each in found)
+
+
+def read_json(session: Session, bucket: str, key: str) -> dict[str, Any] | None:
+    """The JSON object that an object holds; None where there is none, or something else."""
+    content = read(session, bucket, key)
+    try:
+        found = json.loads(content or b"null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def sizes(session: Session, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+    """The keys below a prefix and the bytes of each, in their order; a request for each 1,000."""
+    for page in session.pages("s3", "list_objects_v2", Bucket=bucket, Prefix=prefix):
+        for each in page.get("Contents", ()):
+            yield each["Key"], each["Size"]
+
+
+def keys(session: Session, bucket: str, prefix: str) -> Iterator[str]:
+    """The keys below a prefix, in their order; a request for each 1,000."""
+    for key, _ in sizes(session, bucket, prefix):
+        yield key

@@ -1,0 +1,426 @@
+"""The engine of an account beyond the contract: what is sent, how often, and what a broken launch leaves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trainyard
+from conftest import PATIENCE, Project, becomes_true, texts, wait_for_line
+from promises.inference import DOUBLE, HOLD
+from promises.training import FOREVER
+from sandbox.conftest import RunningSandbox
+from trainyard import BadInput, State, Yard
+from trainyard.aws import engine as engines
+from trainyard.aws import names
+from trainyard.engine import RunQuery
+from trainyard.errors import AccountRefused
+from trainyard.run import Observation, Run
+
+SAVE = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/weights', 'w').write('w')\nprint('loss=0.5')\n"
+
+
+class Broken(Exception):
+    """The command died."""
+
+
+@pytest.fixture
+def yard(sandbox_yard: Yard) -> Yard:
+    return sandbox_yard
+
+
+def break_at(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, operation: str, *, after: bool, nth: int = 1
+) -> None:
+    """Have the yard's command die at the n-th call of `operation`: before it is sent, or after it was
+    heard.
+    """
+    session = yard._engine._session  # type: ignore[attr-defined]
+    call, count = session.call, 0
+
+    def broken(service: str, name: str, **parameters: Any) -> Any:
+        nonlocal count
+        count += name == operation
+        if name == operation and count == nth:
+            if after:
+                call(service, name, **parameters)
+            raise Broken
+        return call(service, name, **parameters)
+
+    monkeypatch.setattr(session, "call", broken)
+
+
+def calls(yard: Yard, do: Callable[[], object]) -> int:
+    """How many requests it takes."""
+    counted = yard._engine._session.counted  # type: ignore[attr-defined]
+    before = counted.total()
+    do()
+    return int(counted.total() - before)
+
+
+def batch_names(sandbox: RunningSandbox, run_id: str) -> list[str]:
+    batch = sandbox.client("batch")
+    queue = next(each for each in batch.describe_job_queues()["jobQueues"])["jobQueueArn"]
+    found = batch.list_jobs(jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [f"*{run_id}*"]}])
+    if not found["jobSummaryList"]:
+        name = f"trainyard-sandbox-{run_id}-*"
+        found = batch.list_jobs(jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}])
+    return sorted(
+        each["jobName"].removeprefix(f"trainyard-sandbox-{run_id}-") for each in found["jobSummaryList"]
+    )
+
+
+def test_submitting_what_is_known_takes_few_requests(yard: Yard, project: Project, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x\n1\n")
+    job = project.training("print('here')", channels={"train": str(tmp_path / "rows.csv")})
+    yard.train(job).wait(timeout=PATIENCE)
+    anew = trainyard.connect("sandbox")
+    # The two that read the environment's facts were sent by connect().
+    assert calls(anew, lambda: anew.train(job)) + 2 <= 8
+
+
+def test_listing_a_hundred_settled_runs_takes_three_requests(yard: Yard, project: Project) -> None:
+    plan = yard.plan_training(project.training(""))
+    ledger = yard._ledger._ledger  # type: ignore[attr-defined]
+    ended = Observation(state=State.SUCCEEDED, reason="completed", metrics={"loss": 0.5})
+    for number in range(100):
+        run = plan.replace(id=f"toy-{number:07d}", created=plan.created + number)
+        ledger.submit(run)
+        ledger.settle(run.observed(ended))
+    assert [run.id for run in yard.runs(limit=2)] == ["toy-0000099", "toy-0000098"]
+    anew = trainyard.connect("sandbox")
+    assert calls(anew, anew.runs) <= 3
+    assert len(anew.runs()) == 100
+    assert anew.runs()[0].metrics == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_training_launch_that_died_and_is_repeated_makes_one_job(
+    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        break_at(yard, patch, "create_training_job", after=after)
+        with pytest.raises(Broken):
+            yard.train(project.training("print('once')"))
+    [run] = yard.runs()
+    assert not run.state.ended
+    yard._engine.launch(run)
+    yard._engine.launch(run)
+    assert yard.wait(run, timeout=PATIENCE).state is State.SUCCEEDED
+    assert texts(yard.get(run.id)) == ["once"]
+
+
+@pytest.mark.parametrize(("after", "nth"), [(False, 1), (True, 1), (True, 2), (False, 3), (True, 3)])
+def test_an_inference_launch_that_died_and_is_repeated_submits_what_is_missing(
+    yard: Yard,
+    project: Project,
+    model: Path,
+    rows: Path,
+    sandbox: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    after: bool,
+    nth: int,
+) -> None:
+    with monkeypatch.context() as patch:
+        break_at(yard, patch, "submit_job", after=after, nth=nth)
+        with pytest.raises(Broken):
+            yard.infer(project.inference(DOUBLE, shards=2), model=str(model), input=str(rows))
+    # Another command, which knows nothing of the ids.
+    anew = trainyard.connect("sandbox")
+    [run] = anew.runs()
+    assert not run.state.ended
+    anew._engine.launch(run)
+    assert anew.wait(run, timeout=PATIENCE).reason == "predicted 200 rows"
+    assert batch_names(sandbox, run.id) == ["1-commit", "1-plan", "1-shards"]
+
+
+def test_a_launch_that_never_reached_aws_ends_as_cut_off_and_is_resumed(
+    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        break_at(yard, patch, "create_training_job", after=False)
+        with pytest.raises(Broken):
+            yard.train(project.training("print('here')"))
+    [run] = yard.runs()
+    assert run.state is State.QUEUED
+    monkeypatch.setattr(engines, "_SOON", -1.0)
+    ended = yard.observe(run)
+    assert ended.state is State.FAILED and "ended before AWS had all of it" in ended.reason
+    again = yard.resume(ended).wait(timeout=PATIENCE)
+    assert (again.state, texts(again)) == (State.SUCCEEDED, ["here"])
+
+
+def test_a_run_that_never_reached_aws_is_stopped(
+    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        break_at(yard, patch, "create_training_job", after=False)
+        with pytest.raises(Broken):
+            yard.train(project.training(""))
+    [run] = yard.runs()
+    yard.stop(run)
+    assert yard.get(run.id).state is State.STOPPED
+    assert yard.get(run.id).reason == "stopped on request"
+
+
+def test_a_run_that_waits_for_machines_is_stopped(
+    yard: Yard, project: Project, sandbox: RunningSandbox
+) -> None:
+    sandbox.control("settings", has_capacity=False)
+    try:
+        run = yard.train(project.training(FOREVER))
+        assert becomes_true(lambda: run.state in (State.QUEUED, State.STARTING))
+        assert run.stop().state is State.STOPPED
+        assert (run.attempts, run.reason) == ((), "stopped on request")
+    finally:
+        sandbox.control("settings", has_capacity=True)
+
+
+def test_what_aws_refuses_is_told_and_the_run_has_failed(
+    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = yard._engine._session  # type: ignore[attr-defined]
+    call = session.call
+
+    def refused(service: str, name: str, **parameters: Any) -> Any:
+        if name == "create_training_job":
+            told = "The account-level service limit 'ml.m5.xlarge for spot training job usage' is 0 Instances"
+            raise AccountRefused(told, code="ResourceLimitExceeded", message=told)
+        return call(service, name, **parameters)
+
+    monkeypatch.setattr(session, "call", refused)
+    with pytest.raises(BadInput, match=r"quota of ml\.m5\.xlarge for spot training is 0"):
+        yard.train(project.training(""))
+    [run] = yard.runs()
+    assert run.state is State.FAILED and "quota" in run.reason
+
+
+def test_batch_forgets_and_the_run_is_judged_by_what_it_left(
+    yard: Yard, project: Project, model: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = yard.infer(project.inference(DOUBLE), model=str(model), input=str(rows)).wait(timeout=PATIENCE)
+    assert good.state is State.SUCCEEDED
+    bad = yard.infer(
+        project.inference(HOLD.format(what="raise RuntimeError('ill')"), retries=0),
+        model=str(model),
+        input=str(rows),
+    )
+    assert bad.wait(timeout=PATIENCE).state is State.FAILED
+    anew = trainyard.connect("sandbox")
+    engine: Any = anew._engine
+    monkeypatch.setattr(engine._batch, "describe", lambda runs: {run.id: {} for run in runs})
+    monkeypatch.setattr(engines, "_SOON", -1.0)
+    monkeypatch.setattr(engines, "_REMEMBERED", -1.0)
+    seen = engine.observe([run.record.observed(Observation(state=State.RUNNING)) for run in (good, bad)])
+    assert (seen[good.id].state, seen[good.id].rows_out) == (State.SUCCEEDED, 200)
+    assert seen[bad.id].state is State.FAILED and "has forgotten" in seen[bad.id].reason
+
+
+def test_two_people_who_see_a_run_end_make_one_version(
+    yard: Yard, project: Project, sandbox: RunningSandbox
+) -> None:
+    run = yard.train(project.training(SAVE)).record
+    yards = [trainyard.connect("sandbox") for _ in range(4)]
+    seen: list[Run] = []
+    threads = [
+        threading.Thread(target=lambda one=one: seen.append(one.wait(run, timeout=PATIENCE))) for one in yards
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {one.model for one in seen} == {"toy@1"}
+    assert [version.ref for version in yard.models()] == ["toy@1"]
+    group = sandbox.client("sagemaker").list_model_packages(ModelPackageGroupName="trainyard-sandbox-toy")
+    descriptions = [each.get("ModelPackageDescription", "") for each in group["ModelPackageSummaryList"]]
+    assert sum(run.id in text for text in descriptions) == 1
+
+
+def test_a_run_that_nobody_followed_makes_its_model_when_models_are_asked_for(
+    yard: Yard, project: Project
+) -> None:
+    run = yard.train(project.training(SAVE)).record
+    colleague = trainyard.connect("sandbox")
+    assert becomes_true(colleague.models)
+    assert [(each.ref, each.run) for each in colleague.models()] == [("toy@1", run.id)]
+    assert colleague.runs()[0].model == "toy@1"
+
+
+def test_a_version_is_in_the_registry_with_where_it_lies(
+    yard: Yard, project: Project, sandbox: RunningSandbox
+) -> None:
+    job = project.training(SAVE, name="registered", metrics={"loss": r"loss=(\S+)"})
+    run = yard.train(job).wait(timeout=PATIENCE)
+    client = sandbox.client("sagemaker")
+    group = client.list_model_packages(ModelPackageGroupName="trainyard-sandbox-registered")
+    [summary] = group["ModelPackageSummaryList"]
+    package = client.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
+    [container] = package["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"] == yard.model("registered@1").path
+    assert "pytorch-training" in container["Image"]
+    facts = package["CustomerMetadataProperties"]
+    assert (facts["trainyard:run"], facts["trainyard:metric:loss"]) == (run.id, "0.5")
+
+
+def test_colleagues_see_follow_and_stop_each_others_runs(yard: Yard, project: Project) -> None:
+    run = yard.train(project.training(FOREVER))
+    colleague = trainyard.connect("sandbox")
+    [theirs] = colleague.runs()
+    assert theirs.id == run.id
+    assert wait_for_line(colleague.get(run.id), "ready")
+    assert colleague.get(run.id[:-2]).stop().state is State.STOPPED
+    assert run.wait(timeout=PATIENCE).reason == "stopped on request"
+
+
+def test_a_plan_tells_the_very_request_and_sends_nothing(
+    yard: Yard, project: Project, tmp_path: Path, sandbox: RunningSandbox
+) -> None:
+    data = tmp_path / "never-sent.csv"
+    data.write_text(f"{tmp_path}\n")
+    job = project.training(f"# {tmp_path}", channels={"train": str(data)}, hyperparameters={"a": 1})
+    plan = yard.plan_training(job)
+    before = sandbox.client("s3").list_buckets()["Buckets"]
+    counted = yard._engine._session.counted  # type: ignore[attr-defined]
+    writes = counted["s3:PutObject"]
+    [(operation, parameters)] = yard.requests(plan)
+    assert operation == "sagemaker:CreateTrainingJob"
+    assert counted["s3:PutObject"] == writes and counted["sagemaker:CreateTrainingJob"] == 0
+    assert (yard.runs(), sandbox.client("s3").list_buckets()["Buckets"]) == ([], before)
+    run = yard._launch(plan)
+    sent = sandbox.client("sagemaker").describe_training_job(TrainingJobName=parameters["TrainingJobName"])
+    for key in (
+        "HyperParameters",
+        "InputDataConfig",
+        "OutputDataConfig",
+        "CheckpointConfig",
+        "ResourceConfig",
+    ):
+        assert sent[key] == parameters[key], key
+    assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+
+
+def test_the_plan_of_an_inference_run_is_three_jobs_that_wait_for_each_other(
+    yard: Yard, project: Project, model: Path, rows: Path
+) -> None:
+    plan = yard.plan_inference(project.inference(DOUBLE, shards=3), model=str(model), input=str(rows))
+    requests = yard.requests(plan)
+    assert [each.operation for each in requests] == ["s3:PutObject", *["batch:SubmitJob"] * 3]
+    waits = [each.parameters.get("dependsOn") for each in requests[1:]]
+    assert waits == [None, [{"jobId": "<the id of plan>"}], [{"jobId": "<the id of shards>"}]]
+    assert requests[2].parameters["arrayProperties"] == {"size": 3}
+    assert yard.runs() == []
+
+
+@pytest.mark.parametrize("mode", ["File", "FastFile"])
+def test_a_channel_may_lie_in_s3(yard: Yard, project: Project, sandbox: RunningSandbox, mode: str) -> None:
+    bucket = yard._engine._deployment.dataset_bucket  # type: ignore[attr-defined]
+    sandbox.client("s3").put_object(Bucket=bucket, Key="datasets/mine/a.csv", Body=b"x\n1\n")
+    script = "import os\nprint(open(os.environ['SM_CHANNEL_TRAIN'] + '/a.csv').read().split())"
+    job = project.training(script, channels={"train": f"s3://{bucket}/datasets/mine/"}, input_mode=mode)
+    run = yard.train(job).wait(timeout=PATIENCE)
+    assert (run.state, texts(run)) == (State.SUCCEEDED, ["['x', '1']"]), run.reason
+
+
+def test_an_address_that_cannot_be_read_is_refused_before_there_is_a_run(
+    yard: Yard, project: Project, sandbox: RunningSandbox, model: Path
+) -> None:
+    s3 = sandbox.client("s3")
+    elsewhere = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="trainyard-elsewhere", CreateBucketConfiguration=elsewhere)
+    s3.put_object(Bucket="trainyard-elsewhere", Key="data/a", Body=b"a")
+    for address, problem in (
+        ("s3://trainyard-no-such-bucket/data/", "there is no bucket 'trainyard-no-such-bucket'"),
+        ("s3://trainyard-elsewhere/data/", "is in eu-west-1, and jobs run in us-east-1"),
+        (f"s3://{yard._engine._deployment.model_bucket}/nothing/", "there is nothing"),  # type: ignore[attr-defined]
+    ):
+        with pytest.raises(BadInput, match=problem):
+            yard.train(project.training("", channels={"train": address}))
+        with pytest.raises(BadInput, match=problem):
+            yard.infer(project.inference(DOUBLE), model=str(model), input=address)
+    assert yard.runs() == []
+
+
+def test_an_output_is_a_place_of_its_own_below_the_predictions(
+    yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+) -> None:
+    job = project.inference(DOUBLE)
+    with pytest.raises(BadInput, match=r"--output: .*lie below s3://.*predictions/; leave it out"):
+        yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
+    named = f"{yard._cloud.predictions}mine"  # type: ignore[union-attr]
+    run = yard.infer(job, model=str(model), input=str(rows), output=named).wait(timeout=PATIENCE)
+    assert (run.state, run.output) == (State.SUCCEEDED, f"{named}/"), run.reason
+    assert len(list(Path(yard.pull(run.id, str(tmp_path / "pulled"))[0]).glob("part-*.csv"))) == 2
+    with pytest.raises(BadInput, match="has something else in it"):
+        yard.infer(job, model=str(model), input=str(rows), output=named)
+
+
+def test_a_spot_interruption_is_an_attempt_that_was_lost(
+    yard: Yard, project: Project, sandbox: RunningSandbox
+) -> None:
+    script = """
+import os, time
+path = os.path.join(os.environ["TRAINYARD_CHECKPOINT_DIR"], "c")
+print("attempt", os.environ["TRAINYARD_ATTEMPT"], flush=True)
+if not os.path.exists(path):
+    open(path, "w").close()
+    print("kept", flush=True)
+    time.sleep(60)
+"""
+    run = yard.train(project.training(script))
+    wait_for_line(run, "kept")
+    sandbox.control("lose", run=run.id)
+    assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+    assert run.reason == "completed after 1 interruption"
+    first, second = run.attempts
+    assert (first.state, second.state) == (State.INTERRUPTED, State.SUCCEEDED)
+    assert "the spot machine was taken back" in first.reason
+    assert [line.text for line in run.logs()] == ["attempt 1", "kept", "attempt 2"]
+    assert [line.attempt for line in run.logs()] == [1, 1, 2]
+
+
+def test_a_machine_of_a_shard_that_is_lost_costs_no_retry(
+    yard: Yard, project: Project, sandbox: RunningSandbox, model: Path, rows: Path
+) -> None:
+    what = "if (index, attempt) == ('0', '1'): time.sleep(60)"
+    job = project.inference(HOLD.format(what=what), retries=0)
+    run = yard.infer(job, model=str(model), input=str(rows))
+    wait_for_line(run, "shard 0 attempt 1")
+    sandbox.control("lose", run=run.id)
+    assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
+    of_first = [each.state for each in run.attempts if each.task == "shard-00000"]
+    assert of_first == [State.INTERRUPTED, State.SUCCEEDED]
+
+
+def test_billed_seconds_are_told(yard: Yard, project: Project) -> None:
+    run = yard.train(project.training("import time\ntime.sleep(0.1)")).wait(timeout=PATIENCE).record
+    assert run.seen.billable_seconds and run.seen.training_seconds
+    told = run.to_json()
+    assert told["billable_seconds"] == run.seen.billable_seconds
+
+
+def test_the_newest_runs_of_many_are_observed_in_bulk(yard: Yard, project: Project) -> None:
+    started = [yard.train(project.training(FOREVER)) for _ in range(3)]
+    for run in started:
+        wait_for_line(run, "ready")
+    engine: Any = trainyard.connect("sandbox")._engine
+    many = [run.record for run in started]
+    engine._training.describe_all(many)
+    listed = engine._training._listed(many)
+    assert {listed[run.id]["TrainingJobStatus"] for run in many} == {"InProgress"}
+    assert {run.id: run.state for run in engine.runs(RunQuery())} == dict.fromkeys(listed, State.RUNNING)
+
+
+def test_a_job_of_sagemaker_is_named_after_its_run(
+    yard: Yard, project: Project, sandbox: RunningSandbox
+) -> None:
+    run = yard.train(project.training("raise SystemExit(1)")).wait(timeout=PATIENCE)
+    run.resume().wait(timeout=PATIENCE)
+    client = sandbox.client("sagemaker")
+    for launch in (1, 2):
+        name = names.launch_name("trainyard-sandbox-", run.record.replace(launch=launch))
+        job = client.describe_training_job(TrainingJobName=name)
+        assert job["TrainingJobStatus"] == "Failed"
