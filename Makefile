@@ -20,7 +20,7 @@ unexport PYTHONHOME
 
 help:
 	@echo 'make setup   .venv with the locked dependencies and trainyard itself (the others do it when needed)'
-	@echo 'make demo    train with two interruptions, compare, predict in shards with one killed; in demo/'
+	@echo 'make demo    train, be interrupted, predict in shards: here, then on an emulated AWS; in demo/'
 	@echo 'make test    the test suite'
 	@echo 'make check   lint, format, types, layers, lock'
 	@echo 'make bench   how fast it is, beside its peers'
@@ -33,6 +33,7 @@ setup: $(COMPILED) $(CHECKOV)
 
 demo: $(COMPILED)
 	@$(PYTHON) examples/digits/demo.py demo
+	@$(PYTHON) examples/digits/sandbox_demo.py demo
 
 test: setup
 	@$(PYTHON) -m pytest -n auto --maxprocesses 8

@@ -93,11 +93,17 @@ def fingerprint(folder: Path) -> dict[str, str]:
 def compare_models(yard: trainyard.Yard, one: trainyard.Run, other: trainyard.Run) -> None:
     models = [yard.model(done.model or "") for done in (one, other)]
     first, second = (fingerprint(Path(model.path)) for model in models)
-    say(f"\nThe files of {models[0].ref} (uninterrupted) and of {models[1].ref} (interrupted twice):")
-    for name in sorted(first | second):
-        say(f"  {name:<14} {first.get(name, 'absent')[:16]}  {second.get(name, 'absent')[:16]}")
+    compare_files(f"{models[0].ref} (uninterrupted)", first, f"{models[1].ref} (interrupted twice)", second)
+    say(f"Interruptions cost {other.lost_seconds:.2f} s of work.")
+
+
+def compare_files(name: str, first: dict[str, str], other: str, second: dict[str, str]) -> None:
+    """Show the fingerprints of two models' files side by side, and end the demo unless they are the same."""
+    say(f"\nThe files of {name} and of {other}:")
+    for path in sorted(first | second):
+        say(f"  {path:<14} {first.get(path, 'absent')[:16]}  {second.get(path, 'absent')[:16]}")
     demand(bool(first) and first == second, "both models are the same")
-    say(f"The same, byte for byte. Interruptions cost {other.lost_seconds:.2f} s of work.")
+    say("The same, byte for byte.")
 
 
 class ShardKiller(threading.Thread):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput
 from .store import OUTPUT_MANIFEST, SourceFile
+from .trees import source_record
 
 if TYPE_CHECKING:
     from pathspec import PathSpec
@@ -71,7 +72,7 @@ def code_hash(files: Sequence[SourceFile]) -> str:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise BadInput(f"cannot be read: {error.strerror}", where=file.path) from None
-        digest.update(f"{file.name}\0{int(file.executable)}\0{content}\n".encode("utf-8", "surrogateescape"))
+        digest.update(source_record(file.name, file.executable, content))
     return digest.hexdigest()
 
 

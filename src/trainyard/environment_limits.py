@@ -131,8 +131,6 @@ def _check_names(environment: Any, base: str) -> None:
     name, prefix = environment.name, environment.prefix
     cure = f"use 1 to {NAME_LENGTH} lower-case letters and digits, a letter first"
     check_form(name, base, NAME, "name of an environment", cure)
-    if name in RESERVED:
-        raise BadInput(f"{name!r} is a yard of trainyard's own", key=base, cure="give it another name")
     key = f"{base}.prefix"
     cure = f"use at most {PREFIX_LENGTH} lower-case letters and digits, a letter first"
     check_form(prefix, key, PREFIX, "prefix of names", cure)

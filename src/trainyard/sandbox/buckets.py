@@ -1,0 +1,116 @@
+"""Which of S3's permissions a request needs: its API operations and its actions are two lists of names.
+
+"Required permissions for Amazon S3 API operations", S3 user guide. Requests are path-style: every client is
+told an IP address for an endpoint.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Action = tuple[str, str, Mapping[str, str | None]]
+"""An action, the resource that it is on, and the condition keys that are known."""
+
+_OF_OBJECT = {
+    "acl": ("GetObjectAcl", "PutObjectAcl", ""),
+    "tagging": ("GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"),
+    "legal-hold": ("GetObjectLegalHold", "PutObjectLegalHold", ""),
+    "retention": ("GetObjectRetention", "PutObjectRetention", ""),
+    "attributes": ("GetObjectAttributes", "", ""),
+    "torrent": ("GetObjectTorrent", "", ""),
+}
+_OF_BUCKET = {
+    "accelerate": ("GetAccelerateConfiguration", "PutAccelerateConfiguration", ""),
+    "acl": ("GetBucketAcl", "PutBucketAcl", ""),
+    "cors": ("GetBucketCORS", "PutBucketCORS", "PutBucketCORS"),
+    "encryption": ("GetEncryptionConfiguration", "PutEncryptionConfiguration", "PutEncryptionConfiguration"),
+    "lifecycle": ("GetLifecycleConfiguration", "PutLifecycleConfiguration", "PutLifecycleConfiguration"),
+    "location": ("GetBucketLocation", "", ""),
+    "logging": ("GetBucketLogging", "PutBucketLogging", ""),
+    "notification": ("GetBucketNotification", "PutBucketNotification", ""),
+    "object-lock": ("GetBucketObjectLockConfiguration", "PutBucketObjectLockConfiguration", ""),
+    "ownershipControls": (
+        "GetBucketOwnershipControls",
+        "PutBucketOwnershipControls",
+        "PutBucketOwnershipControls",
+    ),
+    "policy": ("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"),
+    "policyStatus": ("GetBucketPolicyStatus", "", ""),
+    "publicAccessBlock": (
+        "GetBucketPublicAccessBlock",
+        "PutBucketPublicAccessBlock",
+        "PutBucketPublicAccessBlock",
+    ),
+    "replication": (
+        "GetReplicationConfiguration",
+        "PutReplicationConfiguration",
+        "PutReplicationConfiguration",
+    ),
+    "requestPayment": ("GetBucketRequestPayment", "PutBucketRequestPayment", ""),
+    "tagging": ("GetBucketTagging", "PutBucketTagging", "PutBucketTagging"),
+    "uploads": ("ListBucketMultipartUploads", "", ""),
+    "versioning": ("GetBucketVersioning", "PutBucketVersioning", ""),
+    "versions": ("ListBucketVersions", "", ""),
+    "website": ("GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"),
+}
+_METHODS = {"GET": 0, "HEAD": 0, "PUT": 1, "POST": 1, "DELETE": 2}
+
+
+def place(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """The bucket and key that a request is about; either may be empty."""
+    path = str(environ.get("PATH_INFO", "")).encode("latin-1").decode("utf-8", "replace")
+    bucket, _, key = path.removeprefix("/").partition("/")
+    return bucket, key
+
+
+def actions(environ: Mapping[str, Any]) -> list[Action]:
+    """What a request to S3 needs to be allowed."""
+    bucket, key = place(environ)
+    method = str(environ.get("REQUEST_METHOD", "GET"))
+    query = dict(urllib.parse.parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True))
+    if not bucket:
+        return [("s3:ListAllMyBuckets", "*", {})]
+    if not key:
+        return [_on_bucket(method, bucket, query)]
+    return list(_on_object(method, bucket, key, query, environ))
+
+
+def _on_bucket(method: str, bucket: str, query: Mapping[str, str]) -> Action:
+    resource = f"arn:aws:s3:::{bucket}"
+    if method == "POST" and "delete" in query:
+        # Every key of the list would be asked about; all of them are here, or none.
+        return "s3:DeleteObject", f"{resource}/*", {}
+    listing = {f"s3:{name}": query.get(name) for name in ("prefix", "delimiter", "max-keys")}
+    for word, names in _OF_BUCKET.items():
+        if word in query and (name := names[_METHODS.get(method, 0)]):
+            return f"s3:{name}", resource, listing if name.startswith("List") else {}
+    plain = {"PUT": "CreateBucket", "DELETE": "DeleteBucket", "POST": "PutObject"}
+    if method in plain:
+        return f"s3:{plain[method]}", resource, {}
+    return "s3:ListBucket", resource, listing
+
+
+def _on_object(
+    method: str, bucket: str, key: str, query: Mapping[str, str], environ: Mapping[str, Any]
+) -> Iterator[Action]:
+    resource = f"arn:aws:s3:::{bucket}/{key}"
+    yield f"s3:{_object_action(method, query)}", resource, {}
+    if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
+        copied = urllib.parse.unquote(str(source)).removeprefix("/").partition("?")[0]
+        yield "s3:GetObject", f"arn:aws:s3:::{copied}", {}
+
+
+def _object_action(method: str, query: Mapping[str, str]) -> str:
+    for word, names in _OF_OBJECT.items():
+        if word in query and (name := names[_METHODS.get(method, 0)]):
+            return name
+    versioned = "Version" if query.get("versionId") else ""
+    if method in ("GET", "HEAD"):
+        return "ListMultipartUploadParts" if "uploadId" in query else f"GetObject{versioned}"
+    if method == "DELETE":
+        return "AbortMultipartUpload" if "uploadId" in query else f"DeleteObject{versioned}"
+    if "restore" in query:
+        return "RestoreObject"
+    return "GetObject" if "select" in query else "PutObject"

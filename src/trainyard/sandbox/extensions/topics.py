@@ -1,0 +1,34 @@
+"""SNS in CloudFormation: moto does not know the policy of a topic, and takes tags for attributes of one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.sns.models import sns_backends
+
+from .cloudformation import Made, Place, Properties, after, before, made, suffix
+
+_tags: dict[str, Any] = {}
+
+
+@before("AWS::SNS::Topic")
+def take_tags(properties: Properties, place: Place) -> None:
+    """Tags aside, until there is a topic to put them on."""
+    _tags[place.name] = properties.pop("Tags")
+
+
+@after("AWS::SNS::Topic")
+def put_tags(topic: Any, properties: Properties, place: Place) -> None:
+    """The tags, by their own API call."""
+    tags = {tag["Key"]: tag["Value"] for tag in _tags.pop(place.name)}
+    sns_backends[place.account][place.region].tag_resource(topic.arn, tags)
+
+
+@made("AWS::SNS::TopicPolicy")
+def put_policy(properties: Properties, place: Place) -> Made:
+    """Who may publish to topics."""
+    backend = sns_backends[place.account][place.region]
+    for arn in properties["Topics"]:
+        backend.set_topic_attribute(arn, "policy", json.dumps(properties["PolicyDocument"]))
+    return Made(f"{place.stack_id.split('/')[1]}-{place.logical_id}-{suffix()}")

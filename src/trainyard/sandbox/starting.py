@@ -1,0 +1,214 @@
+"""Starts the sandbox's process and ends it, from a command. Light: the process alone imports what the extra
+brings.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from .. import sandboxes
+from ..errors import BadInput, TrainyardError
+from ..sandboxes import Address
+
+LOG = "server.log"
+"""In the sandbox's folder: what the process has to say when something goes wrong."""
+FILES = ("address.json", LOG, sandboxes.CONFIGURATION, "lock")
+"""What lies in the folder besides the jobs' files; the lock goes last."""
+_NEEDED = ("boto3", "flask", "flask_cors", "moto", "werkzeug", "yaml")
+_MARK = "TRAINYARD_TASK"
+_PATIENCE, _STEP = 90.0, 0.02
+_LAST_WORDS = 2000
+
+
+class Options(NamedTuple):
+    """How to start it: `port` 0 is any that is free, `slots` 0 as many jobs at once as there are cores."""
+
+    port: int = 0
+    slots: int = 0
+    region: str = "us-east-1"
+
+
+def start(options: Options) -> Address:
+    """Start the sandbox as a process of its own, and return once its stacks are deployed.
+
+    Raises `BadInput` where the extra is not installed, another sandbox has the folder or another program the
+    port, and where jobs can't run on this machine.
+    """
+    folder = _ready()
+    process = _spawn(folder, options, detached=True)
+    address = _awaited(process, folder)
+    process.returncode = 0  # nobody waits for it
+    return address
+
+
+def serve(options: Options) -> tuple[subprocess.Popen[bytes], Address]:
+    """Start the sandbox as a child of this process that gets what its terminal sends, too; as `start`
+    does.
+    """
+    folder = _ready()
+    process = _spawn(folder, options, detached=False)
+    return process, _awaited(process, folder)
+
+
+def stop() -> bool:
+    """End the sandbox with all its jobs, and remove its folder; False where none runs.
+
+    Raises `TrainyardError` where it does not end.
+    """
+    folder = sandboxes.folder()
+    there = sandboxes.is_held(folder)
+    deadline = time.monotonic() + _PATIENCE
+    asked = None
+    while sandboxes.is_held(folder):
+        holder = sandboxes.holder(folder)
+        if holder is not None and holder != asked:
+            asked = holder
+            _signal(holder, signal.SIGTERM)
+        if time.monotonic() > deadline:
+            raise TrainyardError(f"the sandbox does not end; its process is {holder}")
+        time.sleep(_STEP)
+    _remove(folder)
+    return there
+
+
+def _ready() -> str:
+    """The folder, fit for a sandbox that is to be started."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        told = f"the sandbox needs {', '.join(missing)}, which {verb} not installed"
+        raise BadInput(told, cure='pip install "trainyard[sandbox]"')
+    folder = sandboxes.folder()
+    if sandboxes.is_held(folder):
+        raise _runs_already(folder)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        status = os.stat(folder)
+    except OSError as error:
+        told = f"the sandbox's folder cannot be made: {error.strerror}"
+        raise BadInput(told, where=folder, cure=_elsewhere()) from None
+    if status.st_uid != os.geteuid():
+        raise BadInput("the sandbox's folder belongs to another user", where=folder, cure=_elsewhere())
+    os.chmod(folder, 0o700)
+    return folder
+
+
+def _runs_already(folder: str) -> BadInput:
+    found = sandboxes.running(folder)
+    where = f" at {found.endpoint} (process {found.pid})" if found else ", or is just being started"
+    cure = f"use it, end it with `trainyard sandbox stop`, or set {sandboxes.VARIABLE} to another folder"
+    return BadInput(f"a sandbox runs already{where}", cure=cure)
+
+
+def _elsewhere() -> str:
+    return f"set {sandboxes.VARIABLE} to a folder of your own"
+
+
+def _spawn(folder: str, options: Options, *, detached: bool) -> subprocess.Popen[bytes]:
+    """The process, which has the folder's lock from its first moment: two that start at once are told apart,
+    and one can be ended before it is ready."""
+    lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _runs_already(folder) from None
+        with open(os.path.join(folder, LOG), "wb", opener=_private) as log:
+            process = subprocess.Popen(
+                _command(folder, options, lock),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                cwd="/",
+                start_new_session=detached,
+                pass_fds=(lock,),
+            )
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{process.pid}\n".encode())
+    finally:
+        os.close(lock)
+    return process
+
+
+def _command(folder: str, options: Options, lock: int) -> list[str]:
+    told = {
+        "--folder": folder,
+        "--lock": lock,
+        **{f"--{name}": value for name, value in options._asdict().items()},
+    }
+    return [sys.executable, "-m", "trainyard.sandbox", *(str(each) for pair in told.items() for each in pair)]
+
+
+def _environment() -> Mapping[str, str]:
+    """This process's variables, but for those that would send the sandbox itself to AWS."""
+    packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    paths = [packages, *filter(None, [os.environ.get("PYTHONPATH")])]
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name != _MARK
+    }
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _awaited(process: subprocess.Popen[bytes], folder: str) -> Address:
+    deadline = time.monotonic() + _PATIENCE
+    while (status := process.poll()) is None:
+        found = sandboxes.running(folder)
+        if found is not None and found.pid == process.pid:
+            return found
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise TrainyardError(f"the sandbox did not start within {_PATIENCE:.0f} s: see {folder}/{LOG}")
+        time.sleep(_STEP)
+    raise _failure(status, folder)
+
+
+def _failure(status: int, folder: str) -> TrainyardError:
+    path = os.path.join(folder, LOG)
+    if status == -signal.SIGTERM:
+        return TrainyardError("the sandbox was stopped before it was ready")
+    try:
+        with open(path, "rb") as log:
+            told = log.read()[-_LAST_WORDS:].decode(errors="replace").strip()
+    except FileNotFoundError:
+        told = ""
+    if status == BadInput.exit_status and told:
+        _remove(folder)
+        return BadInput(told.splitlines()[-1])
+    return TrainyardError(f"the sandbox could not start (status {status}): see {path}")
+
+
+def _remove(folder: str) -> None:
+    """Remove what the sandbox has put into its folder, and the folder, if nothing else is in it."""
+    import shutil
+
+    shutil.rmtree(os.path.join(folder, "work"), ignore_errors=True)
+    for name in FILES:
+        try:
+            os.unlink(os.path.join(folder, name))
+        except OSError:
+            continue
+    try:
+        os.rmdir(folder)
+    except OSError:
+        pass
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
