@@ -11,10 +11,10 @@ from pathlib import Path
 from setting import REPOSITORY, Setting
 from timing import CommandFailed
 
-VERSIONS = {"metaflow": "2.19.39", "sagemaker": "2.257.0", "mlflow": "3.18.0"}
+VERSIONS = {"awscli": "1.46.3", "metaflow": "2.19.39", "sagemaker": "2.257.0", "mlflow": "3.18.0"}
 """The peers that are Python packages."""
 TYPESCRIPT = "typescript"
-DEFAULT = ("metaflow", TYPESCRIPT)
+DEFAULT = ("awscli", "metaflow", TYPESCRIPT)
 ALL = (*VERSIONS, TYPESCRIPT)
 APP = REPOSITORY / "benchmarks" / "typescript"
 _INSTALLED = ".installed"

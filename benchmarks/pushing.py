@@ -18,8 +18,8 @@ def measure(setting: Setting) -> list[Figure]:
     """Many small files, then one large one; each time into a home that is new."""
     files, size = setting.size(10_000, 100), setting.size(512, 4)
     small, large = setting.folder / "small-files", setting.folder / "large-file"
-    _write_small(small, files)
-    _write_large(large, size)
+    write_small(small, files)
+    write_large(large, size)
     return [
         _measure(setting, f"{files:,} files of 1 KiB", small),
         _measure(setting, f"one file of {size} MiB", large),
@@ -50,14 +50,16 @@ def _measure(setting: Setting, what: str, source: Path) -> Figure:
     return Figure("push", what, samples, _OURS, _BARE, SECONDS)
 
 
-def _write_small(folder: Path, count: int) -> None:
+def write_small(folder: Path, count: int) -> None:
+    """Write so many files of 1 KiB, in a hundred folders."""
     for number in range(count):
         place = folder / f"{number % 100:02d}"
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{number:05d}.bin").write_bytes(os.urandom(1024))
 
 
-def _write_large(folder: Path, size: int) -> None:
+def write_large(folder: Path, size: int) -> None:
+    """Write a file of so many MiB."""
     folder.mkdir()
     with (folder / "large.bin").open("wb") as stream:
         for _ in range(size):

@@ -20,6 +20,7 @@ import pushing
 import start
 import synthesis
 import training
+import transfers
 from figures import Amount, Figure
 from setting import Setting, prepared
 from timing import CommandFailed
@@ -31,6 +32,7 @@ SUBJECTS: dict[str, Callable[[Setting], Sequence[Figure | Amount]]] = {
     "list": listing.measure,
     "infer": inference.measure,
     "push": pushing.measure,
+    "s3": transfers.measure,
     "synth": synthesis.measure,
     "install": install.measure,
 }
@@ -69,7 +71,7 @@ def _arguments() -> argparse.Namespace:
         "--peers",
         choices=_PEERS,
         default="default",
-        help="what to compare with, installed on first use (default: Metaflow, TypeScript app; all: GBs)",
+        help="what to compare with, installed on first use (default: all but those of gigabytes)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples and figures there too")
     args = parser.parse_args()

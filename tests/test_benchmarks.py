@@ -17,7 +17,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 ORIGINAL = Path(__file__).parent / "infra" / "original"
-SUBJECTS = {"start": 2, "train": 3, "many": 2, "list": 2, "infer": 3, "push": 2, "synth": 2}
+SUBJECTS = {"start": 2, "train": 3, "many": 2, "list": 2, "infer": 3, "push": 2, "s3": 4, "synth": 2}
 MODULES = ("timing", "figures", "setting", "peers", "synthesis", "original")
 
 

@@ -35,6 +35,11 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+def inside(folder: Path) -> list[str]:
+    """The names in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def archive(buckets: Buckets, key: str, **entries: bytes) -> str:
     """Put a model's archive with these entries; its address."""
     content = io.BytesIO()
@@ -113,12 +118,12 @@ def test_a_name_that_s3_cannot_take_is_refused_before_anything_is_sent(
     (tmp_path / "x").mkdir()
     (tmp_path / "x/good").touch()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/x/\xff.csv")).touch()
-    with pytest.raises(BadInput, match="its name is no UTF-8.*rename it"):
+    with pytest.raises(BadInput, match=r"its name is no UTF-8.*rename it"):
         store.stage(str(tmp_path / "x"))
     long = tmp_path / "y" / ("d" * 250) / ("e" * 250) / ("f" * 250) / ("g" * 250)
     long.mkdir(parents=True)
     (long / "file").touch()
-    with pytest.raises(BadInput, match="its path is too long for S3, by .* bytes; shorten it"):
+    with pytest.raises(BadInput, match=r"its path is too long for S3, by .* bytes; shorten it"):
         store.stage(str(tmp_path / "y"))
     assert not counted(session)
 
@@ -136,7 +141,7 @@ def test_a_data_set_comes_back_as_it_was(store: S3Store, folder: Path, tmp_path:
     staged = store.stage(str(folder))
     assert store.fetch(staged.address, str(tmp_path / "there/here")) == (3, 12)
     assert trees.hash_tree(str(tmp_path / "there/here")) == trees.hash_tree(str(folder))
-    assert os.listdir(tmp_path / "there") == ["here"]
+    assert inside(tmp_path / "there") == ["here"]
 
 
 def test_one_object_comes_as_a_folder_that_holds_it(store: S3Store, folder: Path, tmp_path: Path) -> None:
@@ -164,7 +169,7 @@ def test_a_fetch_that_breaks_leaves_nothing(
     (tmp_path / "there").mkdir()
     with pytest.raises(AccountRefused):
         store.fetch(staged.address, str(tmp_path / "there/here"))
-    assert not os.listdir(tmp_path / "there")
+    assert not inside(tmp_path / "there")
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(
@@ -178,14 +183,14 @@ def test_a_full_disk_is_told_and_leaves_nothing(
     monkeypatch.setattr(transfers, "_fetch_whole", fill)
     with pytest.raises(DiskFull, match="no space left on the device: there"):
         store.fetch(staged.address, str(tmp_path / "there"))
-    assert os.listdir(tmp_path) == ["data"]
+    assert inside(tmp_path) == ["data"]
 
 
 def test_what_is_gone_is_told(store: S3Store, tmp_path: Path) -> None:
     for address in (f"s3://{DATA}/datasets/x/", f"s3://{MODELS}/models/x/output/model.tar.gz"):
         with pytest.raises(BadInput, match=f"{address}: is gone"):
             store.fetch(address, str(tmp_path / "there"))
-    assert not os.listdir(tmp_path)
+    assert not inside(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../out", "a/../../out", "/abs", "a//b", "./a"])
@@ -194,7 +199,7 @@ def test_a_key_never_leaves_the_folder(store: S3Store, name: str, tmp_path: Path
     monkeypatch.setattr("trainyard.aws.objects.sizes", lambda *_: [(f"predictions/x/{name}", 1)])
     with pytest.raises(BadInput, match="the object's name is no path within a folder"):
         store.fetch(f"s3://{MODELS}/predictions/x/", str(tmp_path / "there"))
-    assert not os.listdir(tmp_path)
+    assert not inside(tmp_path)
 
 
 def test_predictions_come_without_what_their_jobs_wrote_for_each_other(
@@ -204,14 +209,14 @@ def test_predictions_come_without_what_their_jobs_wrote_for_each_other(
         buckets.put(MODELS, f"predictions/x/{name}", b"1")
     buckets.put(MODELS, "predictions/x/", b"")
     assert store.fetch(f"s3://{MODELS}/predictions/x/", str(tmp_path / "there")) == (3, 3)
-    assert sorted(os.listdir(tmp_path / "there")) == ["_SUCCESS", "_manifest.json", "part-00000.csv"]
+    assert inside(tmp_path / "there") == ["_SUCCESS", "_manifest.json", "part-00000.csv"]
 
 
 def test_a_model_is_unpacked(store: S3Store, buckets: Buckets, tmp_path: Path) -> None:
     address = archive(buckets, "models/x/output/model.tar.gz", **{"factor": b"2", "deep/weights": b"345"})
     assert store.fetch(address, str(tmp_path / "model")) == (2, 4)
     assert (tmp_path / "model/deep/weights").read_bytes() == b"345"
-    assert os.listdir(tmp_path) == ["model"]
+    assert inside(tmp_path) == ["model"]
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/out"])
@@ -223,16 +228,16 @@ def test_a_model_that_reaches_outside_is_refused(
         store.fetch(address, str(tmp_path / "model"))
         assert (tmp_path / "model/etc/out").exists()
         return
-    with pytest.raises(BadInput, match="s3://the-models/models/x/output/model.tar.gz: is no model archive"):
+    with pytest.raises(BadInput, match=r"output/model\.tar\.gz: is no model archive"):
         store.fetch(address, str(tmp_path / "model"))
-    assert not os.listdir(tmp_path)
+    assert not inside(tmp_path)
 
 
 def test_a_broken_model_is_refused(store: S3Store, buckets: Buckets, tmp_path: Path) -> None:
     buckets.put(MODELS, "models/x/output/model.tar.gz", b"\x1f\x8b no archive")
     with pytest.raises(BadInput, match="is no model archive"):
         store.fetch(f"s3://{MODELS}/models/x/output/model.tar.gz", str(tmp_path / "model"))
-    assert not os.listdir(tmp_path)
+    assert not inside(tmp_path)
 
 
 def test_code_is_kept_once(store: S3Store, session: Session, buckets: Buckets, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from botocore.exceptions import ClientError, WaiterError
 
+from .batch import Batch
 from .conftest import RunningSandbox
 from .training import GROUP, Training
 
@@ -243,3 +245,15 @@ def test_the_cli_trains_lists_and_stops(training: Training, aws: Callable[..., A
     assert [each["message"] for each in found["events"]] == ["up"]
     refused = aws("sagemaker", "list-labeling-jobs", status=255)
     assert "(NotImplemented) when calling the ListLabelingJobs operation" in refused
+
+
+def test_a_job_cannot_change_the_python_that_runs_the_sandbox(training: Training) -> None:
+    intruder = Path(sys.prefix) / f"intruder-{uuid.uuid4().hex[:8]}"
+    intrude = f"touch {intruder} || echo refused; python3 -m venv --without-pip ~/venv && echo ok"
+    name = training.create(intrude)
+    batch = Batch(training.sandbox)
+    done = batch.end_of(batch.submit(["/bin/sh", "-c", intrude]))
+    training.completed(name)
+    for first, *others in (training.log(name), batch.log(done)):
+        assert "Read-only file system" in first and others == ["refused", "ok"]
+    assert not intruder.exists()

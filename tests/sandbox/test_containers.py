@@ -78,7 +78,7 @@ def test_a_job_is_run_in_a_container_of_its_image(training: Training, engine: Pa
     assert options["--volume"].endswith(":/opt/ml:rw") and options["--entrypoint"] == "/bin/sh"
     hosts = [value for option, value in itertools.pairwise(first) if option == "--add-host"]
     assert hosts == ["algo-1:127.0.0.1", "algo-2:127.0.0.2"]
-    assert [each[-1] for each in asked(engine, "rm")] == [
+    assert sorted(each[-1] for each in asked(engine, "rm")) == [
         f"trainyard-{training.sandbox.mark}-training-{name}-algo-{number}" for number in (1, 2)
     ]
 

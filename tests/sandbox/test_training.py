@@ -32,7 +32,7 @@ def test_a_job_runs_and_its_model_and_output_are_archives_in_s3(training: Traini
     assert training.archive(name, "model") == {"deep/w": b"weights\n"}
     assert training.archive(name, "output") == {"p": b"plot\n"}
     assert training.log(name) == ["done"]
-    assert job["TrainingTimeInSeconds"] == job["BillableTimeInSeconds"] == 1
+    assert 1 <= job["TrainingTimeInSeconds"] == job["BillableTimeInSeconds"] < 10
 
 
 def test_a_job_finds_what_sagemaker_tells_its_containers(training: Training) -> None:

@@ -151,3 +151,23 @@ def test_hosts_models_become_one_archive(training: Training) -> None:
     )
     training.completed(name)
     assert training.archive(name, "model") == {"algo-1": b"algo-1\n", "algo-2": b"algo-2\n"}
+
+
+def test_a_script_may_do_with_its_credentials_what_its_role_may(training: Training) -> None:
+    python = (
+        "import boto3\n"
+        "s3 = boto3.client('s3')\n"
+        f"s3.put_object(Bucket={training.models!r}, Key='checkpoints/by-script', Body=b'x')\n"
+        f"print(s3.get_object(Bucket={training.models!r}, Key='checkpoints/by-script')['Body'].read())\n"
+        f"try: s3.put_object(Bucket={training.datasets!r}, Key='datasets/a', Body=b'x')\n"
+        "except s3.exceptions.ClientError as error: print(error.response['Error']['Code'])\n"
+    )
+    name = training.create(f"exec python3 -u - << 'END'\n{python}END\n")
+    training.completed(name)
+    assert training.log(name) == ["b'x'", "AccessDenied"]
+
+
+def test_a_container_without_a_network_gets_no_credentials(training: Training) -> None:
+    name = training.create("env", EnableNetworkIsolation=True)
+    training.completed(name)
+    assert not [line for line in training.log(name) if line.startswith("AWS_CONTAINER_CREDENTIALS")]

@@ -91,7 +91,7 @@ def test_machines_take_as_long_to_come_as_is_set(training: Training) -> None:
 
 
 def test_a_job_that_runs_for_too_long_is_stopped_with_its_model(training: Training) -> None:
-    name = training.create(LIVES_ON, StoppingCondition={"MaxRuntimeInSeconds": 1})
+    name = training.create(LIVES_ON, StoppingCondition={"MaxRuntimeInSeconds": 3})
     job = training.end_of(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert statuses(job)[-2:] == ["Stopping", "MaxRuntimeExceeded"]

@@ -50,7 +50,7 @@ def test_a_hundred_thousand_lines_are_complete_and_in_order_when_the_job_has_end
     name = training.create("seq 100000")
     started = time.monotonic()
     training.completed(name)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
     assert training.log(name) == [str(number) for number in range(1, 100_001)]
 
 
@@ -77,7 +77,7 @@ def test_a_regular_expression_that_takes_for_ever_holds_nobody_up(training: Trai
     name = training.create(f"echo {'a' * 60}; echo loss=1", algorithm={"MetricDefinitions": definitions})
     started = time.monotonic()
     training.describe(name)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     job = training.completed(name)
     assert [each["MetricName"] for each in job["FinalMetricDataList"]] == ["loss"]
 
@@ -87,6 +87,7 @@ def test_what_a_hosts_processes_use_is_measured(training: Training) -> None:
     training.completed(name)
     assert max(metric(training, "CPUUtilization", Host=f"{name}/algo-1")) > 5
     assert max(metric(training, "MemoryUtilization", Host=f"{name}/algo-1")) > 0
+    assert 0 < max(metric(training, "DiskUtilization", Host=f"{name}/algo-1")) <= 100
 
 
 def test_the_log_is_found_by_a_filter(training: Training) -> None:

@@ -318,6 +318,21 @@ def test_a_refusal_is_one_line_with_the_cure(
     assert len(proxy.requests) <= 4
 
 
+def test_an_object_that_only_a_listing_tells_of_is_missing(bucket: Any, client: Client, proxy: Proxy) -> None:
+    def judge(request: Request) -> Fault:
+        if "list-type" in request.target:
+            return NONE
+        return Fault((403, "")) if request.method == "HEAD" else s3_error(403, "AccessDenied", "no")
+
+    proxy.judge = judge
+    for attempt in (lambda: client.get(HERE), lambda: client.head(HERE)):
+        with pytest.raises(Missing):
+            attempt()
+    bucket.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")
+    with pytest.raises(InputError, match=r"may not read it \(no\)"):
+        client.get(HERE)
+
+
 def test_a_refused_write_is_an_error_of_the_output(bucket: Any, client: Client, proxy: Proxy) -> None:
     proxy.judge = lambda request: s3_error(403, "AccessDenied", "no")
     with pytest.raises(OutputError, match=r"may not write it \(no\); grant the role s3:PutObject there"):

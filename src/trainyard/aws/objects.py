@@ -16,19 +16,25 @@ ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 def read(session: Session, bucket: str, key: str) -> bytes | None:
     """The content of an object; None where there is none. Raises `AccountRefused`."""
     try:
-        body = session.call("s3", "get_object", Bucket=bucket, Key=key)["Body"]
+        return _content(session, bucket, key)
     except AccountRefused as error:
-        if error.code in ABSENT or (error.code in DENIED and not _is_listed(session, bucket, key)):
+        if error.code in ABSENT:
             return None
-        raise
+        if error.code not in DENIED:
+            raise
+    # Who may list some folders of a bucket alone is told "forbidden" of an object that is not there (S3 API
+    # Reference, GetObject). One that is listed may have come just now.
+    return _content(session, bucket, key) if _is_listed(session, bucket, key) else None
+
+
+def _content(session: Session, bucket: str, key: str) -> bytes:
+    body = session.call("s3", "get_object", Bucket=bucket, Key=key)["Body"]
     with translated("s3:GetObject"), body:
         content: bytes = body.read()
         return content
 
 
 def _is_listed(session: Session, bucket: str, key: str) -> bool:
-    # Who may list some folders of a bucket alone is told "forbidden" of an object that is not there (S3 API
-    # Reference, GetObject).
     found = session.call("s3", "list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", ())
     return any(each["Key"] == key for each in found)
 

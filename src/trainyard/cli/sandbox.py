@@ -85,6 +85,7 @@ def _start(args: argparse.Namespace) -> int:
         return 0
     process, address = starting.serve(options)
     _tell(address, as_json=args.json)
+    sys.stdout.flush()
     return _stay(process)
 
 

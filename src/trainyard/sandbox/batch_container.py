@@ -14,7 +14,7 @@ from ..local.namespace import Mount
 from . import containers
 from .batch_jobs import Attempt, Job
 from .batch_requests import DEFAULT_LOG_GROUP
-from .tasks import TaskSpec
+from .tasks import OWN_PYTHON, TaskSpec
 from .world import World
 
 OPT_ML = "/opt/ml"
@@ -63,7 +63,7 @@ def task_spec(job: Job, attempt: Attempt, world: World, folder: str, engine: str
         return containers.contained(spec, engine, image, world.mark, (), job.spec.command)
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
     ours = {"PATH": path, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"}
-    return spec._replace(environment={**ours, **spec.environment})
+    return spec._replace(environment={**ours, **spec.environment}, mounts=(*spec.mounts, OWN_PYTHON))
 
 
 def environment(job: Job, attempt: Attempt, world: World) -> dict[str, str]:

@@ -208,12 +208,12 @@ class Dispatcher:
         return [answer.body]
 
     def _answer(self, request: Request) -> Answer:
+        # The body comes over the network: whoever sends it slowly must not hold up the others.
+        request.body  # noqa: B018
         if request.service in _UNLOCKED and (request.service, request.operation) not in OPERATIONS:
             with self._world.lock:
                 self._ask_guards(request)
             return request.forward()
-        # The body comes over the network: whoever sends it slowly must not hold up the others.
-        request.body  # noqa: B018
         with self._world.lock:
             self._ask_guards(request)
             handler = self._handler(request)

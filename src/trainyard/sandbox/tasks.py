@@ -30,6 +30,9 @@ _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fi
 LAUNCHER = [sys.executable, "-I", "-S", "-c", BOOT, _PACKAGES]
 # Some builds of Python find their own library by it.
 ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+OWN_PYTHON = Mount(sys.prefix, sys.prefix, True)
+"""What runs the sandbox is also what jobs without a container find on their PATH, as a container finds its
+image's. Unlike an image it's the user's own: a `pip install` of a job must not change it."""
 _log = logging.getLogger(__name__)
 
 

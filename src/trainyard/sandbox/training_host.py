@@ -15,7 +15,7 @@ from ..local import namespace
 from ..local.namespace import Mount
 from ..worker.configuration import INSTANCE_GROUP
 from . import containers
-from .tasks import TaskSpec
+from .tasks import OWN_PYTHON, TaskSpec
 from .training_checks import LOCAL_CHECKPOINTS
 from .transfers import Transfers, place_of
 from .transfers_channels import download, items_of
@@ -161,7 +161,7 @@ def task_of(
     home = os.path.join(host.work, "home")
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
     ours = {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-    return spec._replace(environment={**ours, **spec.environment})
+    return spec._replace(environment={**ours, **spec.environment}, mounts=[*mounts, OWN_PYTHON])
 
 
 def _missing_text(role_arn: str, url: str, region: str) -> str:

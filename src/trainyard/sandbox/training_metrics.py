@@ -71,7 +71,8 @@ class ScriptMetrics:
 
 
 class MachineMetrics:
-    """What the hosts of a training job use: CPUUtilization, of one core in percent, and MemoryUtilization."""
+    """What the hosts of a training job use, in percent: CPUUtilization (100 is one core), MemoryUtilization,
+    and DiskUtilization of the disk that all of them share here."""
 
     def __init__(self, world: World, job_name: str, hosts: Mapping[str, Task]) -> None:
         self._world, self._job, self._hosts = world, job_name, hosts
@@ -100,9 +101,14 @@ class MachineMetrics:
         for timer in self._timers:
             timer.cancel()
 
+    def _disk(self) -> float:
+        disk = os.statvfs(self._world.folder)
+        return 100.0 * (1 - disk.f_bavail / disk.f_blocks) if disk.f_blocks else 0.0
+
     def _values(self, host: str, cpu: float, memory: float) -> Sequence[Value]:
         dimensions = {"Host": f"{self._job}/{host}"}
         return [
             ("CPUUtilization", cpu, "Percent", dimensions),
             ("MemoryUtilization", memory, "Percent", dimensions),
+            ("DiskUtilization", self._disk(), "Percent", dimensions),
         ]

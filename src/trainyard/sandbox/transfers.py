@@ -46,7 +46,6 @@ class Object(NamedTuple):
 
     key: str
     size: int
-    etag: str
 
 
 def place_of(url: str) -> Place:
@@ -74,7 +73,7 @@ class Transfers:
         bucket = self._bucket(place.bucket, "s3:ListBucket", f"arn:aws:s3:::{place.bucket}")
         with self._world.lock:
             found = [
-                Object(name, key.contentsize, key.etag.strip('"'))
+                Object(name, key.contentsize)
                 for name, key in bucket.keys.items()
                 if name.startswith(place.key) and hasattr(key, "contentsize")
             ]

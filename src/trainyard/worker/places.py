@@ -67,13 +67,7 @@ def join(folder: str, name: str) -> str:
 def exists(address: str) -> bool:
     """Whether there is an object at an address of S3."""
     client, place = _at(address)
-    return _is_listed(client, place)
-
-
-def _is_listed(client: Client, place: Place) -> bool:
-    # Who may list some folders of a bucket alone is told "forbidden" of an object that is not there (S3 API,
-    # HeadObject), and so it is looked for in a listing, where it comes first.
-    return next((each.key == place.key for each in client.listing(place)), False)
+    return client.lists(place)
 
 
 def read_json(address: str) -> Any:
@@ -118,7 +112,7 @@ def objects(address: str) -> list[Found]:
     """
     client, place = _at(address)
     if place.key and not place.key.endswith("/"):
-        if _is_listed(client, place):
+        if client.lists(place):
             facts = client.head(place)
             return [Found(address, place.key.rpartition("/")[2], facts.size, facts.etag)]
         place = place._replace(key=f"{place.key}/")
@@ -190,7 +184,7 @@ def found_part(address: str) -> Written | None:
     Raises OutputError where something else stands there.
     """
     client, place = _at(address)
-    if not _is_listed(client, place):
+    if not client.lists(place):
         return None
     facts = client.head(place)
     rows = facts.metadata.get(_ROWS, "")

@@ -110,10 +110,15 @@ def explained(refusal: Refusal, where: str, region: str, *, writes: bool) -> Exc
     if refusal.code == "NoSuchBucket":
         return kind(f"{where}: there is no such bucket; name one that exists")
     if refusal.status == 404:
-        return Missing(f"{where}: there is no such object; name one that exists")
+        return missing(where)
     if refusal.code == "InvalidObjectState":
         return kind(f"{where} is archived; restore it, or name another")
     return _about_access(refusal, where, kind, "write" if writes else "read")
+
+
+def missing(where: str) -> Missing:
+    """The error for an object that is not there."""
+    return Missing(f"{where}: there is no such object; name one that exists")
 
 
 def _about_access(refusal: Refusal, where: str, kind: type[Exception], verb: str) -> Exception:

@@ -20,7 +20,7 @@ from .answers import DIGEST, Facts, Object
 from .connections import FAILURES, Connections
 from .errors import InputError, Missing, ServiceError, Unmet
 from .patience import Patience
-from .refusals import Refusal, explained
+from .refusals import Refusal, explained, missing
 
 SCHEME = "s3://"
 NEW: Mapping[str, str] = {"If-None-Match": "*"}
@@ -118,6 +118,15 @@ class Client:
             span = f"bytes={start + done}-{start + len(target) - 1}"
             request = _Request("GET", where, headers={"Range": span, **if_match(etag)})
             self._once(request, take, patience)
+
+    def lists(self, where: Place) -> bool:
+        """Whether a listing has the object, which comes first in it.
+
+        To who may list some folders of a bucket alone, HEAD says "forbidden" of what is not there.
+        """
+        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", "1"), ("prefix", where.key)]
+        found, _ = self._call(_Request("GET", Place(where.bucket, ""), query), answers.listed)
+        return any(each.key == where.key for each in found)
 
     def listing(self, where: Place, *, delimiter: str = "") -> Iterator[Object]:
         """What lies below a prefix, by key; with a delimiter, only up to its next occurrence."""
@@ -220,7 +229,16 @@ class Client:
         renewed = refusal.is_stale and credentials.forget()
         if not (refusal.is_passing or renewed):
             writes = request.method not in ("GET", "HEAD")
+            if refusal.code == "AccessDenied" and not writes and self._lacks(request.place):
+                raise missing(str(request.place)) from None
             raise explained(refusal, str(request.place), self.region, writes=writes) from None
+
+    def _lacks(self, where: Place) -> bool:
+        """Whether there is surely no such object."""
+        try:
+            return bool(where.key) and not self.lists(where)
+        except (InputError, ServiceError):
+            return False
 
     def _reason_of(self, where: Place, refusal: Refusal) -> Refusal:
         """Why HEAD was refused, which has no body to say it in: what GET says."""

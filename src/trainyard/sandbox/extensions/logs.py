@@ -1,14 +1,17 @@
 """CloudWatch Logs: moto's FilterLogEvents looks at no logStreamNamePrefix, gives the events of one stream
-after those of another, and knows a group by its name alone. Clients that tail a group need all three.
+after those of another, and knows a group by its name alone. Clients that tail a group need all three. And to
+CloudFormation its group's Arn lacks the `:*` that makes policies cover the group's streams.
 
 Source: FilterLogEvents in the CloudWatch Logs API, which of `interleaved` says that "as of June 17, 2019,
-this parameter is ignored and the value is assumed to be true".
+this parameter is ignored and the value is assumed to be true"; "AWS::Logs::LogGroup", return values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from moto.logs.models import LogGroup
 
 from ..dispatch import Request, operation
 from ..protocols import AwsError
@@ -49,3 +52,12 @@ def _group(wanted: dict[str, Any]) -> str:
         told = "Exactly one of logGroupName and logGroupIdentifier is required."
         raise AwsError("InvalidParameterException", told)
     return str(name or identifier.rpartition(":log-group:")[2].removesuffix(":*"))
+
+
+def _attribute(self: LogGroup, name: str) -> Any:
+    return f"{self.arn}:*" if name == "Arn" else _OF_MOTO(self, name)
+
+
+_OF_MOTO = LogGroup.get_cfn_attribute
+if _OF_MOTO.__module__ != __name__:
+    LogGroup.get_cfn_attribute = _attribute  # type: ignore[method-assign,assignment]

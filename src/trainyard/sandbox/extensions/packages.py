@@ -18,6 +18,9 @@ class Packages:
     def __init__(self, _: World) -> None:
         self.made: dict[str, str] = {}
 
+    def end(self) -> None:
+        """Nothing of it runs."""
+
 
 @operation("sagemaker", "CreateModelPackage")
 def create_package(world: World, request: Request) -> Mapping[str, Any]:
