@@ -121,7 +121,8 @@ def _on_aws(session: Session, found: Deployment, progress: Progress | None) -> Y
     from .aws.ledger import S3Ledger
     from .aws.settling import SettlingLedger
     from .aws.store import S3Store
-    from .yard import Cloud, Request, Yard
+    from .engine import Cloud, Request
+    from .yard import Yard
 
     ledger, store = S3Ledger(session, found), S3Store(session, found, progress)
     engine = AwsEngine(session, found, ledger, store)

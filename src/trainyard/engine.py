@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from .job import Job
 from .record import Record
@@ -54,3 +54,19 @@ class Engine(Protocol):
 
     def stop(self, run: Run) -> None:
         """Ask the run to end as `stopped`; returns at once, and is silent when it has ended already."""
+
+
+class Request(NamedTuple):
+    """What is sent to start a run: an operation of AWS (`sagemaker:CreateTrainingJob`) and its parameters."""
+
+    operation: str
+    parameters: Mapping[str, Any]
+
+
+class Cloud(NamedTuple):
+    """What a yard has that is not this machine: `requests` are those that would start a run, `doubts` what is
+    allowed of a job and likely not meant there; predictions lie below the address `predictions`."""
+
+    requests: Callable[[Run], list[Request]]
+    doubts: Callable[[Job], list[str]]
+    predictions: str

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
 
 from . import bundle, jobpaths
 from .catalog import Catalog
-from .engine import Engine, LogLine, RunQuery
+from .engine import Cloud, Engine, LogLine, Request, RunQuery
 from .errors import BadInput, NotFound, RunFailed, nearest
 from .job import InferenceJob, Job, TrainingJob
 from .ledger import DataSet, Ledger, Model
@@ -21,22 +20,6 @@ from .store import SourceFile, Store
 _SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SUFFIX_LENGTH = 7
 _LONG_WAIT = 3600.0
-
-
-class Request(NamedTuple):
-    """What is sent to start a run: an operation of AWS (`sagemaker:CreateTrainingJob`) and its parameters."""
-
-    operation: str
-    parameters: Mapping[str, Any]
-
-
-class Cloud(NamedTuple):
-    """What a yard has that is not this machine: `requests` are those that would start a run, `doubts` what is
-    allowed of a job and likely not meant there; predictions lie below the address `predictions`."""
-
-    requests: Callable[[Run], list[Request]]
-    doubts: Callable[[Job], list[str]]
-    predictions: str
 
 
 class Yard:

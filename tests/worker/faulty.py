@@ -59,6 +59,7 @@ class Proxy:
     def __init__(self, url: str) -> None:
         self.judge: Judge = lambda request: NONE
         self.requests: list[Request] = []
+        self.connections = 0
         self.sent = 0
         """Bytes of bodies that were sent to clients."""
         self._lock = threading.Lock()
@@ -70,6 +71,7 @@ class Proxy:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
+                proxy.connections += 1
                 try:
                     while proxy._serve(self.rfile, self.request):
                         pass

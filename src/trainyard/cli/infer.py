@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 
 from .. import jobfile
+from ..engine import Request
 from ..errors import BadInput
 from ..job import InferenceJob, job_to_json
 from ..run import Run
-from ..yard import Request, RunHandle
+from ..yard import RunHandle
 from . import attached
 from .parser import FILE, natural
 from .table import print_json

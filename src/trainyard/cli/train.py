@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .. import jobfile
+from ..engine import Request
 from ..errors import BadInput
 from ..job import TrainingJob, job_to_json
 from ..run import Run
-from ..yard import Request, RunHandle
+from ..yard import RunHandle
 from . import attached
 from .parser import FILE, add_yard
 from .table import print_json
