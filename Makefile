@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help setup demo test check bench drawing lock clean
+.PHONY: help setup demo test check bench drawing templates lock clean
 
 help:
 	@echo 'make setup   .venv with the locked dependencies and trainyard itself (the others do it when needed)'
@@ -25,6 +25,7 @@ help:
 	@echo 'make check   lint, format, types, layers, lock'
 	@echo 'make bench   how fast it is, beside its peers'
 	@echo 'make drawing the pictures of the account in docs/ anew, from the templates'
+	@echo "make templates  those of the sandbox anew, from the CDK"
 	@echo 'make lock    the locked dependencies anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)'
 	@echo 'make clean   remove what make made: .venv, demo, caches'
 
@@ -50,6 +51,9 @@ bench: $(COMPILED)
 
 drawing: $(COMPILED)
 	@$(PYTHON) scripts/draw_account.py
+
+templates: $(COMPILED)
+	@$(PYTHON) scripts/renew_templates.py
 
 lock: $(COMPILED)
 	@$(COMPILE) --all-extras --group dev --output-file requirements.txt pyproject.toml

@@ -234,3 +234,18 @@ def test_without_boto3_it_says_what_to_install() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 'pip install "trainyard[deploy]"' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("action", "cure"),
+    [
+        ("sagemaker:CreateTrainingJob", "the environment's submitter policy"),
+        ("s3:PutObject", "the environment's submitter policy"),
+        ("ec2:CreateVpc", "the statements Network*"),
+    ],
+)
+def test_who_may_not_submit_is_told_of_another_policy_than_who_may_not_deploy(action: str, cure: str) -> None:
+    told = f'User: arn:aws:iam::1:user/ana is not authorized to perform: {action} on resource: "arn:x"'
+    found = denial(told)
+    assert found is not None and cure in found.cure
+    assert str(found) == f"user ana may not {action} on arn:x"

@@ -287,6 +287,23 @@ def test_without_the_extra_a_line_says_how_to_install_it(terminal: Terminal, tmp
     )
 
 
+def test_where_jobs_cannot_run_a_line_says_so(tmp_path: Path) -> None:
+    program = (
+        "import sys; from trainyard.local import namespace; namespace.refusal = lambda: 'no namespaces'; "
+        "from trainyard.sandbox import containers, server; containers.engines = lambda: []; "
+        "sys.exit(server.run(server.Options(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    told = "jobs cannot run here: no namespaces; install podman, or use --on local\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
 def test_a_folder_is_another_sandbox(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sandboxes.VARIABLE, str(terminal.folder))
     assert sandboxes.folder() == str(terminal.folder.resolve())

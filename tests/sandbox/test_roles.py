@@ -120,10 +120,17 @@ def test_writing_deleting_and_copying_are_told_apart(training_role: Clients, kno
         s3.copy_object(Bucket=bucket, Key="models/copy", CopySource={"Bucket": bucket, "Key": "ledger/there"})
 
 
-def test_a_multipart_upload_needs_what_a_put_needs(job_role: Clients, known: dict[str, str]) -> None:
+def test_a_multipart_upload_needs_what_a_put_needs(
+    sandbox: RunningSandbox, job_role: Clients, known: dict[str, str]
+) -> None:
     s3, bucket = job_role("s3"), known["model-bucket"]
     upload = s3.create_multipart_upload(Bucket=bucket, Key="predictions/big")["UploadId"]
     part = s3.upload_part(Bucket=bucket, Key="predictions/big", UploadId=upload, PartNumber=1, Body=b"1")
+    listed = sandbox.client("s3").list_parts(Bucket=bucket, Key="predictions/big", UploadId=upload)["Parts"]
+    assert [each["PartNumber"] for each in listed] == [1]
+    with denied() as error:
+        s3.list_parts(Bucket=bucket, Key="predictions/big", UploadId=upload)
+    assert "s3:ListMultipartUploadParts" in str(error.value)
     parts = {"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
     s3.complete_multipart_upload(Bucket=bucket, Key="predictions/big", UploadId=upload, MultipartUpload=parts)
     with denied():
@@ -145,8 +152,14 @@ def test_that_an_object_is_missing_is_told_to_nobody_who_may_not_list(
     with denied() as error:
         training_role("s3").get_object(Bucket=known["model-bucket"], Key="models/missing")
     assert "s3:ListBucket" in str(error.value)
+    s3, place = sandbox.client("s3"), {"Bucket": known["model-bucket"], "Key": "models/missing"}
     with pytest.raises(ClientError, match="NoSuchKey"):
-        sandbox.client("s3").get_object(Bucket=known["model-bucket"], Key="models/missing")
+        s3.get_object(**place)
+    s3.put_object(**place, Body=b"x")
+    assert training_role("s3").get_object(**place)["Body"].read() == b"x"
+    s3.delete_object(**place)
+    with denied():
+        training_role("s3").get_object(**place)
 
 
 def test_secrets_of_the_environment_are_read_and_no_others(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,3 +222,14 @@ def test_the_command_line_of_aws_sees_it_all(aws: Callable[..., Any]) -> None:
         "ssm", "get-parameters-by-path", "--path", "/trainyard/sandbox", "--query", "Parameters[].Name"
     )
     assert len(facts) == len(DATA_PARAMETERS) + len(PLATFORM_PARAMETERS) + 1
+
+
+def test_the_document_tells_of_every_type_that_is_deployed() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(?:AWS::(?:\w+)::)?(\w+)`", document.split("## Resource by resource")[1]))
+    kinds = {
+        each["Type"]
+        for file in stacks.FILES
+        for each in json.loads(stacks.template(file))["Resources"].values()
+    }
+    assert {kind.rpartition("::")[2] for kind in kinds} <= told

@@ -9,7 +9,8 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -60,6 +61,9 @@ class Proxy:
         self.judge: Judge = lambda request: NONE
         self.requests: list[Request] = []
         self.connections = 0
+        self.most = 0
+        """Requests that were delayed at the same time, at the most."""
+        self._delayed = 0
         self.sent = 0
         """Bytes of bodies that were sent to clients."""
         self._lock = threading.Lock()
@@ -110,7 +114,8 @@ class Proxy:
             line.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = stream.read(length)  # type: ignore[attr-defined]
         request, fault = self._judged(head[0], head[1], headers, body)
-        time.sleep(fault.delay)
+        with self._busy():
+            time.sleep(fault.delay)
         if fault.reset_before:
             return _reset(line)
         if fault.answer:
@@ -119,6 +124,15 @@ class Proxy:
         if fault.reset_after:
             return _reset(line)
         return self._send(line, request, fault, f"HTTP/1.1 {status} {reason}", answered, content)
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        with self._lock:
+            self._delayed += 1
+            self.most = max(self.most, self._delayed)
+        yield
+        with self._lock:
+            self._delayed -= 1
 
     def _judged(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes

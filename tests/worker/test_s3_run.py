@@ -197,6 +197,25 @@ def test_a_parquet_shard_reads_its_own_row_groups_and_no_more(
     assert proxy.sent < 1.2 * sink.getvalue().size / 8
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_small_objects_are_planned_several_at_a_time(
+    bucket: Any, proxy: Proxy, tmp_path: Path, kind: str
+) -> None:
+    run = S3Run(bucket, tmp_path, ECHO, shards=2)
+    for number in range(20):
+        content = csv(number, number + 1) if kind == "csv" else parquet(number, number + 1)
+        run.put(f"{number:02d}.{kind}", content)
+    proxy.judge = lambda request: Fault(delay=0.03)
+    assert run.plan()["rows"] == 20
+    assert proxy.most > 4
+    proxy.judge = lambda request: NONE
+    run.predict(0)
+    run.predict(1)
+    proxy.most, proxy.judge = 0, lambda request: Fault(delay=0.03)
+    assert run.commit()["rows_out"] == 20
+    assert proxy.most == 2
+
+
 def test_parts_without_rows_take_the_header_of_the_others(bucket: Any, tmp_path: Path) -> None:
     run = S3Run(bucket, tmp_path, FEW, shards=3)
     run.put("a.csv", b"n\n1\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import AccountRefused
 from ..run import Run
-from . import names, parallel
+from . import names, parallel, refusals
 from .deployment import Deployment
 from .session import Session
 
@@ -17,6 +18,8 @@ AT_A_TIME = 100
 _FEW = 4
 """Runs that are looked up one by one, at the most; of more, all jobs of the environment are listed."""
 _GONE = frozenset({"ClientException"})
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before a SubmitJob of which nothing was heard is tried again."""
 
 Jobs = Mapping[str, Mapping[str, Any]]
 """What Batch says of a launch: JobDetail by step."""
@@ -38,10 +41,25 @@ class BatchJobs:
         for step, request in requests:
             if step not in known:
                 waits = {"dependsOn": [{"jobId": before}]} if before else {}
-                known[step] = self._session.call("batch", "submit_job", **request, **waits)["jobId"]
+                known[step] = self._submitted(run, step, {**request, **waits})
                 self._remember(run, known)
             before = known[step]
         self._remember(run, known)
+
+    def _submitted(self, run: Run, step: str, request: Mapping[str, Any]) -> str:
+        """The id of the step's job. SubmitJob knows no token: where its answer was lost, the job is looked
+        for before it is submitted again."""
+        for pause in (*_PAUSES, None):
+            try:
+                return str(self._session.call_once("batch", "submit_job", **request)["jobId"])
+            except AccountRefused as error:
+                if pause is None or refusals.is_final(error.code):
+                    raise
+            time.sleep(pause)
+            there = self._find([run])[run.id]
+            if step in there:
+                return there[step]
+        raise AssertionError("the last attempt returns or raises")
 
     def ids(self, run: Run) -> Mapping[str, str]:
         """The ids of a launch's jobs, by step; only those that there are."""

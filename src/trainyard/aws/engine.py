@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -117,13 +117,14 @@ class AwsEngine:
         self._look(self._ledger.open_runs())
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[LogLine]:
+        pace = logs.AWS_LOGS if self._pace is logs.AWS else self._pace
         streams: TrainingStreams | BatchStreams
         if isinstance(run.job, TrainingJob):
-            streams = TrainingStreams(self._session, self._deployment, run)
+            streams = TrainingStreams(self._session, self._deployment, run, pace.seldom)
         else:
             streams = BatchStreams(self._session, self._deployment, run, self._batch, self._inference)
-        found = logs.RunLogs(streams, self._pace)
-        return found.follow(lambda: self._look([run])[run.id].state.ended) if follow else found.lines()
+        found = logs.RunLogs(streams, pace)
+        return found.follow(self._watch(run, pace.seldom)) if follow else found.lines()
 
     def stop(self, run: Run) -> None:
         if isinstance(run.job, TrainingJob):
@@ -133,6 +134,19 @@ class AwsEngine:
         if not found and not self._look([run])[run.id].state.ended:
             # It was written down, and the command that was to send it is gone or was overtaken.
             self._settle(run, Sight(self._prior(run).replace(state=State.STOPPED, reason=outcomes.STOPPED)))
+
+    def _watch(self, run: Run, seldom: float) -> Callable[[], bool]:
+        """Whether the run has ended, as it was at most so many seconds ago."""
+        due = 0.0
+
+        def has_ended() -> bool:
+            nonlocal due
+            if time.monotonic() < due:
+                return False
+            due = time.monotonic() + seldom
+            return self._look([run])[run.id].state.ended
+
+        return has_ended
 
     def _look(self, runs: Sequence[Run]) -> dict[str, Observation]:
         found = {run.id: seen for run in runs if (seen := self._known(run)) is not None}

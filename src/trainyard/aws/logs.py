@@ -21,11 +21,12 @@ MISSING = frozenset({"ResourceNotFoundException"})
 class Pace:
     """How long to pause between two looks: from `first` seconds to `most`, half as much again each time.
 
-    `linger` is how long CloudWatch may take to show the last lines of a job that has ended.
+    What changes seldom, the state of a run and its streams, is asked for every `seldom` seconds while its log
+    is read. `linger` is how long CloudWatch may take to show the last lines of a job that has ended.
     """
 
-    def __init__(self, first: float, most: float, linger: float) -> None:
-        self.first, self.most, self.linger = first, most, linger
+    def __init__(self, first: float, most: float, linger: float, seldom: float = 0.0) -> None:
+        self.first, self.most, self.linger, self.seldom = first, most, linger, seldom
 
     def pauses(self) -> Iterator[float]:
         """The pauses, one after another, without end."""
@@ -36,6 +37,8 @@ class Pace:
 
 
 AWS = Pace(0.2, 5.0, 5.0)
+AWS_LOGS = Pace(1.0, 5.0, 5.0, seldom=3.0)
+"""GetLogEvents and DescribeLogStreams may be asked some 10 to 25 times a second, by all of an account."""
 LOOPBACK = Pace(0.05, 0.25, 0.0)
 """An emulator on this machine shows everything at once, and is nobody else's to spare."""
 

@@ -56,6 +56,31 @@ STATEMENTS = {
 """The statement of the least policy that allows an action, by the action's service."""
 
 
+SUBMITTING = frozenset(
+    {
+        "batch:DescribeJobDefinitions",
+        "batch:DescribeJobs",
+        "batch:RegisterJobDefinition",
+        "batch:SubmitJob",
+        "batch:TagResource",
+        "batch:TerminateJob",
+        "ecr:DescribeImages",
+        "logs:DescribeLogStreams",
+        "logs:GetLogEvents",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sagemaker:AddTags",
+        "sagemaker:CreateModelPackage",
+        "sagemaker:CreateModelPackageGroup",
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:DescribeTrainingJob",
+        "sagemaker:StopTrainingJob",
+    }
+)
+"""Actions of people who submit jobs; whoever deploys needs none of them."""
+
+
 def is_final(code: str) -> bool:
     """Whether AWS has refused for good; not where no answer came (""), or one that says to come again."""
     return bool(code) and code not in THROTTLED | EXPIRED | _BROKEN
@@ -88,6 +113,8 @@ class Denial(NamedTuple):
             return "the permissions boundary of that role or user forbids it: ask who set it"
         if "explicit deny" in self.why:
             return "a policy forbids it expressly: ask who looks after the account"
+        if self.action in SUBMITTING:
+            return f"it takes the environment's submitter policy ({POLICY}), then {_AGAIN}"
         return f"add the statements {statement_of(self.action)}* of the policy in {POLICY}, then {_AGAIN}"
 
 
@@ -108,7 +135,7 @@ def denial(message: str) -> Denial | None:
     )
     if found is None:
         return None
-    resource = (found["resource"] or "").rstrip(".,;)")
+    resource = (found["resource"] or "").strip('.,;)"')
     return Denial(person(found["who"] or ""), found["action"] or "", resource, found["why"] or "")
 
 

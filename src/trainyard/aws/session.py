@@ -73,7 +73,7 @@ class Session:
                 self._clients[service] = self._create(service)
             return self._clients[service]
 
-    def _create(self, service: str) -> Any:
+    def _create(self, service: str, attempts: int = 0) -> Any:
         key, secret = self._credentials or (None, None)
         return self._core.create_client(
             service,
@@ -81,7 +81,7 @@ class Session:
             endpoint_url=self.endpoint or None,
             aws_access_key_id=key,
             aws_secret_access_key=secret,
-            config=_configuration(self._core, self.endpoint),
+            config=_configuration(self._core, self.endpoint, attempts),
         )
 
     def _count(self, model: Any, **_: Any) -> None:
@@ -124,6 +124,16 @@ class Session:
         """
         with translated(f"{service}:{operation.title().replace('_', '')}"):
             answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
+            return answer
+
+    def call_once(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """As `call`, and never retried: for what would be done twice where an answer was lost."""
+        key = f"{service} once"
+        with translated(f"{service}:{operation.title().replace('_', '')}"):
+            with self._lock:
+                if key not in self._clients:
+                    self._clients[key] = self._create(service, attempts=1)
+            answer: dict[str, Any] = getattr(self._clients[key], operation)(**parameters)
             return answer
 
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
@@ -198,7 +208,7 @@ def _region_of(core: Any) -> str:
     return str(region)
 
 
-def _configuration(core: Any, endpoint: str) -> Any:
+def _configuration(core: Any, endpoint: str, attempts: int) -> Any:
     from botocore.config import Config  # see _core_session
 
     # `adaptive` slows down all calls of a client that is throttled, where `standard` slows each one alone.
@@ -206,12 +216,13 @@ def _configuration(core: Any, endpoint: str) -> Any:
     retries = {
         # botocore's default, `legacy`, does not retry all that throttles.
         "mode": "adaptive" if mode in (None, "legacy") else mode,
-        "total_max_attempts": core.get_config_variable("max_attempts") or _ATTEMPTS,
+        "total_max_attempts": attempts or core.get_config_variable("max_attempts") or _ATTEMPTS,
     }
     local: dict[str, Any] = {}
     if endpoint:
         # An emulator on loopback: no proxy is on the way, and a bucket has no host name of its own.
-        local = {"proxies": {}, "s3": {"addressing_style": "path"}}
+        # Over plain HTTP all bodies would be hashed to sign them; here nobody is on the way to change them.
+        local = {"proxies": {}, "s3": {"addressing_style": "path", "payload_signing_enabled": False}}
         local |= {"use_fips_endpoint": False, "use_dualstack_endpoint": False}
     return Config(
         retries=retries,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import AccountRefused
+from ..job import TrainingJob
 from ..parameters import TRAINING_LOG_GROUP
 from ..run import Run
 from . import names
@@ -19,10 +21,15 @@ _ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
 
 class TrainingStreams:
-    """The streams of a training run: `<job>/algo-<n>-<epoch>`, a new one for each start of a host."""
+    """The streams of a training run: `<job>/algo-<n>-<epoch>`, a new one for each start of a host.
 
-    def __init__(self, session: Session, deployment: Deployment, run: Run) -> None:
-        self._session = session
+    Once every host has one, they are listed every `seldom` seconds at the most.
+    """
+
+    def __init__(self, session: Session, deployment: Deployment, run: Run, seldom: float = 0.0) -> None:
+        assert isinstance(run.job, TrainingJob)
+        self._session, self._seldom = session, seldom
+        self._hosts, self._due = run.job.resources.instance_count, 0.0
         launches = [run.replace(launch=number) for number in range(1, run.launch + 1)]
         self._jobs = [names.launch_name(deployment.prefix, each) for each in launches]
         self._found: dict[str, Stream] = {}
@@ -30,6 +37,9 @@ class TrainingStreams:
 
     def find(self) -> list[Stream]:
         """The streams that were not found before. Those of earlier launches are looked for once."""
+        if len(self._found) >= self._hosts and time.monotonic() < self._due:
+            return []
+        self._due = time.monotonic() + self._seldom
         jobs = self._jobs[-1:] if self._begun else self._jobs
         self._begun = True
         fresh = [name for job in jobs for name in self._listed(job) if name not in self._found]

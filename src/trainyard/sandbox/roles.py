@@ -14,6 +14,8 @@ import string
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from moto.s3.models import FakeDeleteMarker
+
 from ..errors import BadInput
 from . import authorization, buckets, policies
 from .authorization import Deed
@@ -99,7 +101,8 @@ class Roles:
         if not request.access_key:
             raise AwsError("AccessDenied", "Access Denied: the request is not signed", 403)
         principal = self._principal(request)
-        for deed in [*authorization.deeds_of(self._world, request), *self._of_missing(request)]:
+        deeds = authorization.deeds_of(self._world, request)
+        for deed in [*deeds, *self._of_missing(request, deeds)]:
             context = {**deed.context, **principal.context}
             verdict = self.judge(principal.limits, deed.action, deed.resource, context)
             if verdict is not Verdict.ALLOWED:
@@ -162,17 +165,17 @@ class Roles:
         known |= {"aws:principalarn": user.arn, "aws:userid": user.id, "aws:username": user.name}
         return Principal(user.arn, [self.documents(user.arn)], known)
 
-    def _of_missing(self, request: Request) -> list[Deed]:
-        """Whether an object is there is told only to who may list its bucket ("GetObject", S3's API
-        reference).
+    def _of_missing(self, request: Request, deeds: Sequence[Deed]) -> list[Deed]:
+        """Whether an object is there is told only to those who may list its bucket ("GetObject", S3).
 
         A condition on the prefix does not hold then, since such a request has none.
         """
-        if request.service != "s3" or request.environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+        if not deeds or deeds[0].action != "s3:GetObject":
             return []
         name, key = buckets.place(request.environ)
         bucket = self._world.backend("s3").buckets.get(name)
-        if not key or bucket is None or bucket.keys.get(key) is not None:
+        found = bucket.keys.get(key) if bucket else None
+        if bucket is None or not (found is None or isinstance(found, FakeDeleteMarker)):
             return []
         missing = {f"s3:{word}": None for word in ("prefix", "delimiter", "max-keys")}
         return [Deed("s3:ListBucket", f"arn:aws:s3:::{name}", missing)]

@@ -88,7 +88,7 @@ def run(spec: dict[str, Any]) -> None:
     plan: Plan = places.read_json(spec["plan"])
     output, results = spec["output"], spec["results"]
     sizes = _check_names(plan, output)
-    parts = places.over(lambda index: Part(plan, index, output, results[index]), sizes, output)
+    parts = list(places.over(lambda index: Part(plan, index, output, results[index]), sizes, output))
     if plan["format"] == "csv":
         _unify_headers(parts)
     elif plan["format"] == "parquet":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Sequence, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple, Sequence, TypeVar, cast
 
 from . import files
 from .errors import InputError, OutputError, Unmet
@@ -132,15 +132,18 @@ def below(prefix: str) -> list[str]:
 
 
 def open_object(
-    address: str, size: int, etag: str, *, end: int | None = None, ahead: bool = True
+    address: str, size: int, etag: str, *, end: int | None = None, ahead: bool = True, now: bool = False
 ) -> IO[bytes]:
-    """An object as a buffered file, as `reading.ObjectReader` reads it."""
+    """An object as a buffered file, as `reading.ObjectReader` reads it; with `now` its beginning is fetched
+    before it is asked for."""
     import io
 
     from .reading import ObjectReader  # loaded late for the sake of start-up, as above
 
     client, place = _at(address)
     reader = ObjectReader(client, place, size, etag, end=end, ahead=ahead)
+    if now:
+        reader.prefetch()
     return cast("IO[bytes]", io.BufferedReader(reader, _BUFFER if ahead else _SMALL_BUFFER))
 
 
@@ -222,11 +225,11 @@ def scratch() -> Iterator[str]:
         yield folder
 
 
-def over(work: Callable[[int], _T], sizes: Sequence[int], address: str) -> list[_T]:
+def over(work: Callable[[int], _T], sizes: Sequence[int], address: str) -> Iterable[_T]:
     """What `work` gives for each index of `sizes`, in order; for files on S3 several at a time, as far as
     copies of so many bytes find room on the disk."""
     if not is_remote(address) or len(sizes) < 2:
-        return [work(index) for index in range(len(sizes))]
+        return map(work, range(len(sizes)))
     from .transfers import CONCURRENCY, each  # loaded late for the sake of start-up, as above
 
     concurrency = max(1, min(CONCURRENCY, _DISK // max(1, *sizes)))

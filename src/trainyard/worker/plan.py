@@ -7,8 +7,8 @@ from typing import Any, Sequence, TypedDict
 from . import csvscan, jsonrows, parquetrows
 from .borders import Extent, Mark, Marks, Piece, choose, cut, offer_to
 from .errors import InputError
-from .places import exists, is_remote, write_json
-from .sources import PlannedFile, Source, changed, describe, find, open_planned, readable
+from .places import exists, is_remote, over, write_json
+from .sources import PlannedFile, Source, Streams, changed, describe, find, readable
 
 
 class PlannedShard(TypedDict):
@@ -83,16 +83,17 @@ def _plan_text(
     header = _Header()
     extents: list[Extent] = []
     row = 0
-    for index, (source, file) in enumerate(zip(sources, files)):
-        offer = offer_to(marks, index, row, divisible=not source.compression)
-        with readable(source.name), open_planned(file) as stream:
-            if source.format == "csv":
-                columns, extent = csvscan.scan(stream, source.name, offer)
-                header.match(columns, source.name)
-            else:
-                extent = jsonrows.scan(stream, offer)
-        extents.append(extent)
-        row += extent.rows
+    with Streams(files) as streams:
+        for index, source in enumerate(sources):
+            offer = offer_to(marks, index, row, divisible=not source.compression)
+            with readable(source.name), streams.open(index) as stream:
+                if source.format == "csv":
+                    columns, extent = csvscan.scan(stream, source.name, offer)
+                    header.match(columns, source.name)
+                else:
+                    extent = jsonrows.scan(stream, offer)
+            extents.append(extent)
+            row += extent.rows
     if sources[0].format == "csv" and not header.columns:
         raise InputError(f"{sources[0].name}: no header; write the column names in the first line")
     return header.columns or None, extents, choose(marks, row, shards)
@@ -122,11 +123,15 @@ def _plan_parquet(
 ) -> tuple[list[str] | None, list[Extent], list[Mark]]:
     schema, first = None, ""
     counts = []
-    for source, file in zip(sources, files):
-        if file["size"] == 0 and len(sources) > 1:
-            counts.append(0)
+
+    def scan(index: int) -> tuple[Any, int]:
+        is_empty = files[index]["size"] == 0 and len(files) > 1
+        return (None, 0) if is_empty else parquetrows.scan(files[index])
+
+    for source, (found, rows) in zip(sources, over(scan, [0] * len(files), sources[0].path)):
+        counts.append(rows)
+        if found is None:
             continue
-        found, rows = parquetrows.scan(file)
         if schema is None:
             schema, first = found, source.name
         difference = parquetrows.difference(found, schema)
@@ -134,7 +139,6 @@ def _plan_parquet(
             raise InputError(
                 f"{source.name} and {first} differ: {difference}; give every file the same columns"
             )
-        counts.append(rows)
     if schema is None:
         raise InputError(f"{sources[0].name}: every file is empty; write Parquet files with a schema")
     return list(schema.names), [Extent(rows, 0, 0, 0) for rows in counts], _even(counts, shards)

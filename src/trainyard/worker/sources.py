@@ -10,7 +10,7 @@ import os
 import stat
 import zlib
 from contextlib import contextmanager
-from typing import IO, Any, Iterator, NamedTuple, TypedDict, cast
+from typing import IO, Any, Iterator, NamedTuple, Sequence, TypedDict, cast
 
 from . import places
 from .errors import InputError, Unmet
@@ -199,13 +199,41 @@ def readable(name: str) -> Iterator[None]:
         raise InputError(f"{name}: cannot be read ({what}); check the file") from error
 
 
-def open_planned(file: PlannedFile, end: int | None = None) -> IO[bytes]:
-    """The plain bytes of a planned file. Of an object on S3 nothing beyond byte `end` is fetched ahead."""
+def open_planned(file: PlannedFile, end: int | None = None, *, now: bool = False) -> IO[bytes]:
+    """The plain bytes of a planned file.
+
+    Of an object on S3 nothing beyond byte `end` is fetched ahead, and its beginning at once with `now`.
+    """
     if not places.is_remote(file["path"]):
         return open_plain(file["path"], file["compression"])
     limit = None if file["compression"] else end
-    raw = places.open_object(file["path"], file["size"], file["etag"], end=limit)
+    raw = places.open_object(file["path"], file["size"], file["etag"], end=limit, now=now)
     return _plain(raw, file["compression"])
+
+
+class Streams:
+    """The plain bytes of planned files, opened in their order; on S3 the next few are on their way."""
+
+    _AHEAD = 8
+
+    def __init__(self, files: Sequence[PlannedFile]) -> None:
+        self._files = files
+        self._ahead: dict[int, IO[bytes]] = {}
+
+    def open(self, index: int) -> IO[bytes]:
+        """The stream of a file, to be closed by who asked for it."""
+        if places.is_remote(self._files[index]["path"]):
+            for later in range(index, min(index + self._AHEAD, len(self._files))):
+                if later not in self._ahead:
+                    self._ahead[later] = open_planned(self._files[later], now=True)
+        return self._ahead.pop(index, None) or open_planned(self._files[index])
+
+    def __enter__(self) -> Streams:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for stream in self._ahead.values():
+            stream.close()
 
 
 def open_plain(path: str, compression: str, mode: str = "rb") -> IO[bytes]:
