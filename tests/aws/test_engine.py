@@ -93,6 +93,7 @@ def test_listing_a_hundred_settled_runs_takes_three_requests(yard: Yard, project
         ledger.submit(run)
         ledger.settle(run.observed(ended))
     assert [run.id for run in yard.runs(limit=2)] == ["toy-0000099", "toy-0000098"]
+    assert len(yard.runs()) == 100
     anew = trainyard.connect("sandbox")
     assert calls(anew, anew.runs) <= 3
     assert len(anew.runs()) == 100

@@ -18,6 +18,7 @@ from trainyard.aws.refusals import DENIED, denial, person, statement_of
 from trainyard.aws.session import Session, translated
 from trainyard.errors import AccountRefused, BadInput, TrainyardError
 
+DENIED_TO_DEPLOYER = "User: arn:aws:iam::1:role/Deployer is not authorized to perform: sts:GetCallerIdentity"
 SECRET = "a-secret-that-nobody-may-see"
 
 
@@ -233,6 +234,7 @@ def test_without_boto3_it_says_what_to_install() -> None:
         "try:\n    Session('eu-central-1')\nexcept BadInput as error:\n    print(error)"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 'pip install "trainyard[aws]"' in result.stdout
     assert 'pip install "trainyard[deploy]"' in result.stdout
 
 
@@ -249,3 +251,73 @@ def test_who_may_not_submit_is_told_of_another_policy_than_who_may_not_deploy(ac
     found = denial(told)
     assert found is not None and cure in found.cure
     assert str(found) == f"user ana may not {action} on arn:x"
+
+
+def test_a_session_with_credentials_of_its_own_goes_by_nothing_else(
+    refusing: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[broken")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name, value in {
+        "AWS_PROFILE": "nobody",
+        "AWS_ACCESS_KEY_ID": "AKIAOTHERS",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "http_proxy": "http://127.0.0.1:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    session = Session("eu-central-1", endpoint=refusing.url, credentials=("mine", SECRET))
+    with pytest.raises(AccountRefused, match="role Deployer may not"):
+        refusing.answer = ("AccessDenied", DENIED_TO_DEPLOYER, 403)
+        session.caller()
+    assert (session.profile, session.endpoint, refusing.asked) == ("", refusing.url, 1)
+    keys = session.signer()
+    assert (keys.access_key, keys.secret_key) == ("mine", SECRET)
+
+
+def test_operations_are_counted_and_what_is_tried_again_counts_once(
+    credentials: None, refusing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    refusing.answer = ("Throttling", "Rate exceeded", 400)
+    session = Session(endpoint=refusing.url)
+    for _ in range(2):
+        with pytest.raises(AccountRefused):
+            session.caller()
+    assert session.counted == {"sts:GetCallerIdentity": 2}
+    assert refusing.asked == 6
+
+
+def test_credentials_that_take_a_call_to_find_do_not_hang(
+    credentials: None, refusing: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text(
+        "[profile far]\nrole_arn = arn:aws:iam::1:role/far\nsource_profile = near\n"
+        "[profile near]\naws_access_key_id = x\naws_secret_access_key = y\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", refusing.url)
+    refusing.answer = ("AccessDenied", "no", 403)
+    session = Session(profile="far")
+    for ask in (session.signer, session.caller):
+        with pytest.raises(AccountRefused):
+            ask()
+    assert session.counted["sts:AssumeRole"] >= 1
+
+
+def test_threads_share_one_client(credentials: None) -> None:
+    session, found = Session(), []
+    threads = [threading.Thread(target=lambda: found.append(session.client("sts"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8 and len(set(map(id, found))) == 1
+
+
+def test_signing_without_credentials_says_what_to_do() -> None:
+    with pytest.raises(BadInput, match="no AWS credentials were found"):
+        Session("eu-central-1").signer()

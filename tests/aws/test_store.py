@@ -224,10 +224,6 @@ def test_a_model_that_reaches_outside_is_refused(
     store: S3Store, buckets: Buckets, tmp_path: Path, name: str
 ) -> None:
     address = archive(buckets, "models/x/output/model.tar.gz", **{name: b"2"})
-    if name.startswith("/"):  # Python takes the slash away
-        store.fetch(address, str(tmp_path / "model"))
-        assert (tmp_path / "model/etc/out").exists()
-        return
     with pytest.raises(BadInput, match=r"output/model\.tar\.gz: .*cannot be unpacked"):
         store.fetch(address, str(tmp_path / "model"))
     assert not inside(tmp_path)

@@ -114,7 +114,9 @@ def test_a_verb_that_dies_has_a_reason(batch: BatchRun, last: str, reason: str) 
     status, log = batch.run("shard")
     assert (status, failure(batch, "shard-00000-1")["reason"]) == (75, reason)
     assert reason in log
-    assert batch.names() == ["_run/failures/shard-00000-1.json", "_run/plan.json"]
+    assert batch.names("_run/") == ["failures/shard-00000-1.json", "plan.json"]
+    assert list(batch.folder.iterdir()) == []
+    assert batch.names("part-") == []
 
 
 def test_sigterm_reaches_the_handler_and_is_no_failure(batch: BatchRun) -> None:
@@ -188,6 +190,34 @@ def test_what_is_not_there_fails_the_plan_for_good(batch: BatchRun, key: str, va
     assert words in found["reason"]
     assert found["bad_input"]
     assert log.strip() == found["reason"]
+
+
+def test_an_output_of_another_run_is_refused(batch: BatchRun) -> None:
+    batch.done("plan")
+    batch.manifest.update(run="digits-2", state=f"s3://{BUCKET}/predictions/digits-2/_run/")
+    status, log = batch.run("plan")
+    assert status == 1
+    assert f"{batch.manifest['output']}: another run predicts there; name another place" in log
+
+
+def test_an_output_that_the_role_may_not_write_is_told_so(batch: BatchRun, proxy: Proxy) -> None:
+    batch.environment["AWS_ENDPOINT_URL_S3"] = proxy.url
+    denied = s3_error(403, "AccessDenied", "not you")
+    proxy.judge = lambda request: denied if request.method == "PUT" else NONE
+    status, log = batch.run("plan")
+    assert status == 75
+    assert "the job's role may not write it (not you); grant the role s3:PutObject there" in log
+
+
+def test_the_attempts_of_a_resumed_run_are_counted_on(batch: BatchRun) -> None:
+    batch.done("plan")
+    source(batch, RAISES)
+    assert batch.run("shard", attempt=1)[0] == 75
+    batch.manifest.update(launch=2, tried={"shard-00000": 4})
+    for attempt, status in ((1, 75), (2, 75), (3, 1)):
+        assert batch.run("shard", attempt=attempt)[0] == status
+    numbers = sorted(int(name[12:-5]) for name in batch.names("_run/failures/"))
+    assert numbers == [1, 5, 6, 7]
 
 
 def test_an_input_that_the_role_may_not_read_is_told_so(batch: BatchRun, proxy: Proxy) -> None:

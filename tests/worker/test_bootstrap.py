@@ -193,6 +193,27 @@ def test_an_s3_that_is_not_there_has_batch_try_again(environment: dict[str, str]
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("region", "bucket_name", "host"),
+    [
+        ("eu-central-1", "b", "b.s3.eu-central-1.amazonaws.com"),
+        ("cn-north-1", "b", "b.s3.cn-north-1.amazonaws.com.cn"),
+        ("eu-central-1", "b.c", "s3.eu-central-1.amazonaws.com"),
+    ],
+)
+def test_without_an_endpoint_it_asks_aws(
+    environment: dict[str, str], proxy: Proxy, region: str, bucket_name: str, host: str
+) -> None:
+    del environment["AWS_ENDPOINT_URL_S3"]
+    environment.update(TRAINYARD_REGION=region, HTTPS_PROXY=proxy.url)
+    proxy.judge = lambda request: Fault((403, "no way"))
+    quick = BOOTSTRAP.replace("(0.2, 0.5, 1, 2, 4, 8, 0)", "(0,)")
+    command = [sys.executable, "-c", quick, f"s3://{bucket_name}/w", MANIFEST, "plan"]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 75
+    assert [each.target for each in proxy.made("CONNECT")] == [f"{host}:443"]
+
+
 def test_sigterm_ends_it(environment: dict[str, str], proxy: Proxy) -> None:
     proxy.judge = lambda request: Fault(hang_after=3)
     command = [sys.executable, "-c", BOOTSTRAP, WORKER, MANIFEST, "plan"]

@@ -16,6 +16,7 @@ from s3_server import BUCKET
 from trainyard.worker import connections, patience, transfers
 from trainyard.worker.errors import InputError, Missing, OutputError, ServiceError, Unmet
 from trainyard.worker.s3 import NEW, Client, Place, if_match, place
+from trainyard.worker.s3 import settings as found_settings
 from trainyard.worker.transfers import PART
 
 KEY = "predictions/a b+c/ü=&?#.csv"
@@ -360,6 +361,18 @@ def test_addresses_are_virtual_hosts_but_for_dots_and_endpoints() -> None:
     assert url("cn-north-1", "b") == "https://b.s3.cn-north-1.amazonaws.com.cn/a/b%20c?x=y%20z"
     assert url("eu-west-1", "b.c") == "https://s3.eu-west-1.amazonaws.com/b.c/a/b%20c?x=y%20z"
     assert url("eu-west-1", "b", "http://h:1/") == "http://h:1/b/a/b%20c?x=y%20z"
+
+
+def test_region_and_endpoint_are_found_as_the_sdks_find_them() -> None:
+    region = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    endpoint = {"AWS_ENDPOINT_URL": "http://all"}
+    assert found_settings(region) == ("eu-west-1", "")
+    assert found_settings({**region, "TRAINYARD_REGION": "eu-central-1"}) == ("eu-central-1", "")
+    assert found_settings({**region, **endpoint}) == ("eu-west-1", "http://all")
+    assert found_settings({**region, **endpoint, "AWS_ENDPOINT_URL_S3": "http://s3"})[1] == "http://s3"
+    assert found_settings({**region, **endpoint, "TRAINYARD_S3_ENDPOINT": ""})[1] == ""
+    with pytest.raises(ServiceError, match="no region: set TRAINYARD_REGION"):
+        found_settings({"AWS_REGION": ""})
 
 
 def test_what_is_no_address_is_refused() -> None:

@@ -55,11 +55,14 @@ class Session:
         self._credentials = credentials
         self._own: Any = None
         self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        # Two, since finding credentials may take a call, which is counted.
+        self._lock, self._counting = threading.Lock(), threading.Lock()
         self._core = _core_session(profile, alone=credentials is not None)
         self._core.get_component("event_emitter").register("before-call", self._count)
         with translated():
             self.region: str = region or _region_of(self._core)
+        # Roles are assumed in it too; botocore itself does not look at AWS_REGION.
+        self._core.set_config_variable("region", self.region)
         self.profile: str = "" if credentials else profile or os.environ.get("AWS_PROFILE", "")
 
     def client(self, service: str) -> Any:
@@ -99,7 +102,7 @@ class Session:
 
     def tally(self, operation: str) -> None:
         """Count an operation, such as `s3:PutObject`, that was asked for past the clients."""
-        with self._lock:
+        with self._counting:
             self.counted[operation] += 1
 
     def signer(self) -> Any:

@@ -82,7 +82,8 @@ def listed(response: http.client.HTTPResponse) -> tuple[list[Object], str]:
 
 def _parsed(response: http.client.HTTPResponse) -> ElementTree.Element:
     try:
-        return ElementTree.fromstring(response.read())
+        # S3 sends white space while it is at work, lest the connection be taken for lost.
+        return ElementTree.fromstring(response.read().strip())
     except ElementTree.ParseError:
         # A proxy's own page.
         raise http.client.HTTPException("an answer that is no XML") from None

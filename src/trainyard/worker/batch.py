@@ -20,7 +20,7 @@ from typing import Any, Mapping, NamedTuple, Sequence, cast
 from . import batchfiles, cloudsecrets, files, places, requirements, s3
 from .blame import describe
 from .cloudcode import SourceRefused, unpack
-from .errors import InputError, OutputError, ServiceError
+from .errors import InputError, OutputError, ServiceError, Taken
 from .reasons import describe_exit, one_line
 from .script import OUTSIDE, Program, Script, Signals
 from .tee import Log
@@ -174,12 +174,19 @@ class Task:
         output, run = self._manifest["output"], self._manifest["run"]
         try:
             places.write_json(places.join(output, "_manifest.json"), {"run": run}, new=True)
-        except OutputError:
+        except Taken:
             raise InputError(f"{output}: another run predicts there; name another place") from None
 
     @property
     def _model(self) -> str:
         return os.path.join(self._folder, "model")
+
+    @property
+    def _temporary(self) -> str:
+        """For what the verb leaves in temporary files when it is killed."""
+        folder = os.path.join(self._folder, "tmp")
+        os.makedirs(folder, exist_ok=True)
+        return folder
 
     def _installed(self, archive: str, code: str) -> str:
         """The Python of an environment with what the source requires; "" where it requires nothing."""
@@ -253,6 +260,7 @@ class Task:
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             **self._variables,
+            "TMPDIR": self._temporary,
             **chosen,
             "AWS_BATCH_JOB_ARRAY_INDEX": str(self._index),
             "AWS_BATCH_JOB_ATTEMPT": str(self._attempt),

@@ -9,6 +9,7 @@ from . import counts, parquetpart, parquetrows, places
 from .csvrows import csv_text
 from .errors import InputError, Missing, OutputError
 from .files import fingerprint, publish, remove, temporary_name, write_json
+from .places import Listed
 from .plan import Plan
 from .shard import part_name
 from .sources import open_plain
@@ -28,18 +29,18 @@ class CommittedPart(TypedDict):
 class Part:
     """A part with what its shard said of it and what a new count says."""
 
-    def __init__(self, plan: Plan, index: int, output: str, result: str) -> None:
+    def __init__(self, plan: Plan, index: int, output: str, result: str, listed: Listed) -> None:
         self.index = index
         self.name = part_name(plan, index)
         self.address = places.join(output, self.name)
         self.compression = plan["compression"]
         self.result = result
         self.said: dict[str, Any] = _read_result(index, result)
-        with places.at_hand(self.address) as copy:
-            self.version = copy.version
-            self.size, self.sha256 = fingerprint(copy.path)
+        self._listed = listed
+        with places.at_hand(self.address, listed) as path:
+            self.size, self.sha256 = fingerprint(path)
             self._check_bytes()
-            self.rows, self.shape = counts.count(copy.path, plan["format"], plan["compression"], self.address)
+            self.rows, self.shape = counts.count(path, plan["format"], plan["compression"], self.address)
         self._check_rows(plan["shards"][index]["rows"])
 
     def _check_bytes(self) -> None:
@@ -62,13 +63,13 @@ class Part:
 
         The shard's result takes note beforehand, so that a commit cut short here can be run again.
         """
-        with places.at_hand(self.address) as copy:
-            temporary = temporary_name(copy.path, "commit")
-            write(copy.path, temporary)
+        with places.at_hand(self.address, self._listed) as path:
+            temporary = temporary_name(path, "commit")
+            write(path, temporary)
             self.size, self.sha256 = fingerprint(temporary)
             self.said["rewritten"] = self.sha256
             places.write_json(self.result, self.said)
-            places.replace(self.address, copy.version, temporary, self.size, self.sha256, self.rows)
+            places.replace(self.address, self._listed, temporary, self.size, self.sha256, self.rows)
 
 
 def _read_result(index: int, address: str) -> dict[str, Any]:
@@ -87,8 +88,12 @@ def run(spec: dict[str, Any]) -> None:
     """
     plan: Plan = places.read_json(spec["plan"])
     output, results = spec["output"], spec["results"]
-    sizes = _check_names(plan, output)
-    parts = list(places.over(lambda index: Part(plan, index, output, results[index]), sizes, output))
+    listed = _check_names(plan, output)
+
+    def part(index: int) -> Part:
+        return Part(plan, index, output, results[index], listed[index])
+
+    parts = list(places.over(part, [each.size for each in listed], output))
     if plan["format"] == "csv":
         _unify_headers(parts)
     elif plan["format"] == "parquet":
@@ -119,24 +124,25 @@ def _write_marker(path: str, document: dict[str, Any]) -> None:
     publish(temporary, path)
 
 
-def _check_names(plan: Plan, output: str) -> list[int]:
-    """Exactly the parts stand in the folder; what attempts left aside is removed. Their sizes on S3."""
-    names, sizes = {}, []
-    for name, size in places.listed(output):
+def _check_names(plan: Plan, output: str) -> list[Listed]:
+    """The parts, in order; exactly they stand in the folder. What attempts left aside is removed."""
+    names, parts = {}, []
+    for listed in places.listed(output):
+        name = listed.name
         if name.startswith((".part-", "._SUCCESS")) and ".tmp-" in name:
             remove(os.path.join(output, name))
         elif name[:1] not in ("", ".", "_"):
-            names[name] = size
+            names[name] = listed
     for index in range(len(plan["shards"])):
         name = part_name(plan, index)
         if name not in names:
             raise OutputError(f"shard {index}: {name} is not in the output folder; run it again")
-        sizes.append(names.pop(name))
+        parts.append(names.pop(name))
     if names:
         raise OutputError(
             f"the output folder holds {min(names)}, which is no part of this run; move it elsewhere"
         )
-    return sizes
+    return parts
 
 
 def _unify_headers(parts: Sequence[Part]) -> None:

@@ -15,6 +15,10 @@ class OutputError(Exception):
     """
 
 
+class Taken(OutputError):
+    """What was to be new on S3 is there already, and is something else."""
+
+
 class ServiceError(Exception):
     """AWS, or the way to it, refuses or fails for longer than patience helps; another attempt may do better.
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Callable, Iterable, Iterator, NamedTuple, Sequence, TypeVar, cast
 
 from . import files
-from .errors import InputError, OutputError, Unmet
+from .errors import InputError, OutputError, Taken, Unmet
 
 if TYPE_CHECKING:
     from .s3 import Client, Place
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 _BUFFER = 1 << 20
 _SMALL_BUFFER = 1 << 16
-_DISK = 4 << 30
+_DISK = 8 << 30
 """Bytes of copies that are on the disk at a time, at most, but for a single larger one."""
 _ROWS = "trainyard-rows"
 
@@ -24,10 +24,11 @@ _T = TypeVar("_T")
 
 
 class Listed(NamedTuple):
-    """A name directly in a folder, with the size in bytes where S3 tells it."""
+    """A name directly in a folder, with the size in bytes and the ETag where S3 tells them."""
 
     name: str
     size: int = 0
+    etag: str = ""
 
 
 class Found(NamedTuple):
@@ -37,13 +38,6 @@ class Found(NamedTuple):
     name: str
     size: int
     etag: str
-
-
-class Copy(NamedTuple):
-    """A file to read from the disk; `version` tells that it is still the one, on S3."""
-
-    path: str
-    version: str = ""
 
 
 class Written(NamedTuple):
@@ -81,7 +75,7 @@ def read_json(address: str) -> Any:
 def write_json(address: str, document: object, *, new: bool = False) -> None:
     """Write a JSON document: readers see the old one or the new, never a half.
 
-    With `new`, one that is on S3 already stays. Raises OutputError when it differs from this one.
+    With `new`, one that is on S3 already stays. Raises Taken when it differs from this one.
     """
     if not is_remote(address):
         files.write_json(address, document)
@@ -93,7 +87,7 @@ def write_json(address: str, document: object, *, new: bool = False) -> None:
     try:
         client.put(place, content, condition=s3.NEW if new else {})
     except Unmet:
-        raise OutputError(f"{address} is there already, and says something else; see what wrote it") from None
+        raise Taken(f"{address} is there already, and says something else; see what wrote it") from None
 
 
 def listed(folder: str) -> list[Listed]:
@@ -102,7 +96,7 @@ def listed(folder: str) -> list[Listed]:
         return [Listed(name) for name in os.listdir(folder)]
     client, place = _at(join(folder, ""))
     found = client.listing(place, delimiter="/")
-    return [Listed(each.key[len(place.key) :].rstrip("/"), max(0, each.size)) for each in found]
+    return [Listed(each.key[len(place.key) :].rstrip("/"), max(0, each.size), each.etag) for each in found]
 
 
 def objects(address: str) -> list[Found]:
@@ -148,24 +142,23 @@ def open_object(
 
 
 @contextmanager
-def at_hand(address: str) -> Iterator[Copy]:
-    """A file on this machine's disk: itself, or a copy that is removed after the block."""
+def at_hand(address: str, listed: Listed) -> Iterator[str]:
+    """The path of a file on this machine's disk: itself, or a copy of it as it was `listed`, removed after the block."""
     if not is_remote(address):
-        yield Copy(address)
+        yield address
         return
     from .transfers import download  # loaded late for the sake of start-up, as above
 
     client, place = _at(address)
-    facts = client.head(place)
     with scratch() as folder:
         path = os.path.join(folder, os.path.basename(place.key))
         with _steady(address):
-            download(client, place, path, facts.size, facts.etag)
-        yield Copy(path, facts.etag)
+            download(client, place, path, listed.size, listed.etag)
+        yield path
 
 
-def replace(address: str, version: str, path: str, size: int, sha256: str, rows: int) -> None:
-    """Put the file `path` in the place of the one with that `version`; durably, whole or not at all.
+def replace(address: str, listed: Listed, path: str, size: int, sha256: str, rows: int) -> None:
+    """Put the file `path` in the place of the one that was `listed`; durably, whole or not at all.
 
     Raises OutputError when another one stands there.
     """
@@ -176,7 +169,7 @@ def replace(address: str, version: str, path: str, size: int, sha256: str, rows:
     from .transfers import upload  # loaded late for the sake of start-up, as above
 
     client, place = _at(address)
-    condition, metadata = s3.if_match(version), {_ROWS: str(rows)}
+    condition, metadata = s3.if_match(listed.etag), {_ROWS: str(rows)}
     with _steady(address):
         upload(client, place, path, size=size, digest=sha256, condition=condition, metadata=metadata)
 
@@ -230,9 +223,11 @@ def over(work: Callable[[int], _T], sizes: Sequence[int], address: str) -> Itera
     copies of so many bytes find room on the disk."""
     if not is_remote(address) or len(sizes) < 2:
         return map(work, range(len(sizes)))
-    from .transfers import CONCURRENCY, each  # loaded late for the sake of start-up, as above
+    from .transfers import CONCURRENCY, PART, each  # loaded late for the sake of start-up, as above
 
-    concurrency = max(1, min(CONCURRENCY, _DISK // max(1, *sizes)))
+    largest = max(1, *sizes)
+    # A large one comes in parallel ranges itself: meanwhile another is counted.
+    concurrency = CONCURRENCY if largest <= PART else min(2, max(1, _DISK // largest))
     return each(work, range(len(sizes)), concurrency)
 
 

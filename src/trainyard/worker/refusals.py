@@ -80,7 +80,7 @@ class _Said(NamedTuple):
 
 def _fields(body: bytes) -> _Said:
     try:
-        root = ElementTree.fromstring(body)
+        root = ElementTree.fromstring(body.strip())
     except ElementTree.ParseError:
         return _Said()
     found = {child.tag.rpartition("}")[2]: " ".join((child.text or "").split()) for child in root}

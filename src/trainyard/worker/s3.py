@@ -325,13 +325,18 @@ def settings(variables: Mapping[str, str]) -> tuple[str, str]:
     Raises ServiceError where no region is named.
     """
     regions = ("TRAINYARD_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
-    endpoints = ("TRAINYARD_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    region, endpoint = (
-        next((variables[name] for name in names if variables.get(name)), "") for names in (regions, endpoints)
-    )
+    region = _first(variables, regions)
     if not region:
         raise ServiceError("no region: set TRAINYARD_REGION to the bucket's region, such as eu-central-1")
+    # Where it is set to nothing, AWS's own address is meant, whatever the handler's variables say.
+    endpoint = variables.get("TRAINYARD_S3_ENDPOINT")
+    if endpoint is None:
+        endpoint = _first(variables, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
     return region, endpoint
+
+
+def _first(variables: Mapping[str, str], names: Sequence[str]) -> str:
+    return next((variables[name] for name in names if variables.get(name)), "")
 
 
 def close() -> None:
