@@ -143,7 +143,7 @@ def open_object(
 
 @contextmanager
 def at_hand(address: str, listed: Listed) -> Iterator[str]:
-    """The path of a file on this machine's disk: itself, or a copy of it as it was `listed`, removed after the block."""
+    """The path of a file on this machine's disk: itself, or a copy of what was `listed`, for the block."""
     if not is_remote(address):
         yield address
         return
