@@ -312,13 +312,13 @@ def test_a_secret_that_cannot_be_had_fails_in_words(
     ],
 )
 def test_references_are_read(text: str, reference: Reference) -> None:
-    assert parse("TOKEN", f"secretsmanager:{text}") == reference
+    assert parse("train.environment.TOKEN", f"secretsmanager:{text}") == reference
 
 
 @pytest.mark.parametrize("text", ["", ":key", "name:", "arn:aws:secretsmanager", f"{ARN}:"])
 def test_references_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"train\.environment\.TOKEN"):
-        parse("TOKEN", f"secretsmanager:{text}")
+        parse("train.environment.TOKEN", f"secretsmanager:{text}")
 
 
 def zipped(home: Path) -> str:
