@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,37 @@ def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.csv"
     path.write_text("n,text\n" + "".join(f'{n},"row {n}\nof many"\n' for n in range(200)))
     return path
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The address of moto's server, one for each process of the tests."""
+    from moto.server import ThreadedMotoServer  # seconds, for those alone who need it
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def moto(moto_server: str) -> str:
+    """The same, with nothing in it."""
+    request = urllib.request.Request(f"{moto_server}/moto-api/reset", method="POST")
+    with urllib.request.urlopen(request, timeout=PATIENCE):
+        return moto_server
+
+
+def make_tree(root: Path) -> None:
+    """Four files of 14 bytes at several depths, two of them through links, one executable."""
+    (root / "a/b").mkdir(parents=True)
+    (root / "empty").mkdir()
+    (root / "a/one.txt").write_text("one")
+    (root / "a/b/two.sh").write_text("two!")
+    (root / "a/b/two.sh").chmod(0o755)
+    (root / "link.txt").symlink_to("a/one.txt")
+    (root / "folder").symlink_to("a/b")
 
 
 def end_home(path: Path) -> None:

@@ -11,19 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import make_tree
 from trainyard import trees
 from trainyard.local.filesystem import copy_tree
 from trainyard.trees import hash_file, hash_files, hash_of, hash_tree
-
-
-def make_tree(root: Path) -> None:
-    (root / "a/b").mkdir(parents=True)
-    (root / "empty").mkdir()
-    (root / "a/one.txt").write_text("one")
-    (root / "a/b/two.sh").write_text("two!")
-    (root / "a/b/two.sh").chmod(0o755)
-    (root / "link.txt").symlink_to("a/one.txt")
-    (root / "folder").symlink_to("a/b")
 
 
 @pytest.mark.parametrize("size", [0, 5, 1 << 20, (1 << 20) + 1, 5_000_001])

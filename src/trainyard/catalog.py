@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -52,11 +53,11 @@ class Catalog:
 
     def dataset(self, reference: str, *, key: str = "") -> DataSet:
         """The version that `name@version` or `name@latest` means; `NotFound` with near names."""
-        return _pick(reference, self._ledger.datasets(), "data set", key)
+        return _pick(reference, self._ledger.datasets, "data set", key)
 
     def model(self, reference: str, *, key: str = "") -> Model:
         """The version that `name@version` or `name@latest` means; `NotFound` with near names."""
-        return _pick(reference, self._ledger.models(), "model", key)
+        return _pick(reference, self._ledger.models, "model", key)
 
     def model_at(self, model: str | Model) -> tuple[str, str]:
         """What a person calls a model (a version, a folder, a `model.tar.gz`): its reference or path, and
@@ -132,13 +133,13 @@ class Catalog:
         return self._ledger.models(name)
 
 
-def _pick(reference: str, versions: list[_Version], kind: str, key: str) -> _Version:
+def _pick(reference: str, versions: Callable[[str | None], list[_Version]], kind: str, key: str) -> _Version:
     name, at, version = reference.partition("@")
     if not at or not (version == "latest" or version.isdecimal()):
         raise BadInput(f"{reference!r} is no {kind}", key=key, cure="write name@version or name@latest")
-    named = [found for found in versions if found.name == name]
+    named = versions(name)
     if not named:
-        cure = nearest(name, sorted({found.name for found in versions}))
+        cure = nearest(name, sorted({found.name for found in versions(None)}))
         raise NotFound(f"no {kind} is called {name!r}", key=key, cure=cure or f"there is no {kind} yet")
     if version == "latest":
         return named[-1]

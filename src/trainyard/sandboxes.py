@@ -18,7 +18,7 @@ VARIABLE = "TRAINYARD_SANDBOX"
 START = "start one: `trainyard sandbox start`"
 CONFIGURATION = "sagemaker.yaml"
 """In its folder: defaults for SageMaker's Python SDK, which would ask a host of its own for the account."""
-_ADDRESS, _LOCK = "address.json", "lock"
+ADDRESS, _LOCK = "address.json", "lock"
 _TOKEN = "X-Trainyard-Token"
 _PATIENCE = 60.0
 
@@ -56,7 +56,7 @@ def find() -> Address:
         raise BadInput(
             "the sandbox is being started", cure="wait until `trainyard sandbox start` has returned"
         )
-    told = "the sandbox was killed" if os.path.exists(os.path.join(where, _ADDRESS)) else "no sandbox runs"
+    told = "the sandbox was killed" if os.path.exists(os.path.join(where, ADDRESS)) else "no sandbox runs"
     raise BadInput(told, cure=START)
 
 
@@ -65,7 +65,7 @@ def running(where: str) -> Address | None:
     if not is_held(where):
         return None
     try:
-        with open(os.path.join(where, _ADDRESS), encoding="utf-8") as stream:
+        with open(os.path.join(where, ADDRESS), encoding="utf-8") as stream:
             told = json.load(stream)
     except FileNotFoundError:
         return None

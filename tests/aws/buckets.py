@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Iterator
 
 import botocore.session
@@ -46,24 +45,9 @@ class Buckets:
         self.client.put_object(Bucket=bucket, Key=key, Body=content)
 
 
-@pytest.fixture(scope="session")
-def moto_s3() -> Iterator[str]:
-    """The address of moto's server."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def buckets(moto_s3: str) -> Iterator[Buckets]:
-    request = urllib.request.Request(f"{moto_s3}/moto-api/reset", method="POST")
-    with urllib.request.urlopen(request, timeout=30):
-        pass
-    found = Buckets(moto_s3)
+def buckets(moto: str) -> Iterator[Buckets]:
+    found = Buckets(moto)
     for name in (WHERE.dataset_bucket, WHERE.model_bucket):
         found.client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     yield found
@@ -71,9 +55,9 @@ def buckets(moto_s3: str) -> Iterator[Buckets]:
 
 
 @pytest.fixture
-def proxy(moto_s3: str) -> Iterator[Proxy]:
+def proxy(moto: str) -> Iterator[Proxy]:
     """A server in front of S3 that makes faults."""
-    found = Proxy(moto_s3)
+    found = Proxy(moto)
     yield found
     found.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -425,3 +426,62 @@ def test_a_job_of_sagemaker_is_named_after_its_run(
         name = names.launch_name("trainyard-sandbox-", run.record.replace(launch=launch))
         job = client.describe_training_job(TrainingJobName=name)
         assert job["TrainingJobStatus"] == "Failed"
+
+
+def test_models_of_runs_that_nobody_followed_count_in_the_order_of_their_ends(
+    yard: Yard, project: Project, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, ids = sandbox.client("sagemaker"), iter(("toy-zzzzzzz", "toy-aaaaaaa"))
+    monkeypatch.setattr(yard, "_new_id", lambda _: next(ids))
+    for _ in range(2):
+        job = {"TrainingJobName": f"trainyard-sandbox-{yard.train(project.training(SAVE)).id}"}
+        assert becomes_true(lambda job=job: "TrainingEndTime" in client.describe_training_job(**job))
+    assert [(each.version, each.run) for each in yard.models()] == [(1, "toy-zzzzzzz"), (2, "toy-aaaaaaa")]
+
+
+def test_a_launch_that_somebody_else_repeats_in_vain_goes_on(
+    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = yard.train(project.training(FOREVER))
+    other = trainyard.connect("sandbox")
+    session = other._engine._session
+    call = session.call
+
+    def refused(service: str, name: str, **parameters: Any) -> Any:
+        if name == "describe_training_job":
+            raise AccountRefused("no", code="AccessDeniedException")
+        return call(service, name, **parameters)
+
+    monkeypatch.setattr(session, "call", refused)
+    with pytest.raises(AccountRefused):
+        other._engine.launch(run._run)
+    assert wait_for_line(run, "ready")
+    assert yard.get(run.id).state is State.RUNNING
+    run.stop()
+
+
+@pytest.mark.parametrize("kind", ["training", "inference"])
+def test_a_secret_reaches_the_script_and_nothing_else(
+    yard: Yard, project: Project, sandbox: RunningSandbox, model: Path, rows: Path, kind: str
+) -> None:
+    name, value = f"trainyard-sandbox/token-{kind}", f"a-secret-for-{kind}"
+    sandbox.client("secretsmanager").create_secret(Name=name, SecretString=value)
+    told = {"TOKEN": f"secretsmanager:{name}"}
+    if kind == "training":
+        script = "import os, hashlib\nprint(hashlib.sha256(os.environ['TOKEN'].encode()).hexdigest())"
+        run = yard.train(project.training(script, environment=told)).wait(timeout=PATIENCE)
+        digest = hashlib.sha256(value.encode()).hexdigest()
+        assert (run.state, texts(run)) == (State.SUCCEEDED, [digest]), run.reason
+    else:
+        handler = "import os\ndef predict_fn(batch, model): return [len(os.environ['TOKEN'])] * len(batch)\n"
+        job = project.inference(handler, environment=told)
+        run = yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
+        assert run.state is State.SUCCEEDED, run.reason
+    s3, found = sandbox.client("s3"), []
+    for bucket in s3.list_buckets()["Buckets"]:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
+            for each in page.get("Contents", ()):
+                if run.id in each["Key"]:
+                    found.append(s3.get_object(Bucket=bucket["Name"], Key=each["Key"])["Body"].read())
+    assert found and not any(value.encode() in content for content in found)
+    assert not any(value in line.text for line in run.logs())

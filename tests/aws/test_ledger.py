@@ -19,9 +19,9 @@ from trainyard.run import Attempt, Channel, Interruption, Observation, Run, Stat
 from trainyard.runrecord import run_from_record, run_to_record
 from worker.faulty import NONE, SLOW_DOWN, Fault, Proxy
 
-from .buckets import WHERE, Buckets, buckets, counted, ledger, moto_s3, proxy, session, session_at
+from .buckets import WHERE, Buckets, buckets, counted, ledger, proxy, session, session_at
 
-__all__ = ["buckets", "ledger", "moto_s3", "proxy", "session"]
+__all__ = ["buckets", "ledger", "proxy", "session"]
 BUCKET = WHERE.model_bucket
 DONE = Observation(
     state=State.SUCCEEDED, reason="completed", metrics={"loss": 0.5}, started=1.0, finished=2.0

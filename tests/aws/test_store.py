@@ -18,9 +18,9 @@ from trainyard.aws.store import S3Store
 from trainyard.errors import AccountRefused, BadInput, DiskFull
 from worker.faulty import NONE, Proxy, s3_error
 
-from .buckets import WHERE, Buckets, buckets, counted, moto_s3, proxy, session, store
+from .buckets import WHERE, Buckets, buckets, counted, proxy, session, store
 
-__all__ = ["buckets", "moto_s3", "proxy", "session", "store"]
+__all__ = ["buckets", "proxy", "session", "store"]
 DATA, MODELS = WHERE.dataset_bucket, WHERE.model_bucket
 
 

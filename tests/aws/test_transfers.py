@@ -15,9 +15,9 @@ from trainyard.aws.session import Session
 from trainyard.errors import AccountRefused, BadInput
 from worker.faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
 
-from .buckets import Buckets, buckets, counted, moto_s3, proxy, session
+from .buckets import Buckets, buckets, counted, proxy, session
 
-__all__ = ["buckets", "moto_s3", "proxy", "session"]
+__all__ = ["buckets", "proxy", "session"]
 BUCKET = "the-models"
 
 

@@ -13,9 +13,9 @@ from trainyard.aws.session import Session
 from trainyard.aws.store import S3Store
 from trainyard.errors import BadInput
 
-from .buckets import WHERE, Buckets, buckets, counted, moto_s3, proxy, session
+from .buckets import WHERE, Buckets, buckets, counted, proxy, session
 
-__all__ = ["buckets", "moto_s3", "proxy", "session"]
+__all__ = ["buckets", "proxy", "session"]
 MODELS = WHERE.model_bucket
 LEAN = WHERE.replace(network_profile="lean")
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,23 +185,8 @@ def is_deployed(cloudformation: CloudFormation) -> bool:
     return cloudformation.status(DATA) in standing and cloudformation.status(PLATFORM) in standing
 
 
-@pytest.fixture(scope="session")
-def moto() -> Iterator[str]:
-    """The address of a moto server."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
 def account(moto: str) -> Iterator[Account]:
-    request = urllib.request.Request(f"{moto}/moto-api/reset", method="POST")
-    with urllib.request.urlopen(request, timeout=PATIENCE):
-        pass
     service = CloudFormation()
     server = Server(service)
     yield Account(service, server.url, moto)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import make_tree
 from trainyard.errors import BadInput
 from trainyard.local import filesystem
 from trainyard.local.filesystem import (
@@ -152,16 +153,6 @@ def test_an_existing_target_is_left_alone_and_a_failed_copy_leaves_nothing(
     with pytest.raises(OSError, match="the disk is full"):
         clone_or_copy(str(source), str(tmp_path / "other"))
     assert not (tmp_path / "other").exists()
-
-
-def make_tree(root: Path) -> None:
-    (root / "a/b").mkdir(parents=True)
-    (root / "empty").mkdir()
-    (root / "a/one.txt").write_text("one")
-    (root / "a/b/two.sh").write_text("two!")
-    (root / "a/b/two.sh").chmod(0o755)
-    (root / "link.txt").symlink_to("a/one.txt")
-    (root / "folder").symlink_to("a/b")
 
 
 def test_a_tree_is_copied_whole_with_links_followed(tmp_path: Path) -> None:

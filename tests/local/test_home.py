@@ -32,7 +32,7 @@ class TestFinding:
     def no_variable(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv("TRAINYARD_HOME", raising=False)
         monkeypatch.setenv("HOME", str(tmp_path / "user"))
-        (tmp_path / "user/work/deep").mkdir(parents=True)
+        (tmp_path / "user/projects/deep").mkdir(parents=True)
 
     def test_the_variable_names_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TRAINYARD_HOME", "~/elsewhere")
@@ -40,23 +40,23 @@ class TestFinding:
 
     def test_the_nearest_one_upwards_is_taken(self, tmp_path: Path) -> None:
         (tmp_path / "user/.trainyard").mkdir()
-        assert homes.find(str(tmp_path / "user/work/deep")) == str(tmp_path / "user/.trainyard")
-        (tmp_path / "user/work/.trainyard").mkdir()
-        assert homes.find(str(tmp_path / "user/work/deep")) == str(tmp_path / "user/work/.trainyard")
+        assert homes.find(str(tmp_path / "user/projects/deep")) == str(tmp_path / "user/.trainyard")
+        (tmp_path / "user/projects/.trainyard").mkdir()
+        assert homes.find(str(tmp_path / "user/projects/deep")) == str(tmp_path / "user/projects/.trainyard")
 
     def test_none_is_looked_for_above_the_users_folder(self, tmp_path: Path) -> None:
         (tmp_path / ".trainyard").mkdir()
-        start = tmp_path / "user/work"
+        start = tmp_path / "user/projects"
         assert homes.find(str(start)) == str(start / ".trainyard")
 
     def test_it_is_beside_the_start_where_there_is_none(self, tmp_path: Path) -> None:
-        start = tmp_path / "user/work"
+        start = tmp_path / "user/projects"
         assert homes.find(str(start)) == str(start / ".trainyard")
         assert not (start / ".trainyard").exists()
 
     def test_a_link_leads_to_one_home(self, tmp_path: Path) -> None:
         (tmp_path / "user/.trainyard").mkdir()
-        (tmp_path / "link").symlink_to(tmp_path / "user/work")
+        (tmp_path / "link").symlink_to(tmp_path / "user/projects")
         assert homes.find(str(tmp_path / "link")) == str(tmp_path / "user/.trainyard")
 
 

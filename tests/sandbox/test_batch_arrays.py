@@ -87,7 +87,7 @@ def test_a_lost_machine_takes_one_child_which_is_tried_again(batch: Batch) -> No
     command = 'test "$AWS_BATCH_JOB_ARRAY_INDEX$AWS_BATCH_JOB_ATTEMPT" != 11 || sleep 60'
     id = batch.submit(command, arrayProperties={"size": 2}, retryStrategy=strategy)
     batch.wait_for(f"{id}:1", "RUNNING")
-    assert batch.sandbox.control("batch/interrupt", job=f"{id}:1") == {"interrupted": [f"{id}:1"]}
+    assert batch.sandbox.control("lose", run=f"{id}:1") == {"interrupted": [f"{id}:1"]}
     assert batch.end_of(id)["status"] == "SUCCEEDED"
     assert len(batch.describe(f"{id}:1")["attempts"]) == 2
     assert len(batch.describe(f"{id}:0")["attempts"]) == 1
@@ -155,3 +155,10 @@ def test_a_thousand_tiny_children_take_no_thread_each_and_hold_nobody_up(batch: 
     assert time.monotonic() - started < 5, "it waited for the whole array"
     batch.client.terminate_job(jobId=id, reason="seen enough")
     batch.end_of(id)
+
+
+def test_a_job_that_is_named_twice_is_waited_for_once(batch: Batch) -> None:
+    before = {"jobId": batch.submit("sleep 0.2")}
+    array = batch.submit("echo once", arrayProperties={"size": 2}, dependsOn=[before, before])
+    assert batch.end_of(array)["arrayProperties"]["statusSummary"]["SUCCEEDED"] == 2
+    assert len(batch.describe(f"{array}:0")["attempts"]) == 1

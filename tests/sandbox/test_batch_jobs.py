@@ -98,7 +98,7 @@ def test_a_lost_machine_is_told_and_the_job_tried_again(batch: Batch) -> None:
     command = 'echo up; test "$AWS_BATCH_JOB_ATTEMPT" = 2 || sleep 60'
     id = batch.submit(command, retryStrategy=RETRY_LOST)
     batch.wait_for(id, "RUNNING")
-    assert batch.sandbox.control("batch/interrupt", job=id) == {"interrupted": [id]}
+    assert batch.sandbox.control("lose", run=id) == {"interrupted": [id]}
     job = batch.end_of(id)
     assert job["status"] == "SUCCEEDED"
     lost = job["attempts"][0]

@@ -179,6 +179,9 @@ def test_a_killed_sandbox_leaves_nothing_running_and_the_next_one_says_what_was_
     assert processes.wait_until_gone(pids, PATIENCE) == []
     first.end()
     (tmp_path / "home" / "address.json").unlink()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        # A start that is refused in between does not forget it.
+        refused_start(tmp_path / "home", "--port", str(taken.getsockname()[1]))
     second = RunningSandbox(tmp_path)
     assert second.address["lost"] == [f"training-{name}"]
     second.end()

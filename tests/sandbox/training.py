@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import time
@@ -146,11 +147,13 @@ class Training:
 
     def objects(self, prefix: str) -> dict[str, bytes]:
         """The objects of the model bucket below a prefix, by the rest of their keys."""
-        found = self.s3.list_objects_v2(Bucket=self.models, Prefix=prefix).get("Contents", [])
-        return {
-            each["Key"][len(prefix) :]: self.s3.get_object(Bucket=self.models, Key=each["Key"])["Body"].read()
-            for each in found
-        }
+        found = {}
+        for each in self.s3.list_objects_v2(Bucket=self.models, Prefix=prefix).get("Contents", []):
+            # What a job removes meanwhile is not below it any more.
+            with contextlib.suppress(self.s3.exceptions.NoSuchKey):
+                body = self.s3.get_object(Bucket=self.models, Key=each["Key"])["Body"]
+                found[each["Key"][len(prefix) :]] = body.read()
+        return found
 
 
 def statuses(job: dict[str, Any]) -> list[str]:

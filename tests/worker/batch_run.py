@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from s3_server import BUCKET, variables
-
 import trainyard.worker
 from trainyard.worker.bootstrap import BOOTSTRAP
+
+from .s3_server import BUCKET, variables
 
 HANDLER = """
 def model_fn(model_dir):

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from s3_server import BUCKET
-
 from trainyard.worker import commit, plan, shard
+
+from .s3_server import BUCKET
 
 CONSTANT = "def predict_fn(batch, model):\n    return [0] * len(batch)\n"
 

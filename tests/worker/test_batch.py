@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_run import HANDLER, BatchRun, zipped
-from faulty import NONE, SLOW_DOWN, Fault, Proxy, Request
-from pythons import python_3_8
-from s3_server import BUCKET
+
+from .batch_run import HANDLER, BatchRun, zipped
+from .faulty import NONE, SLOW_DOWN, Fault, Proxy, Request
+from .pythons import python_3_8
+from .s3_server import BUCKET
 
 ROWS = "n,text\n" + "".join(f'{n},"row {n}\nof many"\n' for n in range(100))
 EXPECTED = "n,text,prediction\n" + "".join(f'{n},"row {n}\nof many",{3 * n}\n' for n in range(100))
 
 
 @pytest.fixture
-def batch(bucket: Any, moto_s3: str, tmp_path: Path) -> BatchRun:
-    run = BatchRun(bucket, moto_s3, tmp_path)
+def batch(bucket: Any, moto: str, tmp_path: Path) -> BatchRun:
+    run = BatchRun(bucket, moto, tmp_path)
     run.put("datasets/d/rows.csv", ROWS)
     return run
 
@@ -122,15 +123,15 @@ def test_a_prefix_is_a_model(batch: BatchRun) -> None:
     assert joined(batch.parts()) == EXPECTED
 
 
-def test_a_secret_reaches_the_handler_and_nothing_else(batch: BatchRun, moto_s3: str) -> None:
+def test_a_secret_reaches_the_handler_and_nothing_else(batch: BatchRun, moto: str) -> None:
     import botocore.session
 
-    batch.environment.update(AWS_ENDPOINT_URL=moto_s3)
+    batch.environment.update(AWS_ENDPOINT_URL=moto)
     batch.manifest.update(shards=1, indices=[0], environment={"TOKEN": "secretsmanager:theirs:key"})
     client = botocore.session.Session().create_client(
         "secretsmanager",
         region_name=batch.environment["TRAINYARD_REGION"],
-        endpoint_url=moto_s3,
+        endpoint_url=moto,
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_run import HANDLER, BatchRun, packed, zipped
-from faulty import NONE, Fault, Proxy, s3_error
-from s3_server import BUCKET
+
+from .batch_run import HANDLER, BatchRun, packed, zipped
+from .faulty import NONE, Fault, Proxy, s3_error
+from .s3_server import BUCKET
 
 RAISES = "def predict_fn(batch, model):\n    raise ValueError('no such column: age')\n"
 KILLED = "ended by SIGKILL (from outside; when memory runs out, the system does this)"
 
 
 @pytest.fixture
-def batch(bucket: Any, moto_s3: str, tmp_path: Path) -> BatchRun:
-    run = BatchRun(bucket, moto_s3, tmp_path, shards=1, indices=[0])
+def batch(bucket: Any, moto: str, tmp_path: Path) -> BatchRun:
+    run = BatchRun(bucket, moto, tmp_path, shards=1, indices=[0])
     run.put("datasets/d/rows.csv", "n\n1\n2\n")
     return run
 

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
-from pythons import python_3_8
-from s3_server import BUCKET, REGION
 
 from trainyard.worker import signing
 from trainyard.worker.bootstrap import BOOTSTRAP
 from trainyard.worker.credentials import Credentials
+
+from .faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
+from .pythons import python_3_8
+from .s3_server import BUCKET, REGION
 
 WORKER = f"s3://{BUCKET}/code/workers/0 1+ü/worker.pyz"
 MANIFEST = f"s3://{BUCKET}/code/runs/digits-1.json"

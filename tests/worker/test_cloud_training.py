@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_container import JOB, WORKER, Container
 
 from trainyard.trees import hash_tree
+
+from .training_container import JOB, WORKER, Container
 
 SAVE = "import os\nopen(os.path.join(os.environ['SM_MODEL_DIR'], 'weights'), 'w').write('w')\n"
 FLOOD = """

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from training_container import Container, becomes_true, gone
+
+from .training_container import Container, becomes_true, gone
 
 SLEEP = "import time\nprint('ready', flush=True)\ntime.sleep(60)\n"
 DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEP

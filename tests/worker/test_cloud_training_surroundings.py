@@ -20,11 +20,12 @@ import botocore.auth
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from test_training_portability import python38
-from training_container import WORKER, Container
 
 from trainyard.worker.cloudsecrets import Reference, parse
 from trainyard.worker.errors import InputError
+
+from .test_training_portability import python38
+from .training_container import WORKER, Container
 
 SHOW = "import tinypkg\nprint('value', tinypkg.value)\n"
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:team/token-AbCdEf"

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from inference_run import CONSTANT, InferenceRun
 
 from trainyard.worker.errors import InputError, OutputError
+
+from .inference_run import CONSTANT, InferenceRun
 
 SCORES = "def predict_fn(batch, model):\n    return [{'score': int(r['a']), 'b': 1} for r in batch]\n"
 

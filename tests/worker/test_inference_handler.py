@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from inference_run import InferenceRun
+
+from .inference_run import InferenceRun
 
 TABLE = "a,b\n" + "".join(f"{i},x\n" for i in range(12))
 

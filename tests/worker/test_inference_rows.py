@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inference_run import InferenceRun
 
 from trainyard.worker.sources import open_plain
+
+from .inference_run import InferenceRun
 
 # The length of the first column's text: a prediction that any row can be checked by.
 ROWS = "def predict_fn(batch, model):\n    return [len(row['a']) for row in batch]\n"

@@ -11,7 +11,8 @@ import zipapp
 from pathlib import Path
 
 import pytest
-from inference_run import WORKER, InferenceRun
+
+from .inference_run import WORKER, InferenceRun
 
 SHADOW = "import plan\ndef predict_fn(batch, model):\n    return [plan.MARK] * len(batch)\n"
 

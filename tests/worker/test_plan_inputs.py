@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from inference_run import InferenceRun
 
 from trainyard.worker import plan
 from trainyard.worker.errors import InputError
+
+from .inference_run import InferenceRun
 
 
 def write(folder: Path, **files: str | bytes) -> Path:

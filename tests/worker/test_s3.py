@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from s3_server import BUCKET
 
 from trainyard.worker import connections, patience, transfers
 from trainyard.worker.errors import InputError, Missing, OutputError, ServiceError, Unmet
 from trainyard.worker.s3 import NEW, Client, Place, if_match, place
 from trainyard.worker.s3 import settings as found_settings
 from trainyard.worker.transfers import PART
+
+from .faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
+from .s3_server import BUCKET
 
 KEY = "predictions/a b+c/ü=&?#.csv"
 HERE = Place(BUCKET, KEY)
@@ -338,11 +339,11 @@ def test_a_refused_write_is_an_error_of_the_output(bucket: Any, client: Client, 
         client.put(HERE, b"")
 
 
-def test_a_redirection_is_followed(bucket: Any, client: Client, proxy: Proxy, moto_s3: str) -> None:
+def test_a_redirection_is_followed(bucket: Any, client: Client, proxy: Proxy, moto: str) -> None:
     client.put(HERE, b"x")
 
     def judge(request: Request) -> Fault:
-        return s3_error(307, "TemporaryRedirect", Location=f"{moto_s3}{request.target}")
+        return s3_error(307, "TemporaryRedirect", Location=f"{moto}{request.target}")
 
     proxy.judge = judge
     before = len(proxy.requests)

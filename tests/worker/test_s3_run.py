@@ -13,12 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from faulty import NONE, SLOW_DOWN, Fault, Proxy, Request
-from inference_run import InferenceRun
-from s3_run import S3Run
-from s3_server import BUCKET
 
 from trainyard.worker.errors import InputError, OutputError
+
+from .faulty import NONE, SLOW_DOWN, Fault, Proxy, Request
+from .inference_run import InferenceRun
+from .s3_run import S3Run
+from .s3_server import BUCKET
 
 ECHO = "def predict_fn(batch, model):\n    return [int(row['n']) + 1 for row in batch]\n"
 FEW = "def predict_fn(batch, model):\n    return [{'p': 1.5} for row in batch]\n"

@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import trainyard.worker
+from conftest import becomes_true
 
 WORKER = str(Path(trainyard.worker.__file__).parent)
 OURS = ("trainyard-worker", "trainyard-code")
@@ -205,16 +205,6 @@ class Worker:
         """The log as people see it: without the borders of attempts."""
         text = self._output.decode("utf-8", "replace")
         return [line for line in text.splitlines() if not line.startswith("[trainyard attempt=")]
-
-
-def becomes_true(holds: Callable[[], object], seconds: float = PATIENCE) -> bool:
-    """Whether it holds within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def gone(pid: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..job import InferenceJob, ShardResources
 from ..limits import SHARDS
-from ..run import Run
+from ..run import Attempt, Run
 from ..worker.bootstrap import BOOTSTRAP
 from . import names
 from .deployment import Deployment
@@ -60,13 +60,12 @@ def inference_requests(
     definition: str,
     indices: Sequence[int],
     *,
-    requirements: bool = True,
     wheels: bool = False,
 ) -> InferencePlan:
     """What a launch of an inference run submits: `indices` are the shards that are still to be predicted.
 
     `worker` is the address of `worker.pyz` in S3, `definition` the ARN of a job definition with its revision;
-    `requirements` and `wheels` are whether the source has such a file, and wheels kept beside it.
+    `wheels` is whether wheels are kept beside the source.
     """
     job = run.job
     assert isinstance(job, InferenceJob)
@@ -94,7 +93,7 @@ def inference_requests(
         shards["arrayProperties"] = {"size": len(indices)}
     return InferencePlan(
         manifest_key=key,
-        manifest=_manifest(run, job, deployment, indices, requirements, wheels),
+        manifest=_manifest(run, job, deployment, indices, wheels),
         plan=submission(names.PLAN, small, max(job.timeout, STEP_TIMEOUT)),
         shards=shards,
         commit=submission(names.COMMIT, small, max(job.timeout, STEP_TIMEOUT)),
@@ -180,12 +179,19 @@ def _requirements(resources: ShardResources) -> list[dict[str, str]]:
     return [{"type": kind, "value": str(value)} for kind, value in wanted if value]
 
 
+def last_numbers(attempts: Sequence[Attempt]) -> dict[str, int]:
+    """The number of the last attempt at each task."""
+    last: dict[str, int] = {}
+    for attempt in attempts:
+        last[attempt.task] = max(attempt.number, last.get(attempt.task, 0))
+    return last
+
+
 def _manifest(
     run: Run,
     job: InferenceJob,
     deployment: Deployment,
     indices: Sequence[int],
-    requirements: bool,
     wheels: bool,
 ) -> dict[str, Any]:
     bucket = deployment.model_bucket
@@ -207,5 +213,6 @@ def _manifest(
         "indices": list(indices),
         "retries": job.retries,
         "environment": dict(job.environment),
-        "requirements": requirements,
+        "requirements": True,
+        "tried": last_numbers(run.attempts),
     }

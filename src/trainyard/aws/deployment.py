@@ -9,6 +9,7 @@ from ..errors import BadInput, NotFound
 from ..parameters import DATA_PARAMETERS, parameter_name
 from ..record import Record
 from ..version import __version__
+from . import parallel
 
 if TYPE_CHECKING:
     from .session import Session
@@ -128,11 +129,8 @@ def deployment_of(name: str, region: str, facts: Mapping[str, str]) -> Deploymen
 def _facts(session: Session, name: str) -> dict[str, str]:
     names = [parameter_name(name, fact) for fact in (*_REQUIRED, *_OPTIONAL)]
     parts = [names[at : at + PARAMETERS_AT_A_TIME] for at in range(0, len(names), PARAMETERS_AT_A_TIME)]
-    from concurrent.futures import ThreadPoolExecutor  # with a session only, which takes ten times as long
-
     session.client("ssm")
-    with ThreadPoolExecutor(len(parts)) as threads:
-        answers = list(threads.map(lambda part: session.call("ssm", "get_parameters", Names=part), parts))
+    answers = parallel.each(lambda part: session.call("ssm", "get_parameters", Names=part), parts)
     found = [parameter for answer in answers for parameter in answer["Parameters"]]
     return {each["Name"].rpartition("/")[2]: each["Value"] for each in found}
 

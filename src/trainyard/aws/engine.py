@@ -43,7 +43,7 @@ class Book(Registrar, Protocol):
     def runs(self, query: RunQuery) -> list[Run]:
         """The runs that match, newest first; those that are not settled are queued."""
 
-    def open_runs(self) -> list[Run]:
+    def open_runs(self, name: str | None = None) -> list[Run]:
         """Those that are not settled."""
 
 
@@ -83,7 +83,9 @@ class AwsEngine:
         try:
             launch.send(is_new)
         except AccountRefused as error:
-            self._give_up(run, error)
+            # A launch that was written down by somebody else is theirs to give up.
+            if is_new:
+                self._give_up(run, error)
             raise
         return launch.reference
 
@@ -112,9 +114,9 @@ class AwsEngine:
         for run in found:
             yield run.observed(seen.get(run.id, run.seen))
 
-    def settle_open(self) -> None:
-        """Settle what has ended and nobody has seen yet."""
-        self._look(self._ledger.open_runs())
+    def settle_open(self, name: str | None = None) -> None:
+        """Settle what has ended and nobody has seen yet, of all jobs or of one."""
+        self._look(self._ledger.open_runs(name))
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[LogLine]:
         pace = logs.AWS_LOGS if self._pace is logs.AWS else self._pace
@@ -122,7 +124,9 @@ class AwsEngine:
         if isinstance(run.job, TrainingJob):
             streams = TrainingStreams(self._session, self._deployment, run, pace.seldom)
         else:
-            streams = BatchStreams(self._session, self._deployment, run, self._batch, self._inference)
+            streams = BatchStreams(
+                self._session, self._deployment, run, self._batch, self._inference, pace.seldom
+            )
         found = logs.RunLogs(streams, pace)
         return found.follow(self._watch(run, pace.seldom)) if follow else found.lines()
 
@@ -153,7 +157,8 @@ class AwsEngine:
         still = [run for run in runs if run.id not in found]
         training = [run for run in still if isinstance(run.job, TrainingJob)]
         answers = self._training.describe_all(training) if training else {}
-        for run in training:
+        # Models count their versions in the order in which runs are settled.
+        for run in sorted(training, key=lambda run: _ending(answers.get(run.id))):
             answer = answers.get(run.id)
             prior = self._prior(run)
             sight = self._unsent(run, prior) if answer is None else self._training.sight(run, answer, prior)
@@ -241,6 +246,12 @@ class AwsEngine:
         if not self._caller:
             self._caller = refusals.person(self._session.caller().arn)
         return self._caller
+
+
+def _ending(answer: Mapping[str, Any] | None) -> float:
+    """When a training job ended, in seconds since the epoch; 0 where it has not."""
+    moment = (answer or {}).get("TrainingEndTime")
+    return float(moment.timestamp()) if moment else 0.0
 
 
 def _is_near(session: Session) -> bool:

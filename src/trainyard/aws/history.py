@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from .. import outcomes
 from ..parameters import CHECKPOINTS
 from ..run import Attempt, State
+from .states import TRAIN
 
-TASK = "train"
 TERMINATED = "terminated"
 """The state of an attempt that ended after a SIGTERM from outside: a stop, a time-out, or spot."""
 
@@ -95,7 +95,7 @@ def _attempt(
     lost = [each["lost_seconds"] for _, each in parts if each.get("lost_seconds") is not None]
     return Attempt(
         number=number,
-        task=TASK,
+        task=TRAIN,
         state=State(state),
         reason=reason,
         started=min((each["started"] for _, each in parts if each.get("started")), default=None),

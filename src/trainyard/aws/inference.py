@@ -10,6 +10,7 @@ from ..job import InferenceJob
 from ..run import Attempt, Observation, Run, State
 from . import names, objects, parallel, states
 from .batchjobs import BatchJobs, Jobs
+from .batchrequests import last_numbers
 from .deployment import Deployment
 from .session import Session
 
@@ -36,6 +37,7 @@ class InferenceJobs:
     def __init__(self, session: Session, deployment: Deployment, batch: BatchJobs) -> None:
         self._session, self._deployment, self._batch = session, deployment, batch
         self._rows: dict[str, int] = {}
+        self._told: dict[str, list[Told]] = {}
 
     def missing(self, run: Run) -> tuple[bool, list[int]]:
         """Whether the run is planned, and the shards without a part or a result of theirs."""
@@ -103,7 +105,11 @@ class InferenceJobs:
         """The failed attempts of a launch, as the workers wrote them down, the first first."""
         prefix = f"{names.state_prefix(run.id)}failures/"
         keys = list(objects.keys(self._session, self._deployment.model_bucket, prefix))
-        found = [told for part in parallel.each(self._failure, keys) for told in part]
+        # They never change once they are written.
+        fresh = [key for key in keys if key not in self._told]
+        read = parallel.each(lambda key: list(self._failure(key)), fresh)
+        self._told.update(zip(fresh, read, strict=True))
+        found = [told for key in keys for told in self._told[key]]
         return sorted((told for told in found if told.launch == run.launch), key=lambda told: told.finished)
 
     def _failure(self, key: str) -> Iterator[Told]:
@@ -180,14 +186,6 @@ def _succeeded(seen: Observation, summary: Mapping[str, Any]) -> Observation:
     rows_in, rows_out = summary.get("rows_in", seen.rows_in), summary.get("rows_out", seen.rows_in)
     reason = outcomes.predicted(rows_out or 0)
     return seen.replace(state=State.SUCCEEDED, reason=reason, rows_in=rows_in, rows_out=rows_out)
-
-
-def last_numbers(attempts: Sequence[Attempt]) -> dict[str, int]:
-    """The number of the last attempt at each task."""
-    last: dict[str, int] = {}
-    for attempt in attempts:
-        last[attempt.task] = max(attempt.number, last.get(attempt.task, 0))
-    return last
 
 
 def _named(task: str, reason: str) -> str:

@@ -11,12 +11,11 @@ from ..job import InferenceJob, TrainingJob
 from ..run import Run
 from . import batchrequests, images, names, objects
 from .batchjobs import BatchJobs
-from .deployment import Deployment
-from .inference import InferenceJobs, last_numbers
+from .deployment import LEAN, Deployment
+from .inference import InferenceJobs
 from .session import Session
 from .training import TrainingJobs
 
-_THERE = frozenset({"PreconditionFailed", "412"})
 _NO_IMAGE = frozenset({"ImageNotFoundException", "RepositoryNotFoundException"})
 
 
@@ -81,7 +80,6 @@ class Launcher:
         plan = batchrequests.inference_requests(
             run, self._deployment, worker, definition, indices, wheels=self._has_wheels(run)
         )
-        plan.manifest["tried"] = last_numbers(run.attempts)
         steps = [
             (names.PLAN, None if is_planned else plan.plan),
             (names.SHARDS, plan.shards),
@@ -100,7 +98,7 @@ class Launcher:
             try:
                 self._session.call("s3", "put_object", **manifest)
             except AccountRefused as error:
-                if error.code not in _THERE:
+                if error.code not in objects.TAKEN:
                     raise
             self._batch.submit(run, wanted, anew=is_new)
 
@@ -128,6 +126,8 @@ class Launcher:
         return made["jobDefinitionArn"], []
 
     def _has_wheels(self, run: Run) -> bool:
+        if self._deployment.network_profile != LEAN:
+            return False
         prefix = names.source_prefix(run.code) + names.WHEELS
         return any(objects.keys(self._session, self._deployment.model_bucket, prefix))
 

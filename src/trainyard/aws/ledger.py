@@ -29,7 +29,6 @@ CACHED = 1_000
 _RUNS, _CACHE = f"{LEDGER}runs/", f"{LEDGER}runs.json"
 _MODELS, _DATASETS = f"{LEDGER}models/", f"{LEDGER}datasets/"
 _ENDING = "-end.json"
-_TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _Record = TypeVar("_Record", DataSet, Model)
 
 
@@ -77,10 +76,14 @@ class S3Ledger:
         }
         return self._newest(found, query) if found else []
 
-    def open_runs(self) -> list[Run]:
-        """The runs that have not been settled."""
-        found = self._launches(_RUNS)
-        still = [run_id for run_id, known in found.items() if not known.is_settled]
+    def open_runs(self, name: str | None = None) -> list[Run]:
+        """The runs that have not been settled, of all jobs or of one."""
+        found = self._launches(f"{_RUNS}{name}-" if name else _RUNS)
+        still = [
+            run_id
+            for run_id, known in found.items()
+            if not known.is_settled and name in (None, run_id.rpartition("-")[0])
+        ]
         return [run for run in parallel.each(lambda each: self._run(each, found[each]), still) if run]
 
     def _newest(self, found: Mapping[str, Launches], query: RunQuery) -> list[Run]:
@@ -220,7 +223,7 @@ class S3Ledger:
                 IfNoneMatch="*",
             )
         except AccountRefused as error:
-            if error.code not in _TAKEN:
+            if error.code not in objects.TAKEN:
                 raise
             return False
         return True

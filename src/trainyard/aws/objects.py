@@ -10,6 +10,8 @@ from ..errors import AccountRefused
 from .refusals import DENIED
 from .session import Session, translated
 
+TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+"""What S3 says where an object is there already that must not be, or is just being written."""
 ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 
 

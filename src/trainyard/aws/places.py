@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import AccountRefused, BadInput
+from ..parameters import DATASETS
 from ..run import Run
 from ..store import OUTPUT_MANIFEST
 from . import objects
@@ -39,7 +40,7 @@ def check_output(session: Session, run: Run) -> None:
 
 def _is_ours(address: str, deployment: Deployment) -> bool:
     bucket, key = bucket_and_key(address)
-    return bucket == deployment.dataset_bucket and key.startswith("datasets/")
+    return bucket == deployment.dataset_bucket and key.startswith(DATASETS)
 
 
 def _check(session: Session, address: str, key: str) -> None:

@@ -91,7 +91,7 @@ class Settler:
 class SettlingLedger:
     """A ledger that settles what has ended before it tells of models, which runs make as they are settled."""
 
-    def __init__(self, ledger: Ledger, settle_open: Callable[[], None]) -> None:
+    def __init__(self, ledger: Ledger, settle_open: Callable[[str | None], None]) -> None:
         self._ledger, self._settle_open = ledger, settle_open
 
     def run(self, run_id: str) -> Run | None:
@@ -107,7 +107,7 @@ class SettlingLedger:
         return self._ledger.datasets(name)
 
     def models(self, name: str | None = None) -> list[Model]:
-        self._settle_open()
+        self._settle_open(name)
         return self._ledger.models(name)
 
 

@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -164,20 +163,6 @@ class S3Store:
     def _address(self, path: str, content: trees.TreeHash) -> str:
         name = os.path.basename(os.path.abspath(path)) if os.path.isfile(path) else ""
         return names.s3(self._datasets, names.dataset_prefix(content.hash) + name)
-
-
-def terminal_progress() -> transfers.Progress | None:
-    """A line on the terminal's stderr that counts what is sent or fetched; None where it is no terminal."""
-    if not sys.stderr.isatty():
-        return None
-
-    def tell(done: int, total: int, files: int, of: int) -> None:
-        if total >= 1 << 20 or of > 100:
-            end = "\r\x1b[K" if files == of else ""
-            sys.stderr.write(f"\r{done >> 20} of {total >> 20} MiB, {files:,} of {of:,} files{end}")
-            sys.stderr.flush()
-
-    return tell
 
 
 def _check_key(key: str, path: str) -> None:

@@ -69,27 +69,41 @@ class TrainingStreams:
 
 
 class BatchStreams:
-    """The streams of an inference run: one for each attempt at each of its jobs."""
+    """The streams of an inference run: one for each attempt at each of its jobs.
+
+    Once its jobs are known, they are asked about every `seldom` seconds at the most.
+    """
 
     def __init__(
-        self, session: Session, deployment: Deployment, run: Run, batch: BatchJobs, inference: InferenceJobs
+        self,
+        session: Session,
+        deployment: Deployment,
+        run: Run,
+        batch: BatchJobs,
+        inference: InferenceJobs,
+        seldom: float = 0.0,
     ) -> None:
         self._session, self._group, self._batch = session, deployment.batch_log_group, batch
+        self._seldom, self._due = seldom, 0.0
         self._inference = inference
         self._launches = [run.replace(launch=number) for number in range(1, run.launch + 1)]
         self._found: dict[str, Stream] = {}
         self._tasks: dict[str, str] = {}
         """Jobs that have not ended by id, with their tasks."""
+        self._ended: set[str] = set()
         self._tries: dict[str, int] = {}
         """How many attempts of each task jobs have had that have ended."""
         self._begun = False
 
     def find(self) -> list[Stream]:
         """The streams that were not found before."""
+        if self._begun and time.monotonic() < self._due:
+            return []
+        self._due = time.monotonic() + self._seldom
         if not self._begun:
-            self._tasks = dict(self._jobs())
+            self._tasks = {job: task for job, task in self._jobs() if job not in self._ended}
             # The last launch may still be on its way to Batch.
-            self._begun = bool(self._tasks) and names.COMMIT in self._batch.ids(self._launches[-1])
+            self._begun = names.COMMIT in self._batch.ids(self._launches[-1])
         fresh: list[Stream] = []
         details = self._batch.details(self._tasks)
         for job_id, task in list(self._tasks.items()):
@@ -99,6 +113,7 @@ class BatchStreams:
                 if job["status"] in _ENDED:
                     self._tries[task] = self._tries.get(task, 0) + len(job.get("attempts", ()))
                     del self._tasks[job_id]
+                    self._ended.add(job_id)
         return fresh
 
     def _jobs(self) -> Iterator[tuple[str, str]]:

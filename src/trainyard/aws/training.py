@@ -52,13 +52,14 @@ class TrainingJobs:
                 raise
 
     def stop(self, run: Run) -> bool:
-        """Ask the job to stop; False where there is none, or none any more."""
+        """Ask the job to stop, which is silent where it ends or has ended; False where there is none."""
         try:
             self._session.call("sagemaker", "stop_training_job", TrainingJobName=self.name(run))
         except AccountRefused as error:
-            if error.code in _ABSENT or error.code == "ValidationException":
+            if error.code in _ABSENT or "not found" in error.message:
                 return False
-            raise
+            if error.code != "ValidationException":
+                raise
         return True
 
     def describe(self, run: Run) -> dict[str, Any] | None:

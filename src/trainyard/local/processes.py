@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 
+from ..worker.strays import read
 from .paths import MARK
 
 _LINUX = sys.platform == "linux"
@@ -18,7 +19,7 @@ _LINUX = sys.platform == "linux"
 def boot_id() -> str:
     """What changes at each boot of the machine."""
     if _LINUX:
-        return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+        return read("/proc/sys/kernel/random/boot_id").decode().strip()
     return _output("sysctl", "-n", "kern.boottime")
 
 
@@ -103,25 +104,23 @@ def wait_until_gone(alive: list[int], seconds: float) -> list[int]:
     return alive
 
 
+def stats() -> dict[int, list[bytes]]:
+    """The fields of proc(5)'s stat from the third, `state`, on, of every process by its id; {} where there is
+    no /proc."""
+    return {pid: fields for pid in _pids() if (fields := _stat(pid))} if _LINUX else {}
+
+
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def _has_mark(pid: int, wanted: bytes) -> bool:
-    return wanted in b"\0" + _read(f"/proc/{pid}/environ") if _LINUX else False
+    return wanted in b"\0" + read(f"/proc/{pid}/environ") if _LINUX else False
 
 
 def _stat(pid: int) -> list[bytes]:
     """The fields of proc(5)'s stat from the third, `state`, on: the second may hold spaces."""
-    return _read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError:
-        return b""
+    return read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()
 
 
 def _output(*command: str) -> str:

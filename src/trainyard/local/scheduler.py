@@ -14,6 +14,7 @@ from typing import Any
 from .. import outcomes
 from ..job import TrainingJob
 from ..run import State
+from ..worker import strays
 from . import children, namespace, processes, room, verdicts
 from .follower import Follower
 from .home import Home
@@ -82,13 +83,7 @@ class Scheduler:
 
     def reap(self) -> None:
         """Take in the ends of processes."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
+        for pid, status in strays.ended():
             if pid in self._by_pid:
                 self._process_ended(*self._by_pid.pop(pid), status)
 

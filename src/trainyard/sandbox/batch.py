@@ -155,21 +155,12 @@ def refuse(world: World, request: Request) -> Result:
 
 @control("batch")
 def control_batch(world: World, call: Call) -> Mapping[str, Any]:
-    """`batch/interrupt` {"job": id}: its machines are lost; `batch/images` {"missing": [names]}: what nobody
-    can pull from now on."""
-    jobs = world.part(BatchJobs)
+    """`batch/images` {"missing": [names]}: what nobody can pull from now on."""
+    if call.rest != "images":
+        raise BadInput(f"batch/{call.rest}: no such call")
     with world.lock:
-        if call.rest == "images":
-            jobs.miss_images(call.body.get("missing", ()))
-            return {}
-        if call.rest != "interrupt":
-            raise BadInput(f"batch/{call.rest}: no such call")
-        wanted = str(call.body.get("job", ""))
-        job = _find(world, wanted)
-        interrupted = jobs.interrupt(job) if job else []
-        if not interrupted:
-            raise BadInput(f"{wanted}: no such Batch job has a machine now")
-        return {"interrupted": interrupted}
+        world.part(BatchJobs).miss_images(call.body.get("missing", ()))
+    return {}
 
 
 def _definitions(world: World) -> Definitions:

@@ -14,10 +14,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from . import batch_memory
+from . import batch_memory, containers
 from .batch_container import (
     LONGEST_REASON,
-    Engines,
     cannot_pull,
     cannot_start,
     log_problem,
@@ -56,7 +55,6 @@ class Attempts:
         self._world, self._listener = world, listener
         self.missing_images: set[str] = set()
         """Images that nobody can pull, for trying out what comes of it."""
-        self._engines = Engines(world)
         self._logs = world.part(Logs)
         self._live = 0
         self._changed = threading.Condition()
@@ -126,7 +124,7 @@ class Attempts:
 
     def _start(self, job: Job, attempt: Attempt) -> None:
         image = str(job.spec.container["image"])
-        engine = self._engines.having(image)
+        engine = containers.engine_with(self._world.engines, image)
         with self._world.lock:
             problem = self._problem(job, image) or place_problem(image, engine)
             is_over = bool(attempt.cause)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,27 +18,10 @@ from .world import World
 
 OPT_ML = "/opt/ml"
 LONGEST_REASON = 255
-_REMEMBERED = 10.0
 _OWN_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)"
     r"(:(?P<tag>[^@]+))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-
-
-class Engines:
-    """Which container engine has an image. Each answer takes a while and is good for some seconds."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._known: dict[str, tuple[float, str]] = {}
-
-    def having(self, image: str) -> str:
-        """The engine that has it; "" when none has. Called without the lock."""
-        asked, engine = self._known.get(image, (0.0, ""))
-        if time.monotonic() > asked + _REMEMBERED or not asked:
-            engine = containers.engine_with(self._world.engines, image)
-            self._known[image] = (time.monotonic(), engine)
-        return engine
 
 
 def task_spec(job: Job, attempt: Attempt, world: World, folder: str, engine: str) -> TaskSpec:

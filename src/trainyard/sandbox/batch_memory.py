@@ -26,7 +26,10 @@ def resident(leaders: Collection[int]) -> dict[int, int]:
     if not os.path.isdir(_PROC):
         return {leader: processes.memory_of_group(leader) for leader in leaders}
     table = _table()
-    return {leader: sum(table[pid].resident for pid in _family(leader, table)) for leader in leaders}
+    children = _children(table)
+    return {
+        leader: sum(table[pid].resident for pid in _family(leader, table, children)) for leader in leaders
+    }
 
 
 def proportional(leader: int) -> int:
@@ -36,21 +39,25 @@ def proportional(leader: int) -> int:
     """
     if not os.path.isdir(_PROC):
         return processes.memory_of_group(leader)
-    return sum(_proportional_of(pid) for pid in _family(leader, _table()))
+    table = _table()
+    return sum(_proportional_of(pid) for pid in _family(leader, table, _children(table)))
 
 
 def _table() -> dict[int, _Process]:
-    found = {}
-    for name in os.listdir(_PROC):
-        if name.isdigit() and (fields := _stat(name)):
-            found[int(name)] = _Process(int(fields[1]), int(fields[3]), int(fields[21]) * _PAGE)
-    return found
+    return {
+        pid: _Process(int(fields[1]), int(fields[3]), int(fields[21]) * _PAGE)
+        for pid, fields in processes.stats().items()
+    }
 
 
-def _family(leader: int, table: dict[int, _Process]) -> set[int]:
+def _children(table: dict[int, _Process]) -> dict[int, list[int]]:
     children: dict[int, list[int]] = {}
     for pid, process in table.items():
         children.setdefault(process.parent, []).append(pid)
+    return children
+
+
+def _family(leader: int, table: dict[int, _Process], children: dict[int, list[int]]) -> set[int]:
     found: set[int] = set()
     left = [pid for pid, process in table.items() if pid == leader or process.session == leader]
     while left:
@@ -59,15 +66,6 @@ def _family(leader: int, table: dict[int, _Process]) -> set[int]:
             found.add(pid)
             left += children.get(pid, ())
     return found
-
-
-def _stat(pid: str) -> list[bytes]:
-    """The fields of proc(5)'s stat from the third, `state`, on; [] for a process that is gone."""
-    try:
-        with open(f"{_PROC}/{pid}/stat", "rb") as stream:
-            return stream.read().rpartition(b") ")[2].split()
-    except OSError:
-        return []
 
 
 def _proportional_of(pid: int) -> int:

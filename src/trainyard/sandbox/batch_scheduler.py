@@ -167,7 +167,7 @@ class BatchJobs:
 
     def _await(self, job: Job, ids: Sequence[str]) -> None:
         """Have a job wait for others to succeed; it goes on, or fails, at once when they have ended."""
-        for id in ids:
+        for id in dict.fromkeys(ids):
             status = self._outcome(id)
             if status == FAILED:
                 self._finish(job, FAILED, DEPENDENT_FAILED)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from ..local import processes
 from .world import World
 
 LONGEST_EVENT = 256 * 1024 - 26
@@ -175,7 +176,7 @@ class Usage:
     def of_trees(self, roots: Sequence[int]) -> dict[int, tuple[float, float]]:
         """By root: the CPU seconds that it and its living descendants have used, and the share of the
         machine's memory that they hold, in percent."""
-        stats = _stats()
+        stats = processes.stats()
         children: dict[int, list[int]] = {}
         for pid, fields in stats.items():
             children.setdefault(int(fields[1]), []).append(pid)
@@ -192,19 +193,3 @@ class Usage:
             pages += int(fields[21])
             pending += children.get(pid, ())
         return ticks / self._ticks, 100.0 * pages / self._memory
-
-
-def _stats() -> Stats:
-    found = {}
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return {}
-    for name in names:
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as stream:
-                    found[int(name)] = stream.read().rpartition(b") ")[2].split()
-            except OSError:
-                continue
-    return found

@@ -54,8 +54,8 @@ def contained(
 ) -> TaskSpec:
     """The same task as a container of the image; without `entrypoint` the image's own is run.
 
-    Variables go by name alone: their values stand in no argument. What the engine itself needs of the
-    machine's environment it gets, which is why PATH and HOME of the container are the image's.
+    Variables go by name alone: their values stand in no argument, but for those that the engine itself needs
+    of the machine's environment, which a job's must not change.
     """
     name = f"trainyard-{mark}-{spec.name.replace('/', '-')}".replace(":", "-")
     command = [shutil.which(engine) or engine, "run", "--rm", "--name", name, "--network", "host"]
@@ -64,16 +64,17 @@ def contained(
         command += ["--volume", f"{mount.source}:{mount.target}:{'ro' if mount.read_only else 'rw'}"]
     for number, host in enumerate(spec.hosts, start=1):
         command += ["--add-host", f"{host}:127.0.{number // 256}.{number % 256}"]
-    for variable in spec.environment:
-        command += ["--env", variable]
+    engines_own = {key: os.environ[key] for key in _NEEDED if key in os.environ}
+    for variable, value in spec.environment.items():
+        # What the engine needs for itself goes by value: places and addresses, no secrets.
+        command += ["--env", f"{variable}={value}" if variable in engines_own else variable]
     if entrypoint:
         # podman takes a list in JSON, docker one program: what follows it are arguments to both.
         command += ["--entrypoint", entrypoint[0]]
     command += [image, *entrypoint[1:], *arguments]
-    engines_own = {key: os.environ[key] for key in _NEEDED if key in os.environ}
     return spec._replace(
         command=command,
-        environment={**engines_own, **spec.environment},
+        environment={**spec.environment, **engines_own},
         mounts=(),
         hosts=(),
         working_folder="/",

@@ -21,7 +21,6 @@ from ..errors import BadInput
 from .world import World
 
 PREFIX = "/_trainyard/"
-TOKEN_HEADER = "X-Trainyard-Token"
 _LARGEST = 1 << 20
 _log = logging.getLogger(__name__)
 

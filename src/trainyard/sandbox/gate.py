@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_HOST = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost|[a-z0-9.-]+\.localhost)(:\d+)?", re.IGNORECASE)
+_HOST = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?", re.IGNORECASE)
+"""No names below localhost: moto takes a bucket from them, and permissions go by the path."""
 _CLOSED = ("/moto-api/", "/latest/meta-data/", "/latest/api/", "/favicon.ico")
 """Of moto's own, and of no AWS service: they ask for no credentials."""
 

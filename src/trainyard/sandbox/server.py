@@ -21,6 +21,7 @@ from werkzeug.serving import make_server
 
 from ..errors import BadInput
 from ..local import namespace, processes
+from ..sandboxes import ADDRESS
 from . import (  # noqa: F401  (they register operations)
     batch,
     containers,
@@ -37,8 +38,6 @@ from .gate import Gate
 from .world import World
 
 HOST = "127.0.0.1"
-ADDRESS = "address.json"
-"""In the sandbox's folder while it runs: endpoint, region, access_key, secret_key, pid, token."""
 
 SETUPS: list[Callable[[World], None]] = [events.set_up, roles.set_up, stacks.deploy]
 """What is done at the start, and again after a reset, in this order: events, roles, stacks."""
@@ -85,13 +84,15 @@ class Sandbox:
         if (refusal := namespace.refusal()) and not containers.engines():
             raise BadInput(f"jobs cannot run here: {refusal}", cure="install podman, or use --on local")
         self.mark = f"sandbox-{os.stat(self.folder).st_dev:x}-{os.stat(self.folder).st_ino:x}"
-        self.lost = _sweep(self.folder, self.mark)
-        """The jobs that an earlier sandbox in this folder left behind when it was killed."""
         with _listen(options.port) as listening:
             port = listening.getsockname()[1]
             self._server = make_server(
                 HOST, port, lambda *_: [], threaded=True, request_handler=Handler, fd=listening.fileno()
             )
+        # Once nothing refuses this start: one that failed must not forget what was lost.
+        self.lost = _sweep(self.folder, self.mark)
+        """The jobs that an earlier sandbox in this folder left behind when it was killed."""
+        self.has_failed = False
         endpoint = f"http://{HOST}:{port}"
         self.world = World(region=options.region, endpoint=endpoint, folder=self.folder, mark=self.mark)
         self.world.administrator = roles.new_keys()
@@ -104,7 +105,8 @@ class Sandbox:
         """Do all of `SETUPS` and write the address."""
         for set_up in SETUPS:
             set_up(self.world)
-        _write_private(os.path.join(self.folder, ADDRESS), self.address())
+        if not self.world.is_ending:
+            _write_private(os.path.join(self.folder, ADDRESS), self.address())
 
     def address(self) -> Mapping[str, object]:
         """What a client needs to know. Administrators' requests are not held to any policy."""
@@ -130,6 +132,7 @@ class Sandbox:
         threading.Thread(target=self._server.shutdown, name="end").start()
 
     def _close(self) -> None:
+        self.world.is_ending = True
         try:
             os.unlink(os.path.join(self.folder, ADDRESS))
         except FileNotFoundError:
@@ -155,7 +158,7 @@ def run(options: Options) -> int:
     starter.start()
     sandbox.serve()
     starter.join()
-    return 0
+    return 1 if sandbox.has_failed else 0
 
 
 def _set_up_or_end(sandbox: Sandbox) -> None:
@@ -165,6 +168,7 @@ def _set_up_or_end(sandbox: Sandbox) -> None:
         containers.engines()
     except Exception:
         _log.exception("the sandbox could not be set up")
+        sandbox.has_failed = not sandbox.world.is_ending
         sandbox.end()
 
 

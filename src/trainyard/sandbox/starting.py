@@ -20,7 +20,7 @@ from ..sandboxes import Address
 
 LOG = "server.log"
 """In the sandbox's folder: what the process has to say when something goes wrong."""
-FILES = ("address.json", LOG, sandboxes.CONFIGURATION, "lock")
+FILES = (sandboxes.ADDRESS, LOG, sandboxes.CONFIGURATION, "lock")
 """What lies in the folder besides the jobs' files; the lock goes last."""
 _NEEDED = ("boto3", "flask", "flask_cors", "moto", "werkzeug", "yaml")
 _MARK = "TRAINYARD_TASK"
@@ -121,6 +121,8 @@ def _spawn(folder: str, options: Options, *, detached: bool) -> subprocess.Popen
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _runs_already(folder) from None
+        # The process that stands there is another's by now.
+        os.ftruncate(lock, 0)
         with open(os.path.join(folder, LOG), "wb", opener=_private) as log:
             process = subprocess.Popen(
                 _command(folder, options, lock),
@@ -132,7 +134,6 @@ def _spawn(folder: str, options: Options, *, detached: bool) -> subprocess.Popen
                 start_new_session=detached,
                 pass_fds=(lock,),
             )
-        os.ftruncate(lock, 0)
         os.write(lock, f"{process.pid}\n".encode())
     finally:
         os.close(lock)
@@ -174,7 +175,7 @@ def _awaited(process: subprocess.Popen[bytes], folder: str) -> Address:
 
 def _failure(status: int, folder: str) -> TrainyardError:
     path = os.path.join(folder, LOG)
-    if status == -signal.SIGTERM:
+    if status in (0, -signal.SIGTERM):
         return TrainyardError("the sandbox was stopped before it was ready")
     try:
         with open(path, "rb") as log:
@@ -182,7 +183,8 @@ def _failure(status: int, folder: str) -> TrainyardError:
     except FileNotFoundError:
         told = ""
     if status == BadInput.exit_status and told:
-        _remove(folder)
+        if not os.path.isdir(os.path.join(folder, "work")):  # what an earlier one lost is still to be told
+            _remove(folder)
         return BadInput(told.splitlines()[-1])
     return TrainyardError(f"the sandbox could not start (status {status}): see {path}")
 

@@ -94,7 +94,6 @@ class Task:
 
     def kill(self) -> None:
         """SIGKILL to the main process; all others of the task follow it."""
-        self._remove_container()
         self.signal(signal.SIGKILL)
 
     def wait(self, seconds: float | None = None) -> bool:

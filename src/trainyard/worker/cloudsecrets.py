@@ -8,14 +8,13 @@ Source: the Secrets Manager API reference, GetSecretValue.
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import os
 import random
 import time
 from typing import Any, Callable, Mapping, NamedTuple
-from urllib.parse import urlsplit
 
+from .connections import FAILURES, Connections
 from .credentials import Credentials, current, forget
 from .errors import InputError, ServiceError
 from .signing import sign
@@ -23,7 +22,6 @@ from .signing import sign
 PREFIX = "secretsmanager:"
 
 _ATTEMPTS = 5
-_TIMEOUT = 10.0
 _ARN_PARTS = 7
 _EXPIRED = ("ExpiredTokenException", "ExpiredToken")
 _PASSING = ("ThrottlingException", "InternalServiceError", "RequestLimitExceeded", *_EXPIRED)
@@ -103,7 +101,7 @@ def _ask(key: str, secret: str) -> str:
             role = "training" if key.startswith("train.") else "job's"
             cure = f"; let the {role} role have secretsmanager:GetSecretValue of it"
         raise ServiceError(f"{where} cannot be read: {error}{cure}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (*FAILURES, ValueError) as error:
         what = str(error) or type(error).__name__
         raise ServiceError(f"{where} cannot be read: Secrets Manager does not answer ({what})") from None
     if isinstance(answer.get("SecretString"), str):
@@ -123,7 +121,7 @@ def _patiently(ask: Callable[[], Any]) -> Any:
                 raise
             if error.code in _EXPIRED:
                 forget()
-        except (OSError, http.client.HTTPException):
+        except FAILURES:
             pass
         time.sleep(random.uniform(0.1, 0.3 * 2**attempt))
     return ask()
@@ -155,15 +153,12 @@ def _headers(address: str, payload: bytes, region: str, credentials: Credentials
 
 
 def _post(address: str, payload: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    parts = urlsplit(address)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT)
+    connections = Connections()
     try:
-        connection.request("POST", parts.path or "/", payload, dict(headers))
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        with connections.exchange("POST", address, headers, payload) as answer:
+            return answer.status, answer.read()
     finally:
-        connection.close()
+        connections.close()
 
 
 def _region(secret: str) -> str:

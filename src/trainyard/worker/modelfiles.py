@@ -20,7 +20,7 @@ def model_files(folder: str, host: str, stopped: Callable[[], bool]) -> list[lis
     """`[path, bytes, sha256]` of every file of the model, by path; links are followed.
 
     Paths are relative to the folder. Opens what the script closed to its owner. Raises ModelRefused for
-    what a model cannot be made of, HashingStopped as soon as `stopped` says so, OSError.
+    what a model cannot be made of, HashingStopped where `stopped` says so after a file, OSError.
     """
     if not os.path.lexists(folder):
         return []

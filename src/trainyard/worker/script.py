@@ -183,13 +183,7 @@ class Script:
 
     def _reap(self) -> None:
         """Take in the ends of all our children: as process 1 we get those of others too."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
+        for pid, status in strays.ended():
             if pid == self._pid:
                 self._status = status
 

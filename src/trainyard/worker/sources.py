@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import errno
 import gzip
+import io
 import lzma
 import os
 import stat
@@ -262,43 +263,37 @@ def _plain(raw: IO[bytes], compression: str) -> IO[bytes]:
     return raw
 
 
-class _Gzip(gzip.GzipFile):
+class _Closing(io.IOBase):
+    """Closes the stream below, too."""
+
+    _raw: IO[bytes]
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._raw.close()
+
+
+class _Gzip(_Closing, gzip.GzipFile):
     """A gzip file that carries no name and no time, and closes the file below it."""
 
     def __init__(self, raw: Any, mode: str) -> None:
         self._raw = raw
         super().__init__(filename="", mode=mode, compresslevel=6, fileobj=raw, mtime=0)
 
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._raw.close()
 
-
-class _Bzip2(bz2.BZ2File):
+class _Bzip2(_Closing, bz2.BZ2File):
     """A bzip2 file that closes the stream below it."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
         super().__init__(raw)
 
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._raw.close()
 
-
-class _Xz(lzma.LZMAFile):
+class _Xz(_Closing, lzma.LZMAFile):
     """An xz file that closes the stream below it."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
         super().__init__(raw)
-
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._raw.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Iterator
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PATIENCE = 5.0
@@ -21,6 +22,18 @@ def adopt() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
         pass
+
+
+def ended() -> Iterator[tuple[int, int]]:
+    """Children that have ended, each with its wait status, as long as there are any; none is waited for."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        yield pid, status
 
 
 def end(leader: int, mark: str) -> None:
@@ -46,7 +59,7 @@ def _children_end(leader: int, mark: str) -> bool:
                 found = True
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, os.WNOHANG)
-        except (ProcessLookupError, ChildProcessError):
+        except (ProcessLookupError, ChildProcessError, PermissionError):
             continue
     return found
 
@@ -59,17 +72,18 @@ def _children() -> list[int]:
         return []
     for name in names:
         # The fields of proc(5)'s stat after the program's name, which may hold anything: state, parent, …
-        fields = _read(f"/proc/{name}/stat").rpartition(b") ")[2].split() if name.isdigit() else []
+        fields = read(f"/proc/{name}/stat").rpartition(b") ")[2].split() if name.isdigit() else []
         if len(fields) > 1 and fields[1] == us:
             found.append(int(name))
     return found
 
 
 def _has_mark(pid: int, mark: str) -> bool:
-    return bool(mark) and f"\0{mark}\0".encode() in b"\0" + _read(f"/proc/{pid}/environ")
+    return bool(mark) and f"\0{mark}\0".encode() in b"\0" + read(f"/proc/{pid}/environ")
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """What a file of /proc holds; nothing where it, or its process, is gone."""
     try:
         with open(path, "rb") as stream:
             return stream.read()

@@ -6,37 +6,12 @@ What stays open is in `docs/sandbox.md`.
 
 from __future__ import annotations
 
-from . import (
-    alarms,
-    buckets,
-    cloudformation,
-    logs,
-    machines,
-    network,
-    notebooks,
-    packages,
-    parameters,
-    policies,
-    protection,
-    repositories,
-    topics,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-ALL = (
-    alarms,
-    buckets,
-    cloudformation,
-    logs,
-    machines,
-    network,
-    notebooks,
-    packages,
-    parameters,
-    policies,
-    protection,
-    repositories,
-    topics,
-)
+from . import cloudformation
+
+ALL = tuple(import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
 """The extensions. Importing one registers what it adds."""
 
 
