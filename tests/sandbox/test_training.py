@@ -218,7 +218,7 @@ def test_jobs_are_searched_by_properties_tags_hyperparameters_and_metrics(traini
         search(("Metrics.loss", "LessThan", "1"))
     ) == {names[0]}
     assert search(("HyperParameters.model.depth", "Equals", "2")) == [names[2]]
-    assert search(("TrainingJobName", "Contains", "-1")) == [names[1]]
+    assert search(("TrainingJobName", "Contains", f"{mark}-1")) == [names[1]]
     assert search(("TrainingJobStatus", "NotEquals", "Completed")) == []
     assert len(search(MaxResults=2)) == 2
 
