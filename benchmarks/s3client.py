@@ -43,8 +43,8 @@ def limit(way: str, url: str, source: Path, target: Path) -> None:
 
 def ours(way: str, url: str, source: Path, target: Path) -> None:
     """What `trainyard data push` and `pull` do between the command line and the ledger."""
-    from trainyard.aws.session import Session
-    from trainyard.aws.store import S3Store
+    from trainyard.aws.account.session import Session
+    from trainyard.aws.s3.store import S3Store
 
     class Where:
         dataset_bucket = model_bucket = BUCKET

@@ -104,8 +104,8 @@ def stop_supervisor(home: Path) -> None:
 
     Raises `CommandFailed` where it does not.
     """
-    from trainyard.local.home import Home
-    from trainyard.local.protocol import socket_path
+    from trainyard.local.home.home import Home
+    from trainyard.local.ipc.protocol import socket_path
 
     path = socket_path(Home(str(home.resolve())))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:

@@ -249,7 +249,7 @@ def _wrapped(parts: Sequence[str], room: int) -> list[str]:
 
 def draw(profile: str) -> str:
     """The picture of an environment that is all default but for its network."""
-    from trainyard.environment import Environment
+    from trainyard.core.environments.environment import Environment
     from trainyard.infra.synthesis import synthesise
 
     data, platform = (Template(each.name, each.content) for each in synthesise(Environment(network=profile)))

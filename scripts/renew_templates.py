@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
 from trainyard.infra.synthesis import synthesise
 
 FOLDER = Path(__file__).parents[1] / "src" / "trainyard" / "sandbox" / "templates"

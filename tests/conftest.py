@@ -18,9 +18,10 @@ import pytest
 
 import trainyard
 from trainyard import InferenceJob, RunHandle, TrainingJob, Yard
-from trainyard.local import processes, protocol
-from trainyard.local.home import Home
-from trainyard.local.work import home_mark
+from trainyard.local.home.home import Home
+from trainyard.local.ipc import protocol
+from trainyard.local.runs.work import home_mark
+from trainyard.machine import processes
 
 pytest.register_assert_rewrite("promises", "engine_contract")
 

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 import trainyard
-from trainyard import environment_limits, instance_families
 from trainyard.cli.main import VERBS
-from trainyard.environment import DEFAULT, BatchCompute, Environment, Notebook, Retention
-from trainyard.job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
+from trainyard.core.environments import families
+from trainyard.core.environments import limits as environments_limits
+from trainyard.core.environments.environment import DEFAULT, BatchCompute, Environment, Notebook, Retention
+from trainyard.core.jobs.job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -57,7 +58,7 @@ def project_files() -> Iterator[Path]:
 
 def options_of(verb: str) -> list[str]:
     parser = argparse.ArgumentParser(prog=f"trainyard {verb}", add_help=False)
-    import_module(f"trainyard.cli.{VERBS[verb].module}").add_arguments(parser)
+    import_module(f"trainyard.cli.verbs.{VERBS[verb].module}").add_arguments(parser)
     return [option for action in parser._actions for option in action.option_strings]
 
 
@@ -116,7 +117,7 @@ def test_the_job_file_document_has_every_key_with_its_default(section: str) -> N
 
 
 def test_the_template_of_init_has_every_key() -> None:
-    template = text_of("src/trainyard/templates/trainyard.toml")
+    template = text_of("src/trainyard/cli/templates/trainyard.toml")
     plain = re.sub(r"^# (\w+ = )", r"\1", template, flags=re.MULTILINE)
     data = tomllib.loads(plain)
     for section in SECTIONS:
@@ -130,26 +131,26 @@ def test_the_job_file_document_names_every_choice() -> None:
     document = text_of("docs/jobfile.md")
     row = re.search(r"^\| `endpoints` \|.*", document, re.MULTILINE)
     assert row and not [
-        each for each in environment_limits.ENDPOINTS if not re.search(f'[`"]{each}[`"]', row[0])
+        each for each in environments_limits.ENDPOINTS if not re.search(f'[`"]{each}[`"]', row[0])
     ]
-    assert f"| {', '.join(map(str, environment_limits.LOG_DAYS[:-1]))} or " in document
-    assert not [each for each in environment_limits.RESERVED if f"`{each}`" not in document]
+    assert f"| {', '.join(map(str, environments_limits.LOG_DAYS[:-1]))} or " in document
+    assert not [each for each in environments_limits.RESERVED if f"`{each}`" not in document]
 
 
 def test_the_job_file_document_has_the_limits_of_trainyards_own() -> None:
     document = text_of("docs/jobfile.md").split("## `[environments.<name>]`", 1)[1]
-    assert f"Its name has 1 to {environment_limits.NAME_LENGTH}\n" in document
+    assert f"Its name has 1 to {environments_limits.NAME_LENGTH}\n" in document
     limits = {
-        "prefix": f"up to {environment_limits.PREFIX_LENGTH} ",
-        "zones": f"1 to {environment_limits.ZONES} ",
-        "endpoints": f"up to {environment_limits.ENDPOINTS_MOST} ",
-        "read_buckets": f"up to {environment_limits.READ_BUCKETS} ",
-        "subnets": f"1 to {environment_limits.SUBNETS} ",
-        "families": f"1 to {instance_families.MOST} ",
+        "prefix": f"up to {environments_limits.PREFIX_LENGTH} ",
+        "zones": f"1 to {environments_limits.ZONES} ",
+        "endpoints": f"up to {environments_limits.ENDPOINTS_MOST} ",
+        "read_buckets": f"up to {environments_limits.READ_BUCKETS} ",
+        "subnets": f"1 to {environments_limits.SUBNETS} ",
+        "families": f"1 to {families.MOST} ",
     }
     for key, limit in limits.items():
         assert re.search(rf"^\| `{key}` \| [^|]+ \| {limit}", document, re.MULTILINE), key
-    assert f"at most {environment_limits.TAGS} " in document
+    assert f"at most {environments_limits.TAGS} " in document
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -184,12 +185,13 @@ def test_make_help_tells_every_target() -> None:
 
 
 def test_every_module_that_the_architecture_names_is_there() -> None:
-    drawing = text_of("docs/architecture.md").split("src/trainyard/\n", 1)[1].split("```", 1)[0]
-    named = re.findall(r"^  ([\w]+(?:\.py|/))", drawing, re.MULTILINE)
+    text = text_of("docs/architecture.md")
     package = ROOT / "src" / "trainyard"
-    assert not [name for name in named if not (package / name).exists()]
-    inside = {path.name for path in package.glob("*.py")} - {"__main__.py", "version.py"}
-    assert not [name for name in inside if name not in drawing]
+    rooms = set(re.findall(r"^([a-z]+)/ ", text, re.MULTILINE))
+    assert rooms == {path.parent.name for path in package.glob("*/__init__.py")}
+    named = re.findall(rf"`((?:{'|'.join(rooms)})/[\w./]*)`", text)
+    assert len(named) > 30
+    assert not [name for name in named if not (package / name).exists() and not (ROOT / name).exists()]
 
 
 def test_no_file_names_a_machine_or_a_registry() -> None:

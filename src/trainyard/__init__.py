@@ -17,41 +17,26 @@ from .version import __version__
 TYPE_CHECKING = False  # typing.TYPE_CHECKING to type checkers, without the import
 
 if TYPE_CHECKING:
-    from .connection import connect as connect
-    from .environment import BatchCompute as BatchCompute
-    from .environment import Environment as Environment
-    from .environment import Notebook as Notebook
-    from .environment import Retention as Retention
-    from .errors import BadInput as BadInput
-    from .errors import NotFound as NotFound
-    from .errors import RunFailed as RunFailed
-    from .errors import TrainyardError as TrainyardError
-    from .errors import Unsupported as Unsupported
-    from .job import InferenceJob as InferenceJob
-    from .job import Resources as Resources
-    from .job import ShardResources as ShardResources
-    from .job import Spot as Spot
-    from .job import TrainingJob as TrainingJob
-    from .jobfile import load as load
-    from .jobfile import load_environment as load_environment
-    from .ledger import DataSet as DataSet
-    from .ledger import Model as Model
-    from .run import Attempt as Attempt
-    from .run import Interruption as Interruption
-    from .run import Run as Run
-    from .run import State as State
-    from .yard import RunHandle as RunHandle
-    from .yard import Yard as Yard
+    from .core.environments.environment import BatchCompute, Environment, Notebook, Retention
+    from .core.environments.file import load_environment
+    from .core.errors import BadInput, NotFound, RunFailed, TrainyardError, Unsupported
+    from .core.jobs.file import load
+    from .core.jobs.job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
+    from .core.ports.ledger import DataSet, Model
+    from .core.runs.run import Attempt, Interruption, Run, State
+    from .yard.connection import connect
+    from .yard.yard import RunHandle, Yard
 
 _HOMES = {
-    "connection": ("connect",),
-    "environment": ("BatchCompute", "Environment", "Notebook", "Retention"),
-    "errors": ("BadInput", "NotFound", "RunFailed", "TrainyardError", "Unsupported"),
-    "job": ("InferenceJob", "Resources", "ShardResources", "Spot", "TrainingJob"),
-    "jobfile": ("load", "load_environment"),
-    "ledger": ("DataSet", "Model"),
-    "run": ("Attempt", "Interruption", "Run", "State"),
-    "yard": ("RunHandle", "Yard"),
+    "core.environments.environment": ("BatchCompute", "Environment", "Notebook", "Retention"),
+    "core.environments.file": ("load_environment",),
+    "core.errors": ("BadInput", "NotFound", "RunFailed", "TrainyardError", "Unsupported"),
+    "core.jobs.file": ("load",),
+    "core.jobs.job": ("InferenceJob", "Resources", "ShardResources", "Spot", "TrainingJob"),
+    "core.ports.ledger": ("DataSet", "Model"),
+    "core.runs.run": ("Attempt", "Interruption", "Run", "State"),
+    "yard.connection": ("connect",),
+    "yard.yard": ("RunHandle", "Yard"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

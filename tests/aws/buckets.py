@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import botocore.session
 import pytest
 
-from trainyard.aws.ledger import S3Ledger
-from trainyard.aws.session import Session
-from trainyard.aws.store import S3Store
+from trainyard.aws.account.session import Session
+from trainyard.aws.s3.ledger import S3Ledger
+from trainyard.aws.s3.store import S3Store
 from worker.faulty import Proxy
 
 from .jobs import deployment

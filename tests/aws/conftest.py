@@ -8,7 +8,8 @@ import pytest
 
 import trainyard
 from sandbox.conftest import RunningSandbox, sandbox
-from trainyard import Yard, sandboxes
+from trainyard import Yard
+from trainyard.sandbox import address
 
 from .emulated import account
 
@@ -17,7 +18,7 @@ __all__ = ["account", "sandbox"]
 
 @pytest.fixture
 def sandbox_yard(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Yard]:
-    monkeypatch.setenv(sandboxes.VARIABLE, str(sandbox.folder / "home"))
+    monkeypatch.setenv(address.VARIABLE, str(sandbox.folder / "home"))
     yard = trainyard.connect("sandbox")
     forget(sandbox)
     yield yard

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from trainyard.parameters import parameter_name
+from trainyard.core.environments.facts import parameter_name
 
 from .jobs import FACTS
 

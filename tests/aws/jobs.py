@@ -7,13 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from trainyard.aws.deployment import Deployment
-from trainyard.environment_limits import NAME, PREFIX, PREFIX_LENGTH
-from trainyard.instance_types import instance_types
-from trainyard.job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
-from trainyard.parameters import job_name_prefix
-from trainyard.registries import DEEP_LEARNING_CONTAINERS
-from trainyard.run import Channel, Interruption, Run
+from trainyard.aws.account.deployment import Deployment
+from trainyard.core.environments.facts import job_name_prefix
+from trainyard.core.environments.limits import NAME, PREFIX, PREFIX_LENGTH
+from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.core.jobs.instance_types import instance_types
+from trainyard.core.jobs.job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
+from trainyard.core.runs.run import Channel, Interruption, Run
 
 INT_MAX = 2**31 - 1
 DIGEST = "0123456789abcdef" * 4

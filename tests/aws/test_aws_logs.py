@@ -13,9 +13,9 @@ import pytest
 
 from conftest import PATIENCE, becomes_true
 from sandbox.conftest import RunningSandbox
+from trainyard.aws.account.session import Session
 from trainyard.aws.logs import LOOPBACK, Pace, RunLogs, Stream
-from trainyard.aws.session import Session
-from trainyard.engine import LogLine
+from trainyard.core.ports.engine import LogLine
 
 
 class Group:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from trainyard.aws import checks
-from trainyard.aws.deployment import Deployment
-from trainyard.errors import Unsupported
-from trainyard.job import InferenceJob, Resources, ShardResources, TrainingJob
+from trainyard.aws.account.deployment import Deployment
+from trainyard.core.errors import Unsupported
+from trainyard.core.jobs.job import InferenceJob, Resources, ShardResources, TrainingJob
 
 from .jobs import DIGEST, deployment, inference, run_of, training
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.aws import containers
-from trainyard.errors import BadInput, TrainyardError
+from trainyard.aws.images import tools
+from trainyard.core.errors import BadInput, TrainyardError
 
 from .engines import IMAGE_ID, Engine
 
@@ -37,9 +37,9 @@ def project(tmp_path: Path) -> Path:
 
 def test_docker_is_taken_before_podman(path: Path) -> None:
     Engine(path, "podman")
-    assert [tool.name for tool in containers.tools()] == ["podman"]
+    assert [tool.name for tool in tools.tools()] == ["podman"]
     Engine(path, "docker")
-    assert [tool.name for tool in containers.tools()] == ["docker", "podman"]
+    assert [tool.name for tool in tools.tools()] == ["docker", "podman"]
 
 
 def test_podman_is_taken_where_dockers_daemon_does_not_answer(path: Path) -> None:
@@ -47,12 +47,12 @@ def test_podman_is_taken_where_dockers_daemon_does_not_answer(path: Path) -> Non
         path, "docker", broken={"info": "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."}
     )
     Engine(path, "podman")
-    assert [tool.name for tool in containers.tools()] == ["podman"]
+    assert [tool.name for tool in tools.tools()] == ["podman"]
 
 
 def test_no_engine_at_all_is_one_line(path: Path) -> None:
     with pytest.raises(BadInput) as refused:
-        containers.tools()
+        tools.tools()
     assert str(refused.value) == "there is neither docker nor podman on the PATH; install one of them"
 
 
@@ -62,7 +62,7 @@ def test_engines_that_do_not_work_are_told_with_what_they_say(path: Path) -> Non
         path, "podman", broken={"info": "cannot clone: Operation not permitted\nError: no user namespaces"}
     )
     with pytest.raises(BadInput) as refused:
-        containers.tools()
+        tools.tools()
     line = str(refused.value)
     assert "docker does not work here: Cannot connect to the Docker daemon." in line
     assert "podman does not work here: Error: no user namespaces" in line
@@ -72,7 +72,7 @@ def test_engines_that_do_not_work_are_told_with_what_they_say(path: Path) -> Non
 @pytest.mark.parametrize("name", ["docker", "podman"])
 def test_an_image_is_built_for_the_machines_it_is_to_run_on(name: str, path: Path, project: Path) -> None:
     engine = Engine(path, name)
-    built = containers.build(str(project))
+    built = tools.build(str(project))
     assert (built.tool.name, built.name, built.id) == (name, "localhost/trainyard/my-shop:latest", IMAGE_ID)
     (call,) = engine.calls("build")
     arguments = call["arguments"]
@@ -86,7 +86,7 @@ def test_an_image_is_built_for_the_machines_it_is_to_run_on(name: str, path: Pat
 
 def test_an_image_for_other_machines_is_built_on_request(path: Path, project: Path) -> None:
     engine = Engine(path, "docker")
-    containers.build(str(project), platform="linux/arm64")
+    tools.build(str(project), platform="linux/arm64")
     assert "linux/arm64" in engine.calls("build")[0]["arguments"]
 
 
@@ -94,13 +94,13 @@ def test_what_building_says_goes_to_stderr_and_a_failure_is_one_line(
     path: Path, project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     engine = Engine(path, "podman")
-    containers.build(str(project))
+    tools.build(str(project))
     output = capfd.readouterr()
     assert output.out == ""
     assert "STEP 1/1" in output.err
     engine.set(broken={"build": "no space left"})
     with pytest.raises(TrainyardError) as failed:
-        containers.build(str(project))
+        tools.build(str(project))
     assert failed.value.exit_status == 1
     assert "podman could not build" in str(failed.value)
     assert "no space left" in capfd.readouterr().err
@@ -110,16 +110,16 @@ def test_a_folder_without_a_dockerfile_is_refused_before_any_engine_is_asked(
     path: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match="Dockerfile: no such file; write one, as `trainyard init` does"):
-        containers.build(str(tmp_path))
+        tools.build(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["docker", "podman"])
 def test_what_was_built_last_is_found_again(name: str, path: Path, project: Path) -> None:
     engine = Engine(path, name)
-    assert containers.find(str(project)).id == IMAGE_ID
+    assert tools.find(str(project)).id == IMAGE_ID
     engine.set(built=False)
     with pytest.raises(BadInput) as refused:
-        containers.find(str(project))
+        tools.find(str(project))
     assert refused.value.cure == f"run `trainyard image build {project}`"
 
 
@@ -128,18 +128,18 @@ def test_an_image_is_found_where_it_was_built_though_another_engine_works_too(
 ) -> None:
     Engine(path, "docker", built=False)
     Engine(path, "podman")
-    assert containers.find(str(project)).tool.name == "podman"
+    assert tools.find(str(project)).tool.name == "podman"
 
 
 @pytest.mark.parametrize("name", ["docker", "podman"])
 def test_a_password_goes_by_stdin_and_nothing_of_it_is_left(name: str, path: Path) -> None:
     engine = Engine(path, name)
-    (tool,) = containers.tools()
-    with containers.logged_in(tool, "registry.example", "AWS", PASSWORD) as environment:
+    (tool,) = tools.tools()
+    with tools.logged_in(tool, "registry.example", "AWS", PASSWORD) as environment:
         kept = Path(environment.get("DOCKER_CONFIG") or Path(environment["REGISTRY_AUTH_FILE"]).parent)
         assert kept.stat().st_mode & 0o077 == 0
         assert list(kept.iterdir())
-        containers.push(tool, "registry.example/image:1", environment)
+        tools.push(tool, "registry.example/image:1", environment)
     assert not kept.exists()
     (login,), (push,) = engine.calls("login"), engine.calls("push")
     assert login["stdin"] == PASSWORD
@@ -151,20 +151,20 @@ def test_a_password_goes_by_stdin_and_nothing_of_it_is_left(name: str, path: Pat
 
 def test_dockers_daemon_stays_the_one_of_its_context(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Engine(path, "docker")
-    (tool,) = containers.tools()
-    with containers.logged_in(tool, "registry.example", "AWS", PASSWORD) as environment:
+    (tool,) = tools.tools()
+    with tools.logged_in(tool, "registry.example", "AWS", PASSWORD) as environment:
         assert environment["DOCKER_HOST"] == "unix:///run/elsewhere/docker.sock"
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    with containers.logged_in(tool, "registry.example", "AWS", PASSWORD) as environment:
+    with tools.logged_in(tool, "registry.example", "AWS", PASSWORD) as environment:
         assert "DOCKER_HOST" not in environment
 
 
 def test_a_login_that_is_refused_is_one_line_without_the_password(path: Path) -> None:
     Engine(path, "docker", broken={"login": f"Error: unauthorized: {PASSWORD} is wrong"})
-    (tool,) = containers.tools()
+    (tool,) = tools.tools()
     with (
         pytest.raises(TrainyardError) as refused,
-        containers.logged_in(tool, "registry.example", "AWS", PASSWORD),
+        tools.logged_in(tool, "registry.example", "AWS", PASSWORD),
     ):
         raise AssertionError("logged in")
     assert "docker could not log in to registry.example: Error: unauthorized" in str(refused.value)
@@ -176,14 +176,14 @@ def test_a_login_that_is_refused_is_one_line_without_the_password(path: Path) ->
     [("shop", "shop"), ("My Shop_2", "my-shop-2"), ("日本", "image"), ("x" * 99, "x" * 40)],
 )
 def test_a_project_is_called_as_a_repository_may_be(folder: str, name: str, tmp_path: Path) -> None:
-    assert containers.project_name(str(tmp_path / folder)) == name
+    assert tools.project_name(str(tmp_path / folder)) == name
 
 
 def test_what_was_pushed_is_written_down_by_environment(project: Path) -> None:
     folder = str(project)
     for environment, reference in (("dev", "a@sha256:1"), ("prod", "b@sha256:2"), ("dev", "c@sha256:3")):
-        written = containers.record(folder, environment, reference)
+        written = tools.record(folder, environment, reference)
     assert tomllib.loads(Path(written).read_text()) == {"dev": "c@sha256:3", "prod": "b@sha256:2"}
     (project / ".trainyard-image").write_text("no TOML")
-    containers.record(folder, "dev", "d")
+    tools.record(folder, "dev", "d")
     assert tomllib.loads(Path(written).read_text()) == {"dev": "d"}

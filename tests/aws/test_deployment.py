@@ -5,14 +5,10 @@ from __future__ import annotations
 import pytest
 
 from trainyard import version
-from trainyard.aws.deployment import PARAMETERS_AT_A_TIME, Deployment, deployment_of, read
-from trainyard.aws.session import Session
-from trainyard.errors import BadInput, NotFound
-from trainyard.parameters import (
-    DATA_PARAMETERS,
-    OPTIONAL_PARAMETERS,
-    PLATFORM_PARAMETERS,
-)
+from trainyard.aws.account.deployment import PARAMETERS_AT_A_TIME, Deployment, deployment_of, read
+from trainyard.aws.account.session import Session
+from trainyard.core.environments.facts import DATA_PARAMETERS, OPTIONAL_PARAMETERS, PLATFORM_PARAMETERS
+from trainyard.core.errors import BadInput, NotFound
 
 from .emulated import REGION, Account
 from .jobs import FACTS, KEY
@@ -73,7 +69,7 @@ def test_two_requests_are_enough(account: Account) -> None:
 
 
 def test_all_that_is_asked_for_is_published_by_a_deployment() -> None:
-    from trainyard.aws import deployment
+    from trainyard.aws.account import deployment
 
     assert deployment._REQUIRED.keys() <= DATA_PARAMETERS.keys() | PLATFORM_PARAMETERS.keys()
     assert deployment._OPTIONAL.keys() == OPTIONAL_PARAMETERS.keys()
@@ -126,7 +122,7 @@ def test_a_sandbox_that_lost_its_facts_is_started_again() -> None:
 def test_another_version_says_which_side_to_update_and_a_patch_is_none(
     deployed: str, here: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.aws.deployment.__version__", here)
+    monkeypatch.setattr("trainyard.aws.account.deployment.__version__", here)
     facts = {**FACTS, "version": deployed}
     if not told:
         assert deployment_of("dev", REGION, facts).version == deployed
@@ -139,7 +135,7 @@ def test_another_version_says_which_side_to_update_and_a_patch_is_none(
 
 
 def test_an_older_version_is_told_before_the_facts_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainyard.aws.deployment.__version__", "0.5.0")
+    monkeypatch.setattr("trainyard.aws.account.deployment.__version__", "0.5.0")
     assert "was deployed by trainyard 0.1.0" in refusal({"version": "0.1.0", "model-bucket": "b"})
 
 

@@ -16,11 +16,11 @@ from promises.inference import DOUBLE, HOLD
 from promises.training import FOREVER
 from sandbox.conftest import RunningSandbox
 from trainyard import BadInput, State, Yard
-from trainyard.aws import engine as engines
-from trainyard.aws import names
-from trainyard.engine import RunQuery
-from trainyard.errors import AccountRefused
-from trainyard.run import Observation, Run
+from trainyard.aws import engine as aws_engine
+from trainyard.aws.account import names
+from trainyard.core.errors import AccountRefused
+from trainyard.core.ports.engine import RunQuery
+from trainyard.core.runs.run import Observation, Run
 
 SAVE = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/weights', 'w').write('w')\nprint('loss=0.5')\n"
 
@@ -149,7 +149,7 @@ def test_a_launch_that_never_reached_aws_ends_as_cut_off_and_is_resumed(
             yard.train(project.training("print('here')"))
     [run] = yard.runs()
     assert run.state is State.QUEUED
-    monkeypatch.setattr(engines, "_SOON", -1.0)
+    monkeypatch.setattr(aws_engine, "_SOON", -1.0)
     ended = yard.observe(run)
     assert ended.state is State.FAILED and "ended before AWS had all of it" in ended.reason
     again = yard.resume(ended).wait(timeout=PATIENCE)
@@ -215,8 +215,8 @@ def test_batch_forgets_and_the_run_is_judged_by_what_it_left(
     anew = trainyard.connect("sandbox")
     engine: Any = anew._engine
     monkeypatch.setattr(engine._batch, "describe", lambda runs: {run.id: {} for run in runs})
-    monkeypatch.setattr(engines, "_SOON", -1.0)
-    monkeypatch.setattr(engines, "_REMEMBERED", -1.0)
+    monkeypatch.setattr(aws_engine, "_SOON", -1.0)
+    monkeypatch.setattr(aws_engine, "_REMEMBERED", -1.0)
     seen = engine.observe([run.record.observed(Observation(state=State.RUNNING)) for run in (good, bad)])
     assert (seen[good.id].state, seen[good.id].rows_out) == (State.SUCCEEDED, 200)
     assert seen[bad.id].state is State.FAILED and "has forgotten" in seen[bad.id].reason

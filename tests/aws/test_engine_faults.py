@@ -12,9 +12,10 @@ import pytest
 from conftest import PATIENCE, Project, texts
 from promises.inference import DOUBLE, predictions
 from sandbox.conftest import RunningSandbox
-from trainyard import State, Yard, connection
-from trainyard.aws import deployment
-from trainyard.aws.session import Session
+from trainyard import State, Yard
+from trainyard.aws.account import deployment
+from trainyard.aws.account.session import Session
+from trainyard.yard import connection
 from worker.faulty import NONE, Fault, Proxy, Request
 
 SAVE = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/w', 'w').write('w')\nprint('one')\nprint('two')\n"

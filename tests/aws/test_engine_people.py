@@ -13,9 +13,10 @@ from conftest import PATIENCE, Project, texts, wait_for_line
 from promises.inference import DOUBLE, HOLD, predictions
 from promises.training import FOREVER
 from sandbox.conftest import RunningSandbox
-from trainyard import State, Yard, connection
-from trainyard.aws import deployment
-from trainyard.aws.session import Session
+from trainyard import State, Yard
+from trainyard.aws.account import deployment
+from trainyard.aws.account.session import Session
+from trainyard.yard import connection
 
 SAVE = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/factor', 'w').write('2')\nprint('loss=0.5')\n"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from trainyard import Attempt, State
-from trainyard.aws import history
-from trainyard.aws.history import Fate, History
+from trainyard.aws.sagemaker import history
+from trainyard.aws.sagemaker.history import Fate, History
 
 RUNNING, SUCCEEDED, FAILED = State.RUNNING, State.SUCCEEDED, State.FAILED
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from trainyard.aws import images
-from trainyard.errors import Unsupported
-from trainyard.instance_types import FAMILIES, has_local_disk, instance_types
-from trainyard.job import Resources
-from trainyard.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.aws.images import images
+from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.core.errors import Unsupported
+from trainyard.core.jobs.instance_types import FAMILIES, has_local_disk, instance_types
+from trainyard.core.jobs.job import Resources
 
 from .jobs import DIGEST, training
 

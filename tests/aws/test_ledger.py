@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from trainyard.aws.ledger import S3Ledger
-from trainyard.aws.session import Session
-from trainyard.engine import RunQuery
-from trainyard.errors import TrainyardError
-from trainyard.job import InferenceJob, TrainingJob
-from trainyard.ledger import DataSet, Model
-from trainyard.run import Attempt, Channel, Interruption, Observation, Run, State
-from trainyard.runrecord import run_from_record, run_to_record
+from trainyard.aws.account.session import Session
+from trainyard.aws.s3.ledger import S3Ledger
+from trainyard.core.errors import TrainyardError
+from trainyard.core.jobs.job import InferenceJob, TrainingJob
+from trainyard.core.ports.engine import RunQuery
+from trainyard.core.ports.ledger import DataSet, Model
+from trainyard.core.runs.run import Attempt, Channel, Interruption, Observation, Run, State
+from trainyard.core.runs.serialization import run_from_record, run_to_record
 from worker.faulty import NONE, SLOW_DOWN, Fault, Proxy
 
 from .buckets import WHERE, Buckets, buckets, counted, ledger, proxy, session, session_at

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from trainyard.aws import notebook as notebooks
-from trainyard.aws.deployment import read
-from trainyard.aws.notebook import NotebookInstance
-from trainyard.aws.session import Session
-from trainyard.errors import AccountRefused, BadInput, TrainyardError
+from trainyard.aws.account.deployment import read
+from trainyard.aws.account.session import Session
+from trainyard.aws.sagemaker import notebook
+from trainyard.aws.sagemaker.notebook import NotebookInstance
+from trainyard.core.errors import AccountRefused, BadInput, TrainyardError
 
 from .emulated import Account
 from .jobs import deployment
@@ -178,12 +178,12 @@ def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def command(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *argv: str) -> int:
-    from trainyard.cli.main import main
+    from trainyard.cli import main
 
     (tmp_path / "trainyard.toml").write_text('[environments.dev]\nregion = "eu-central-1"\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(NotebookInstance, "address", lambda _: ADDRESS)
-    monkeypatch.setattr(notebooks, "PAUSE", 0.01)
+    monkeypatch.setattr(notebook, "PAUSE", 0.01)
     monkeypatch.setattr(sys.stderr, "reconfigure", lambda **_: None, raising=False)
     return main(["notebook", *argv])
 

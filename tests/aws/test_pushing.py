@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.aws import containers, pushing
-from trainyard.aws.deployment import Deployment, read
-from trainyard.aws.session import Session
-from trainyard.errors import AccountRefused, BadInput, TrainyardError
+from trainyard.aws.account.deployment import Deployment, read
+from trainyard.aws.account.session import Session
+from trainyard.aws.images import pushing, tools
+from trainyard.core.errors import AccountRefused, BadInput, TrainyardError
 
 from .emulated import REGION, Account
 from .engines import DIGEST, IMAGE_ID, Engine
@@ -42,7 +42,7 @@ class Registry:
         account.deploy(name)
         self.deployment: Deployment = read(Session(), name)
         self.arrives, self.status, self.pushes = True, 0, 0
-        monkeypatch.setattr(containers, "push", self._push)
+        monkeypatch.setattr(tools, "push", self._push)
 
     def put(self, tag: str = TAG) -> str:
         """Have the image in the repository; its digest."""
@@ -57,7 +57,7 @@ class Registry:
         image = ecr.put_image(repositoryName=name, imageManifest=json.dumps(manifest), imageTag=tag)["image"]
         return str(image["imageId"]["imageDigest"])
 
-    def _push(self, tool: containers.Tool, reference: str, environment: dict[str, str]) -> int:
+    def _push(self, tool: tools.Tool, reference: str, environment: dict[str, str]) -> int:
         assert Path(environment["REGISTRY_AUTH_FILE"]).parent.exists()
         self.pushes += 1
         if self.arrives:
@@ -71,7 +71,7 @@ def registry(account: Account, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 
 def push(registry: Registry, project: Path) -> pushing.Pushed:
-    built = containers.find(str(project))
+    built = tools.find(str(project))
     return pushing.push(Session(), registry.deployment, built, "shop")
 
 
@@ -159,7 +159,7 @@ def test_the_sandbox_is_told_of_an_image_that_stays_here(
 
 
 def command(*argv: str) -> int:
-    from trainyard.cli.main import main
+    from trainyard.cli import main
 
     return main(list(argv))
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainyard.aws import checks, images, names
-from trainyard.aws.deployment import Deployment
-from trainyard.aws.requests import (
+from trainyard.aws import checks
+from trainyard.aws.account import names
+from trainyard.aws.account.deployment import Deployment
+from trainyard.aws.images import images
+from trainyard.aws.sagemaker.requests import (
     INTERRUPTIONS,
     METADATA,
     model_group_request,
@@ -19,11 +21,11 @@ from trainyard.aws.requests import (
     package_token,
     training_request,
 )
-from trainyard.errors import BadInput, Unsupported
-from trainyard.job import Resources, Spot, TrainingJob
-from trainyard.ledger import Model
-from trainyard.run import Channel, Interruption, Run
-from trainyard.worker import cloudarguments
+from trainyard.core.errors import BadInput, Unsupported
+from trainyard.core.jobs.job import Resources, Spot, TrainingJob
+from trainyard.core.ports.ledger import Model
+from trainyard.core.runs.run import Channel, Interruption, Run
+from trainyard.worker.cloud.training import options
 
 from .jobs import DIGEST, KEY, WORKER, deployment, deployments, interruptions, run_of, training, trainings
 from .model_rules import compiled, violations
@@ -310,7 +312,7 @@ def test_the_worker_reads_from_its_arguments_what_the_run_says(
 ) -> None:
     run = run_of(job, interrupt_at=interrupt_at, launch=launch)
     request = training_request(run, deployment(), WORKER, IMAGE)
-    told = cloudarguments.parse(request["AlgorithmSpecification"]["ContainerArguments"])
+    told = options.parse(request["AlgorithmSpecification"]["ContainerArguments"])
     assert (told.script, told.launch) == (job.entry_script, launch)
     assert (told.grace, told.retries, told.spot) == (job.grace, job.retries, job.spot.enabled)
     assert [each.kill for each in told.interruptions] == [each.kill for each in interrupt_at]

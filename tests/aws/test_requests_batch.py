@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainyard.aws import checks
-from trainyard.aws.batchrequests import (
+from trainyard.aws.account.deployment import Deployment
+from trainyard.aws.batch.requests import (
     OVERRIDES,
     RULES,
     STEP_TIMEOUT,
@@ -19,10 +20,9 @@ from trainyard.aws.batchrequests import (
     inference_requests,
     job_definition_request,
 )
-from trainyard.aws.deployment import Deployment
-from trainyard.errors import Unsupported
-from trainyard.job import InferenceJob, ShardResources
-from trainyard.worker import batch
+from trainyard.core.errors import Unsupported
+from trainyard.core.jobs.job import InferenceJob, ShardResources
+from trainyard.worker.cloud.batch import task
 
 from .jobs import DIGEST, FACTS, INT_MAX, WORKER, deployment, deployments, inference, inferences, run_of
 from .model_rules import batch_violations, violations
@@ -210,7 +210,7 @@ def test_a_lost_machine_and_what_the_worker_asks_for_are_tried_again_and_nothing
             {"onExitCode": "*", "action": "EXIT"},
         ]
     assert len(RULES) == 5
-    assert batch.RETRY_STATUS == 75
+    assert task.RETRY_STATUS == 75
 
 
 def test_every_job_is_tagged_and_so_are_its_tasks() -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from botocore import exceptions
 
-from trainyard.aws.refusals import DENIED, denial, person, statement_of
-from trainyard.aws.session import Session, translated
-from trainyard.errors import AccountRefused, BadInput, TrainyardError
+from trainyard.aws.account.errors import DENIED, denial, person, statement_of
+from trainyard.aws.account.session import Session, translated
+from trainyard.core.errors import AccountRefused, BadInput, TrainyardError
 
 DENIED_TO_DEPLOYER = "User: arn:aws:iam::1:role/Deployer is not authorized to perform: sts:GetCallerIdentity"
 SECRET = "a-secret-that-nobody-may-see"
@@ -229,8 +229,8 @@ def test_bugs_of_ours_stay_bugs() -> None:
 def test_without_boto3_it_says_what_to_install() -> None:
     program = (
         "import sys; sys.modules['botocore'] = None\n"
-        "from trainyard.aws.session import Session\n"
-        "from trainyard.errors import BadInput\n"
+        "from trainyard.aws.account.session import Session\n"
+        "from trainyard.core.errors import BadInput\n"
         "try:\n    Session('eu-central-1')\nexcept BadInput as error:\n    print(error)"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,20 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard import outcomes
-from trainyard.aws import reasons, states
-from trainyard.aws.states import (
-    BATCH,
-    TRAINING,
-    Verdict,
-    batch_attempts,
-    batch_verdict,
-    inference_verdict,
-    training_attempts,
-    training_verdict,
-)
-from trainyard.job import InferenceJob, Resources, Spot, TrainingJob
-from trainyard.run import State
+from trainyard.aws import outcomes as aws_outcomes
+from trainyard.aws.batch import reasons as batch_reasons
+from trainyard.aws.batch.states import BATCH, batch_attempts, batch_verdict, inference_verdict
+from trainyard.aws.outcomes import Verdict
+from trainyard.aws.sagemaker import reasons, states
+from trainyard.aws.sagemaker.states import TRAINING, training_attempts, training_verdict
+from trainyard.core.jobs.job import InferenceJob, Resources, Spot, TrainingJob
+from trainyard.core.runs import outcomes
+from trainyard.core.runs.run import State
 
 from .jobs import inference, training
 from .model_rules import service
@@ -148,7 +143,7 @@ def test_what_a_run_waits_for_is_told_while_it_waits() -> None:
             "AlgorithmError: , exit code: 1",
             "exit status 1, and no word of the worker's: `trainyard logs` may tell more",
         ),
-        ("AlgorithmError: , exit code: 137", reasons.KILLED),
+        ("AlgorithmError: , exit code: 137", aws_outcomes.KILLED),
         (
             "AlgorithmError: , exit code: 42",
             "exit status 42, and no word of the worker's: `trainyard logs` may tell more",
@@ -310,7 +305,7 @@ OCI = (
     ("job", "reason", "bad_input"),
     [
         (failed(), "exit status 1, and no word of the worker's: `trainyard logs` may tell more", False),
-        (failed(code=137), reasons.KILLED, False),
+        (failed(code=137), aws_outcomes.KILLED, False),
         (
             failed(code=127),
             "the image has no python3, which the worker needs; name another infer.image",
@@ -388,7 +383,7 @@ def test_every_reason_to_wait_that_batch_documents_is_in_words() -> None:
     documented = re.findall(r"<code>([A-Z]+:[A-Z_0-9]+)</code>", text)
     assert documented
     for each in documented:
-        assert reasons.waiting(f"{each} - …")[0].islower()
+        assert batch_reasons.waiting(f"{each} - …")[0].islower()
 
 
 RUNNING, DONE = batch("RUNNING"), batch("SUCCEEDED")

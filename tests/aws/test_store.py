@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from trainyard import bundle, trees
-from trainyard.aws import transfers
-from trainyard.aws.session import Session
-from trainyard.aws.store import S3Store
-from trainyard.errors import AccountRefused, BadInput, DiskFull
+from trainyard.aws.account.session import Session
+from trainyard.aws.s3 import transfers
+from trainyard.aws.s3.store import S3Store
+from trainyard.core.errors import AccountRefused, BadInput, DiskFull
+from trainyard.core.files import trees
+from trainyard.yard import source
 from worker.faulty import NONE, Proxy, s3_error
 
 from .buckets import WHERE, Buckets, buckets, counted, proxy, session, store
@@ -196,7 +197,7 @@ def test_what_is_gone_is_told(store: S3Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../out", "a/../../out", "/abs", "a//b", "./a"])
 def test_a_key_never_leaves_the_folder(store: S3Store, name: str, tmp_path: Path, monkeypatch: Any) -> None:
     # Neither moto's server nor a client on the way takes such a key as it is.
-    monkeypatch.setattr("trainyard.aws.objects.sizes", lambda *_: [(f"predictions/x/{name}", 1)])
+    monkeypatch.setattr("trainyard.aws.s3.objects.sizes", lambda *_: [(f"predictions/x/{name}", 1)])
     with pytest.raises(BadInput, match="the object's name is no path within a folder"):
         store.fetch(f"s3://{MODELS}/predictions/x/", str(tmp_path / "there"))
     assert not inside(tmp_path)
@@ -238,8 +239,8 @@ def test_a_broken_model_is_refused(store: S3Store, buckets: Buckets, tmp_path: P
 
 def test_code_is_kept_once(store: S3Store, session: Session, buckets: Buckets, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)")
-    files = bundle.source_files(str(tmp_path))
-    code = bundle.code_hash(files)
+    files = source.source_files(str(tmp_path))
+    code = source.code_hash(files)
     store.keep_code(code, files)
     assert list(buckets.keys(MODELS)) == [f"code/sources/{code}/source.zip"]
     assert counted(session) == {"s3:ListObjectsV2": 1, "s3:PutObject": 1}
@@ -254,8 +255,8 @@ def test_code_that_changes_while_it_is_packed_is_refused(
     store: S3Store, buckets: Buckets, tmp_path: Path
 ) -> None:
     (tmp_path / "train.py").write_text("print(1)")
-    files = bundle.source_files(str(tmp_path))
-    code = bundle.code_hash(files)
+    files = source.source_files(str(tmp_path))
+    code = source.code_hash(files)
     (tmp_path / "train.py").write_text("print(2)")
     with pytest.raises(BadInput, match="the source changed while it was packed"):
         store.keep_code(code, files)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from trainyard import trees
-from trainyard.aws import transfers, wire
-from trainyard.aws.session import Session
-from trainyard.errors import AccountRefused, BadInput
+from trainyard.aws.account.session import Session
+from trainyard.aws.s3 import transfers, wire
+from trainyard.core.errors import AccountRefused, BadInput
+from trainyard.core.files import trees
 from worker.faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
 
 from .buckets import Buckets, buckets, counted, proxy, session

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from trainyard import bundle
-from trainyard.aws.session import Session
-from trainyard.aws.store import S3Store
-from trainyard.errors import BadInput
+from trainyard.aws.account.session import Session
+from trainyard.aws.s3.store import S3Store
+from trainyard.core.errors import BadInput
+from trainyard.yard import source
 
 from .buckets import WHERE, Buckets, buckets, counted, proxy, session
 
@@ -40,7 +40,7 @@ class Pip:
 def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pip:
     found = Pip()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("trainyard.aws.wheels.subprocess.run", found)
+    monkeypatch.setattr("trainyard.aws.s3.wheels.subprocess.run", found)
     return found
 
 
@@ -48,8 +48,8 @@ def keep(store: S3Store, folder: Path, script: str, requirements: str = "tiny\n"
     folder.mkdir(exist_ok=True)
     (folder / "train.py").write_text(script)
     (folder / "requirements.txt").write_text(requirements)
-    files = bundle.source_files(str(folder))
-    code = bundle.code_hash(files)
+    files = source.source_files(str(folder))
+    code = source.code_hash(files)
     store.keep_code(code, files)
     return f"code/sources/{code}/"
 

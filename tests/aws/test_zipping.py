@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from trainyard import bundle
-from trainyard.aws import zipping
-from trainyard.errors import BadInput
-from trainyard.worker import cloudcode
+from trainyard.aws.s3 import zipping
+from trainyard.core.errors import BadInput
+from trainyard.worker.cloud import source as cloud_source
+from trainyard.yard import source as yard_source
 
 
 def pack(folder: Path, target: Path) -> bytes:
-    files = bundle.source_files(str(folder))
-    zipping.write_source(files, bundle.code_hash(files), str(target))
+    files = yard_source.source_files(str(folder))
+    zipping.write_source(files, yard_source.code_hash(files), str(target))
     return target.read_bytes()
 
 
@@ -43,9 +43,9 @@ def test_the_worker_unpacks_what_was_packed(tmp_path: Path) -> None:
     (source / "lib/run.sh").chmod(0o755)
     (source / "empty").touch()
     pack(source, tmp_path / "source.zip")
-    cloudcode.unpack(str(tmp_path / "source.zip"), str(tmp_path / "code"))
-    found = bundle.source_files(str(tmp_path / "code"))
-    assert bundle.code_hash(found) == bundle.code_hash(bundle.source_files(str(source)))
+    cloud_source.unpack(str(tmp_path / "source.zip"), str(tmp_path / "code"))
+    found = yard_source.source_files(str(tmp_path / "code"))
+    assert yard_source.code_hash(found) == yard_source.code_hash(yard_source.source_files(str(source)))
     assert os.access(tmp_path / "code/lib/run.sh", os.X_OK)
     assert not os.access(tmp_path / "code/train.py", os.X_OK)
 
@@ -74,7 +74,8 @@ def test_the_worker_is_the_same_for_everybody_and_runs_by_path(tmp_path: Path) -
 
 def test_another_process_packs_the_same_worker() -> None:
     program = (
-        "import json; from trainyard.aws import zipping; print(json.dumps(zipping.worker_archive().sha256))"
+        "import json; from trainyard.aws.s3.zipping import worker_archive; "
+        "print(json.dumps(worker_archive().sha256))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == zipping.worker_archive().sha256

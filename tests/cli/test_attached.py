@@ -15,7 +15,7 @@ import trainyard
 from conftest import becomes_true
 from trainyard import InferenceJob, RunHandle
 from trainyard.cli.attached import Style, as_text, attach
-from trainyard.engine import LogLine
+from trainyard.core.ports.engine import LogLine
 
 from .conftest import Project
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trainyard.cli import main as command_line
+from trainyard.cli import main as cli_main
 from trainyard.cli.main import VERBS, main
 from trainyard.version import __version__
 
@@ -120,7 +120,7 @@ def test_a_word_that_is_no_verb_never_gives_more_than_a_line(argv: list[str]) ->
         return
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command_line, "_complain", lambda line, status: (lines.append(line), status)[1])
+        patch.setattr(cli_main, "_complain", lambda line, status: (lines.append(line), status)[1])
         assert main(argv) == 2
     assert len(lines) == 1
     assert "\n" not in lines[0]
@@ -149,7 +149,7 @@ def test_ctrl_c_outside_of_a_run_is_130_without_a_word(
     def interrupted(argv: list[str]) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "_run", interrupted)
+    monkeypatch.setattr(cli_main, "_run", interrupted)
     assert ends(["runs"], capsys) == (130, "", "")
 
 
@@ -171,7 +171,7 @@ def test_a_disk_that_refuses_is_one_line(
     def refused(argv: list[str]) -> int:
         raise error
 
-    monkeypatch.setattr(command_line, "_run", refused)
+    monkeypatch.setattr(cli_main, "_run", refused)
     found, out, err = ends(["runs"], capsys)
     assert (found, out) == (status, "")
     assert err.startswith(f"trainyard: {told}")
@@ -185,7 +185,7 @@ def test_a_bug_shows_its_traceback(error: Exception, monkeypatch: pytest.MonkeyP
     def broken(argv: list[str]) -> int:
         raise error
 
-    monkeypatch.setattr(command_line, "_run", broken)
+    monkeypatch.setattr(cli_main, "_run", broken)
     with pytest.raises(type(error)):
         main(["runs"])
 

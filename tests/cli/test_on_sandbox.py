@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.conftest import RunningSandbox, sandbox
-from trainyard import sandboxes
+from trainyard.sandbox import address
 
 from .conftest import Project, Terminal
 
@@ -33,7 +33,7 @@ def predict_fn(batch, model): return [model * int(row["n"]) for row in batch]
 def cloud(project: Project, sandbox: RunningSandbox) -> Iterator[Project]:
     """The project, whose commands find the sandbox."""
     environment = project.environment
-    project.environment = {**environment, sandboxes.VARIABLE: str(sandbox.folder / "home")}
+    project.environment = {**environment, address.VARIABLE: str(sandbox.folder / "home")}
     yield project
     project.environment = environment
 

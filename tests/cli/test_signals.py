@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from trainyard.cli.signals import Detached, Signals
+from trainyard.cli.terminal.signals import Detached, Signals
 
 
 def send(number: signal.Signals) -> None:

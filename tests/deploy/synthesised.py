@@ -6,7 +6,7 @@ import functools
 import tempfile
 from typing import Any
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
 from trainyard.infra.synthesis import synthesise
 
 

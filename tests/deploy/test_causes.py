@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainyard.deploy.causes import cure_of, first_cause, plain
-from trainyard.deploy.events import Event
+from trainyard.deploy.stacks.causes import cure_of, first_cause, plain
+from trainyard.deploy.stacks.events import Event
 
 
 def event(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard.deploy import prices
-from trainyard.deploy.cost import Item, idle_cost, lines, total
+from trainyard.deploy.cost import prices
+from trainyard.deploy.cost.cost import Item, idle_cost, lines, total
 
 from .synthesised import stacks
 

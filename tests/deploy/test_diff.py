@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard.deploy.diff import CREATE, DELETE, REPLACE, UPDATE, Change, changes, describe, tag_changes
-from trainyard.deploy.replacements import CREATE_ONLY
-from trainyard.deploy.values import ABSENT, differences
+from trainyard.deploy.changes.changes import (
+    CREATE,
+    DELETE,
+    REPLACE,
+    UPDATE,
+    Change,
+    changes,
+    describe,
+    tag_changes,
+)
+from trainyard.deploy.changes.replacements import CREATE_ONLY
+from trainyard.deploy.changes.values import ABSENT, differences
 
 from .synthesised import furnished, stacks
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from trainyard.deploy import cost
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
+from trainyard.core.environments.file import load_environment
+from trainyard.deploy.cost import cost
 from trainyard.infra.synthesis import synthesise
-from trainyard.jobfile import load_environment
 
 ROOT = Path(__file__).parents[2]
 ORIGINAL = ROOT / "tests" / "infra" / "original"

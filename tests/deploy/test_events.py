@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard.deploy.events import Following, Progress
-from trainyard.deploy.stacks import Stack
+from trainyard.deploy.stacks.events import Following, Progress
+from trainyard.deploy.stacks.stacks import Stack
 
 STACK = "arn:stack"
 

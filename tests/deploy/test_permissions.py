@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard.deploy.conditions import is_narrower
-from trainyard.deploy.grants import Grant, grants
-from trainyard.deploy.permissions import NARROWED, WIDENED, changes, describe
-from trainyard.deploy.wording import resource_words
+from trainyard.deploy.changes.grants import Grant, grants, is_narrower
+from trainyard.deploy.changes.permissions import NARROWED, WIDENED, changes, describe, resource_words
 
 from .synthesised import furnished, stacks
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from trainyard.deploy.plan import STEPS, SUCCESSES, Step, holds_data, next_step
-from trainyard.deploy.stacks import is_moving
+from trainyard.deploy.stacks.stacks import is_moving
+from trainyard.deploy.stacks.steps import STEPS, SUCCESSES, Step, holds_data, next_step
 
 STATUSES = botocore.session.Session().get_service_model("cloudformation").shape_for("StackStatus").enum
 

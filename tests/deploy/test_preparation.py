@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from trainyard.core.environments.environment import Environment
+from trainyard.core.errors import AccountRefused, BadInput
 from trainyard.deploy.destroy import Demolition
 from trainyard.deploy.preparation import (
     SERVICE_LINKED_ROLES,
     ensure_service_linked_roles,
     retain_training_logs,
 )
-from trainyard.environment import Environment
-from trainyard.errors import AccountRefused, BadInput
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 

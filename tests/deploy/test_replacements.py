@@ -9,7 +9,7 @@ from typing import Any
 import cfnlint
 import pytest
 
-from trainyard.deploy.replacements import CREATE_ONLY, MAY_REPLACE
+from trainyard.deploy.changes.replacements import CREATE_ONLY, MAY_REPLACE
 
 from .synthesised import furnished
 

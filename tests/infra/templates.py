@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trainyard.environment import BatchCompute, Environment, Notebook
+from trainyard.core.environments.environment import BatchCompute, Environment, Notebook
 from trainyard.infra.synthesis import synthesise
 
 CACHE = Path(__file__).parents[2] / ".venv" / "templates"

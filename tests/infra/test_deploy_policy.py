@@ -18,10 +18,10 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from templates import CONFIGURATIONS, stacks
 
-from trainyard.aws.refusals import STATEMENTS, statement_of
+from trainyard.aws.account.errors import STATEMENTS, statement_of
+from trainyard.core.environments.environment import Environment
+from trainyard.core.environments.facts import TRAINING_LOG_GROUP
 from trainyard.deploy.preparation import SERVICE_LINKED_ROLES
-from trainyard.environment import Environment
-from trainyard.parameters import TRAINING_LOG_GROUP
 
 ROOT = Path(__file__).parents[2]
 FILES = ("deploy-policy.json", "deploy-policy-services.json")
@@ -113,7 +113,8 @@ def handled(kind: str) -> set[str]:
 
 def asked() -> Iterator[str]:
     """The actions that trainyard itself asks for, read off its calls."""
-    for path in [*(ROOT / "src/trainyard/deploy").glob("*.py"), ROOT / "src/trainyard/aws/session.py"]:
+    package = ROOT / "src/trainyard"
+    for path in [*(package / "deploy").rglob("*.py"), package / "aws/account/session.py"]:
         text = path.read_text(encoding="utf-8")
         for service, operation in re.findall(r'(?:call|pages)\(\s*"([a-z]+)",\s*"([a-z_]+)"', text):
             yield f"{service}:{operation.title().replace('_', '')}"

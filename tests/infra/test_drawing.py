@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
 from trainyard.infra.synthesis import synthesise
 
 ROOT = Path(__file__).parents[2]

@@ -20,10 +20,9 @@ from cfnlint.config import ManualArgs
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from templates import CACHE, CONFIGURATIONS
 
-from trainyard.environment import Environment
-from trainyard.infra.nodejs import use_packaged_node
-from trainyard.infra.synthesis import synthesise
-from trainyard.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.core.environments.environment import Environment
+from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.infra.synthesis import synthesise, use_packaged_node
 
 ROOT = Path(__file__).parents[2]
 CHECKOV = ROOT / ".venv" / "checkov" / "bin" / "checkov"

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from templates import EVERYTHING
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
 from trainyard.infra.notebook import start_script
 
 CONTENT_LIMIT = 16_384

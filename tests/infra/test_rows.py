@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from templates import CONFIGURATIONS, EVERYTHING, Stacks, listed, stacks, stacks_of, text, walk
 
-from trainyard.environment import BatchCompute, Environment, Retention
+from trainyard.core.environments.environment import BatchCompute, Environment, Retention
+from trainyard.core.environments.facts import DATA_PARAMETERS, PLATFORM_PARAMETERS
 from trainyard.infra.dashboard import BATCH_JOBS, TRAINING
 from trainyard.infra.jobdefinition import PUBLIC_IMAGE
-from trainyard.parameters import DATA_PARAMETERS, PLATFORM_PARAMETERS
 
 NETWORK_ACTIONS = {
     f"ec2:{name}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from templates import CACHE, CONFIGURATIONS, EVERYTHING
 
-from trainyard.environment import Environment, environment_to_json
+from trainyard.core.environments.environment import Environment, environment_to_json
 from trainyard.infra import synthesis
 from trainyard.infra.synthesis import TEMPLATE_BYTES, synthesise
 

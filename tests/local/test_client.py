@@ -18,9 +18,10 @@ import pytest
 import trainyard
 from conftest import PATIENCE, Project, becomes_true, supervisor_pid, wait_for_line
 from trainyard import State, TrainingJob, Yard
-from trainyard.errors import SupervisorLost
-from trainyard.local import client, processes
-from trainyard.local.home import Home
+from trainyard.core.errors import SupervisorLost
+from trainyard.local.home.home import Home
+from trainyard.local.ipc import client
+from trainyard.machine import processes
 
 PACKAGE = Path(trainyard.__file__).parent
 TRAIN = """

@@ -18,10 +18,11 @@ import pytest
 import trainyard
 from conftest import PATIENCE, Project, becomes_true, end_home, supervisor_pid
 from trainyard import BadInput, NotFound, State, Yard
-from trainyard.errors import DiskFull, HomeRefused
-from trainyard.local import filesystem, protocol
-from trainyard.local import home as homes
-from trainyard.local.home import Home
+from trainyard.core.errors import DiskFull, HomeRefused
+from trainyard.local.home import home as home_home
+from trainyard.local.home.home import Home
+from trainyard.local.ipc import protocol
+from trainyard.machine import mounts
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -36,28 +37,30 @@ class TestFinding:
 
     def test_the_variable_names_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TRAINYARD_HOME", "~/elsewhere")
-        assert homes.find(str(tmp_path)) == str((tmp_path / "user/elsewhere").resolve())
+        assert home_home.find(str(tmp_path)) == str((tmp_path / "user/elsewhere").resolve())
 
     def test_the_nearest_one_upwards_is_taken(self, tmp_path: Path) -> None:
         (tmp_path / "user/.trainyard").mkdir()
-        assert homes.find(str(tmp_path / "user/projects/deep")) == str(tmp_path / "user/.trainyard")
+        assert home_home.find(str(tmp_path / "user/projects/deep")) == str(tmp_path / "user/.trainyard")
         (tmp_path / "user/projects/.trainyard").mkdir()
-        assert homes.find(str(tmp_path / "user/projects/deep")) == str(tmp_path / "user/projects/.trainyard")
+        assert home_home.find(str(tmp_path / "user/projects/deep")) == str(
+            tmp_path / "user/projects/.trainyard"
+        )
 
     def test_none_is_looked_for_above_the_users_folder(self, tmp_path: Path) -> None:
         (tmp_path / ".trainyard").mkdir()
         start = tmp_path / "user/projects"
-        assert homes.find(str(start)) == str(start / ".trainyard")
+        assert home_home.find(str(start)) == str(start / ".trainyard")
 
     def test_it_is_beside_the_start_where_there_is_none(self, tmp_path: Path) -> None:
         start = tmp_path / "user/projects"
-        assert homes.find(str(start)) == str(start / ".trainyard")
+        assert home_home.find(str(start)) == str(start / ".trainyard")
         assert not (start / ".trainyard").exists()
 
     def test_a_link_leads_to_one_home(self, tmp_path: Path) -> None:
         (tmp_path / "user/.trainyard").mkdir()
         (tmp_path / "link").symlink_to(tmp_path / "user/projects")
-        assert homes.find(str(tmp_path / "link")) == str(tmp_path / "user/.trainyard")
+        assert home_home.find(str(tmp_path / "link")) == str(tmp_path / "user/.trainyard")
 
 
 def test_looking_leaves_no_trace(local_yard: Yard, home: Path) -> None:
@@ -123,7 +126,7 @@ def test_a_ledger_that_is_none_is_refused(home: Path, project: Project, content:
 def test_a_home_on_a_network_is_refused(
     home: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filesystem, "network_kind", lambda path: "nfs4")
+    monkeypatch.setattr(mounts, "network_kind", lambda path: "nfs4")
     with pytest.raises(HomeRefused, match=r"network file system \(nfs4\).*TRAINYARD_HOME"):
         trainyard.connect(home=str(home)).train(project.training(""))
     assert not home.exists()
@@ -141,7 +144,11 @@ READ_ONLY = """
 # Everything is imported first: an ordinary user may not read this interpreter's library.
 import encodings.idna, hashlib, importlib, os, shutil, sqlite3, subprocess, sys
 from trainyard import BadInput, connect
-from trainyard.local import client, engine, filesystem, home, ledger, starting, store
+from trainyard.local import engine
+from trainyard.local.home import home, store
+from trainyard.local.ipc import client, starting
+from trainyard.local.ledger import ledger
+from trainyard.machine import copying, mounts
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     connect(home=sys.argv[1]).push("rows", sys.argv[2])

@@ -11,12 +11,12 @@ import pytest
 
 from conftest import PATIENCE, Project, becomes_true, supervisor_pid, wait_for_line
 from trainyard import Resources, RunHandle, State, Yard
-from trainyard.local.home import Home
-from trainyard.local.inference import SHARD_GRACE, InferenceWork
-from trainyard.local.journal import Journal
-from trainyard.local.ledger import SqliteLedger
-from trainyard.local.task import Cause, Outcome, Task, TaskPlan
-from trainyard.local.timers import Timers
+from trainyard.local.home.home import Home
+from trainyard.local.ledger.journal import Journal
+from trainyard.local.ledger.ledger import SqliteLedger
+from trainyard.local.runs.inference import SHARD_GRACE, InferenceWork
+from trainyard.local.supervisor.timers import Timers
+from trainyard.local.tasks.task import Cause, Outcome, Task, TaskPlan
 
 SLEEP = "import time\nprint('ready', flush=True)\ntime.sleep(60)"
 SLOW = """

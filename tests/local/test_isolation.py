@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_environments import write_wheel
+from test_packages import write_wheel
 
 from conftest import PATIENCE, Project, texts
 from trainyard import Resources, State, Yard
-from trainyard.local import namespace
 from trainyard.local.engine import allowed
+from trainyard.machine import namespace
 
 needs_namespaces = pytest.mark.skipif(bool(namespace.refusal()), reason=namespace.refusal() or "none")
 

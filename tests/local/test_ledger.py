@@ -15,13 +15,13 @@ import pytest
 import trainyard
 from conftest import Project
 from trainyard import Model, Yard
-from trainyard.engine import RunQuery
-from trainyard.errors import DiskFull, HomeRefused
-from trainyard.ledger import DataSet
-from trainyard.local import database
-from trainyard.local.home import Home
-from trainyard.local.journal import Journal
-from trainyard.local.ledger import SqliteLedger, free_version
+from trainyard.core.errors import DiskFull, HomeRefused
+from trainyard.core.ports.engine import RunQuery
+from trainyard.core.ports.ledger import DataSet
+from trainyard.local.home.home import Home
+from trainyard.local.ledger import database
+from trainyard.local.ledger.journal import Journal
+from trainyard.local.ledger.ledger import SqliteLedger, free_version
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from conftest import PATIENCE, Project, becomes_true, texts
 from trainyard import State, Yard
-from trainyard.local.follower import Follower
-from trainyard.local.logs import RunLogs, TaskLog
-from trainyard.local.paths import times_of
+from trainyard.local.home.logs import RunLogs, TaskLog
+from trainyard.local.home.runfolder import times_of
+from trainyard.local.tasks.follower import Follower
 
 PIECES = st.lists(st.sampled_from([b"a", b"\n", b"caf\xc3\xa9", b"\xff", b"long " * 9, b"\n\n"]), max_size=25)
 FILES = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -25,9 +25,9 @@ from conftest import (
     wait_for_line,
 )
 from trainyard import RunHandle, State, Yard
-from trainyard.local import processes
-from trainyard.local.home import Home
-from trainyard.local.work import home_mark
+from trainyard.local.home.home import Home
+from trainyard.local.runs.work import home_mark
+from trainyard.machine import processes
 
 # Holds a lock for as long as it lives, and fails where another attempt still holds it.
 HOLD = """

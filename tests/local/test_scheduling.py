@@ -8,8 +8,9 @@ import pytest
 
 from conftest import PATIENCE, Project, becomes_true, supervisor_pid, texts, wait_for_line
 from trainyard import Resources, State, Yard
-from trainyard.local import client, supervisor
-from trainyard.local.home import Home
+from trainyard.local.home.home import Home
+from trainyard.local.ipc import client
+from trainyard.local.supervisor import supervisor
 
 NOTE = """
 import os, time

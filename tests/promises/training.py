@@ -9,7 +9,7 @@ import pytest
 
 from conftest import PATIENCE, Project, becomes_true, texts, wait_for_line
 from trainyard import BadInput, NotFound, RunFailed, Spot, State, Yard
-from trainyard.local import processes
+from trainyard.machine import processes
 
 FOREVER = "import time\nprint('ready', flush=True)\nwhile True: time.sleep(0.05)\n"
 DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER

@@ -22,7 +22,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from trainyard.local import processes
+from trainyard.machine import processes
 
 from .training import Training
 

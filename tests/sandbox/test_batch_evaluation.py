@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.sandbox.evaluation import Ending, is_retried, normal, problem
+from trainyard.sandbox.batch.retries import Ending, is_retried, normal, problem
 
 OURS: dict[str, Any] = {
     "attempts": 10,

@@ -10,11 +10,11 @@ import pytest
 from moto.batch.models import ComputeEnvironment, JobQueue
 
 from conftest import becomes_true
-from trainyard.sandbox import batch_scheduler
-from trainyard.sandbox.batch_jobs import FAILED, RUNNING, SUCCEEDED, Job, Spec
-from trainyard.sandbox.batch_line import Line
-from trainyard.sandbox.batch_scheduler import BatchJobs
-from trainyard.sandbox.world import World
+from trainyard.sandbox.batch import scheduler
+from trainyard.sandbox.batch.jobs import FAILED, RUNNING, SUCCEEDED, Job, Spec
+from trainyard.sandbox.batch.line import Line
+from trainyard.sandbox.batch.scheduler import BatchJobs
+from trainyard.sandbox.world.world import World
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_an_attempt_over_its_time_is_ended_and_never_tried_again(world: World, q
 def test_sigkill_comes_when_the_grace_is_over(
     world: World, queue: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(batch_scheduler, "GRACE", 0.2)
+    monkeypatch.setattr(scheduler, "GRACE", 0.2)
     up = tmp_path / "up"
     job = submit(world, queue, f"trap '' TERM; touch {up}; while :; do sleep 0.05; done")
     assert becomes_true(up.exists)
@@ -90,7 +90,7 @@ def test_sigkill_comes_when_the_grace_is_over(
 
 
 def test_the_grace_is_thirty_seconds() -> None:
-    assert batch_scheduler.GRACE == 30.0
+    assert scheduler.GRACE == 30.0
 
 
 def test_a_job_that_is_terminated_before_it_has_a_process_never_runs(world: World, queue: Any) -> None:

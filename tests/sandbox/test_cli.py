@@ -18,9 +18,9 @@ from typing import Any
 import boto3
 import pytest
 
-from trainyard import sandboxes
-from trainyard.errors import BadInput
-from trainyard.local import processes
+from trainyard.core.errors import BadInput
+from trainyard.machine import processes
+from trainyard.sandbox import address as sandbox_address
 
 from .conftest import RunningSandbox
 from .training import PATIENCE, Training
@@ -34,7 +34,7 @@ class Terminal:
         self.variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder.parent),
-            sandboxes.VARIABLE: str(folder),
+            sandbox_address.VARIABLE: str(folder),
             **variables,
         }
 
@@ -127,7 +127,7 @@ def test_where_none_runs_a_line_says_how_to_start_one(terminal: Terminal) -> Non
 
 def test_a_shell_evaluates_what_env_prints(terminal: Terminal) -> None:
     name = Path(tempfile.mkdtemp(prefix="a folder; with 'quotes' $(x) "))
-    terminal.variables[sandboxes.VARIABLE] = str(name)
+    terminal.variables[sandbox_address.VARIABLE] = str(name)
     try:
         terminal.json("start")
         script = f'eval "$({sys.executable} -m trainyard sandbox env)" && env -0'
@@ -176,7 +176,7 @@ def test_one_that_is_being_started_can_be_stopped(terminal: Terminal) -> None:
     with subprocess.Popen(
         **terminal.arguments("start"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as starting:
-        wait_until(lambda: sandboxes.holder(str(terminal.folder)))
+        wait_until(lambda: sandbox_address.holder(str(terminal.folder)))
         assert "is being started" in terminal.run("env").stderr
         assert terminal.json("stop") == {"stopped": True}
         _, told = starting.communicate(timeout=PATIENCE)
@@ -201,7 +201,7 @@ def test_in_the_foreground_it_ends_with_the_command(terminal: Terminal) -> None:
 
 def test_what_a_killed_sandbox_lost_is_told_at_the_next_start(terminal: Terminal) -> None:
     terminal.json("start", "--region", "eu-west-1")
-    address = sandboxes.running(str(terminal.folder))
+    address = sandbox_address.running(str(terminal.folder))
     assert address and address.region == "eu-west-1"
     training = _training(address)
     name = training.create("echo up; sleep 600 & sleep 600", name="trainyard-sandbox-digits-1")
@@ -219,7 +219,7 @@ def test_what_a_killed_sandbox_lost_is_told_at_the_next_start(terminal: Terminal
     assert terminal.json("status")["training_jobs"] == 0
 
 
-def _training(address: sandboxes.Address) -> Training:
+def _training(address: sandbox_address.Address) -> Training:
     class Found:
         def client(self, service: str) -> Any:
             return boto3.client(
@@ -289,8 +289,9 @@ def test_without_the_extra_a_line_says_how_to_install_it(terminal: Terminal, tmp
 
 def test_where_jobs_cannot_run_a_line_says_so(tmp_path: Path) -> None:
     program = (
-        "import sys; from trainyard.local import namespace; namespace.refusal = lambda: 'no namespaces'; "
-        "from trainyard.sandbox import containers, server; containers.engines = lambda: []; "
+        "import sys; from trainyard.machine import namespace; namespace.refusal = lambda: 'no namespaces'; "
+        "from trainyard.sandbox.tasks import containers; containers.engines = lambda: []; "
+        "from trainyard.sandbox.server import server; "
         "sys.exit(server.run(server.Options(sys.argv[1])))"
     )
     done = subprocess.run(
@@ -305,13 +306,13 @@ def test_where_jobs_cannot_run_a_line_says_so(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_another_sandbox(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(sandboxes.VARIABLE, str(terminal.folder))
-    assert sandboxes.folder() == str(terminal.folder.resolve())
-    monkeypatch.delenv(sandboxes.VARIABLE)
+    monkeypatch.setenv(sandbox_address.VARIABLE, str(terminal.folder))
+    assert sandbox_address.folder() == str(terminal.folder.resolve())
+    monkeypatch.delenv(sandbox_address.VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(terminal.folder.parent))
-    assert sandboxes.folder() == str((terminal.folder.parent / "trainyard" / "sandbox").resolve())
+    assert sandbox_address.folder() == str((terminal.folder.parent / "trainyard" / "sandbox").resolve())
     with pytest.raises(BadInput, match="no sandbox runs"):
-        sandboxes.find()
+        sandbox_address.find()
 
 
 def test_ending_removes_only_what_is_its_own(terminal: Terminal) -> None:

@@ -6,7 +6,7 @@ import http.client
 
 import pytest
 
-from trainyard.sandbox.gate import refusal
+from trainyard.sandbox.server.gate import refusal
 
 from .conftest import RunningSandbox
 

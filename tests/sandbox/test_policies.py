@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.sandbox.policies import Verdict, evaluate
+from trainyard.sandbox.iam.policies import Verdict, evaluate
 
 BUCKET = "arn:aws:s3:::models"
 

@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from trainyard.local import processes
+from trainyard.machine import processes
 
 from .conftest import RunningSandbox
 from .training import PATIENCE, Training

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
+from trainyard.core.environments.facts import DATA_PARAMETERS, PLATFORM_PARAMETERS
 from trainyard.infra.synthesis import synthesise
-from trainyard.parameters import DATA_PARAMETERS, PLATFORM_PARAMETERS
-from trainyard.sandbox import stacks
+from trainyard.sandbox.server import stacks
 
 from .conftest import RunningSandbox
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from trainyard.local import processes
-from trainyard.local.namespace import Mount
-from trainyard.sandbox.tasks import Outcome, Task, Tasks, TaskSpec
+from trainyard.machine import processes
+from trainyard.machine.namespace import Mount
+from trainyard.sandbox.tasks.spec import Outcome, TaskSpec
+from trainyard.sandbox.tasks.tasks import Task, Tasks
 
 from .training import PATIENCE
 
@@ -164,7 +165,7 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     (tmp_path / "ml").mkdir()
     script = (
         "import sys, threading\n"
-        "from trainyard.sandbox.tasks import Tasks, TaskSpec\n"
+        "from trainyard.sandbox.tasks.tasks import Tasks, TaskSpec\n"
         f"tasks = Tasks({f'test-{tmp_path.name}'!r})\n"
         "script = 'env -i setsid sleep 100 & echo $!; setsid sleep 100 & echo $!; echo $$; wait'\n"
         "command = ['sh', '-c', script]\n"

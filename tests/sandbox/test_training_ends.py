@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trainyard.local import processes
+from trainyard.machine import processes
 
 from .training import Training, statuses
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import trainyard.worker
-from trainyard.worker.bootstrap import BOOTSTRAP
+from trainyard.worker.cloud.batch.bootstrap import BOOTSTRAP
 
 from .s3_server import BUCKET, variables
 

@@ -8,7 +8,9 @@ from typing import Any
 import botocore.session
 import pytest
 
-from trainyard.worker import credentials, patience, places, s3
+from trainyard.worker.s3 import backoff, credentials
+from trainyard.worker.s3 import client as s3_client
+from trainyard.worker.storage import places
 
 from .faulty import Proxy
 from .s3_server import BUCKET, REGION, variables
@@ -27,7 +29,7 @@ def bucket(moto: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """botocore's client of an S3 that has the bucket BUCKET; the worker's goes through the `proxy`."""
     for name, value in variables(proxy.url).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(patience, "UNIT", 0.001)
+    monkeypatch.setattr(backoff, "UNIT", 0.001)
     client = botocore.session.Session().create_client(
         "s3",
         region_name=REGION,
@@ -43,6 +45,6 @@ def bucket(moto: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 @pytest.fixture
-def client(bucket: Any) -> s3.Client:
+def client(bucket: Any) -> s3_client.Client:
     """The worker's client."""
-    return s3.client()
+    return s3_client.client()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import trainyard.worker
-from trainyard.worker import commit, plan, shard
+from trainyard.worker.inference import commit, plan, shard
 
 WORKER = str(Path(trainyard.worker.__file__).parent)
 CONSTANT = "def predict_fn(batch, model):\n    return [0] * len(batch)\n"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trainyard.worker import commit, plan, shard
+from trainyard.worker.inference import commit, plan, shard
 
 from .s3_server import BUCKET
 

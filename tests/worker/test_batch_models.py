@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainyard.worker.errors import InputError
-from trainyard.worker.unpack import unpack
+from trainyard.worker.storage.archive import unpack
 
 Member = tuple[str, bytes, bytes | str]
 """Name, type, content or link name."""

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from trainyard.worker import signing
-from trainyard.worker.bootstrap import BOOTSTRAP
-from trainyard.worker.credentials import Credentials
+from trainyard.worker.cloud.batch.bootstrap import BOOTSTRAP
+from trainyard.worker.s3 import signing
+from trainyard.worker.s3.credentials import Credentials
 
 from .faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
 from .pythons import python_3_8

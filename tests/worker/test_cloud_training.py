@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.trees import hash_tree
+from trainyard.core.files.trees import hash_tree
 
 from .training_container import JOB, WORKER, Container
 

@@ -21,7 +21,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from trainyard.worker.cloudsecrets import Reference, parse
+from trainyard.worker.cloud.secrets import Reference, parse
 from trainyard.worker.errors import InputError
 
 from .test_training_portability import python38

@@ -144,7 +144,7 @@ def test_a_parquet_commit_cut_short_while_rewriting_can_be_run_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("trainyard.worker.commit.publish", cut_short)
+        patch.setattr("trainyard.worker.inference.commit.publish", cut_short)
         with pytest.raises(KeyboardInterrupt):
             run.commit()
     assert run.commit()["rows_out"] == 2

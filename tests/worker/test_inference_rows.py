@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard.worker.sources import open_plain
+from trainyard.worker.rows.inputs import open_plain
 
 from .inference_run import InferenceRun
 
@@ -277,7 +277,7 @@ def test_parquet_types_pass_through_and_a_column_of_nulls_takes_the_first_real_t
 def test_parquet_already_written_takes_a_type_that_comes_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.worker.parquetpart.GROUP_ROWS", 3)
+    monkeypatch.setattr("trainyard.worker.rows.parquet.GROUP_ROWS", 3)
     handler = "def predict_fn(batch, model):\n    return [None if row['n'] < 20 else 'x' for row in batch]\n"
     run = InferenceRun(tmp_path, handler, batch_size=2)
     pq.write_table(pa.table({"n": np.arange(23)}), run.input / "t.parquet")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.worker.layout import Layout, link
+from trainyard.worker.contract.layout import Layout, link
 
 
 def test_the_folders_are_those_of_the_sagemaker_container() -> None:

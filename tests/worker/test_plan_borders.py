@@ -7,8 +7,8 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker import csvscan
-from trainyard.worker.borders import Extent, Marks, choose, cut, offer_to
+from trainyard.worker.rows import csv as rows_csv
+from trainyard.worker.rows.splits import Extent, Marks, choose, cut, offer_to
 
 
 def marked(counts: list[int], limit: int) -> tuple[Marks, list[Extent]]:
@@ -71,8 +71,8 @@ def test_borders_fall_where_pythons_parser_ends_a_row(text: str) -> None:
     data = ("a\n" + text).encode()
     marks = Marks()
     try:
-        _, extent = csvscan.scan(io.BytesIO(data), "t.csv", offer_to(marks, 0, 0, divisible=True))
-    except csvscan.InputError:
+        _, extent = rows_csv.scan(io.BytesIO(data), "t.csv", offer_to(marks, 0, 0, divisible=True))
+    except rows_csv.InputError:
         return
     expected = list(filter(None, csv.reader(io.StringIO(data.decode(), newline="\n"))))[1:]
     assert extent.rows == len(expected)
@@ -91,9 +91,9 @@ def test_a_plan_is_the_same_whether_the_parser_judges_all_of_a_file_or_only_its_
     text: str, header: str, block: int
 ) -> None:
     data = f"{header}\n{text}".encode()
-    with mock.patch.object(csvscan, "_BLOCK", block):
+    with mock.patch.object(rows_csv, "_BLOCK", block):
         by_blocks = planned(data)
-    with mock.patch.object(csvscan, "_plain_lines", lambda block, width: None):
+    with mock.patch.object(rows_csv, "_plain_lines", lambda block, width: None):
         assert by_blocks == planned(data)
 
 
@@ -101,7 +101,7 @@ def planned(data: bytes) -> object:
     """What a scan finds: the extent and the marks, or the error's line."""
     marks = Marks(limit=8)
     try:
-        _, extent = csvscan.scan(io.BytesIO(data), "t.csv", offer_to(marks, 0, 0, divisible=True))
-    except csvscan.InputError as error:
+        _, extent = rows_csv.scan(io.BytesIO(data), "t.csv", offer_to(marks, 0, 0, divisible=True))
+    except rows_csv.InputError as error:
         return str(error)
     return extent, [marks[index] for index in range(len(marks))]

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainyard.worker import plan
 from trainyard.worker.errors import InputError
+from trainyard.worker.inference import plan
 
 from .inference_run import InferenceRun
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainyard.worker import connections, patience, transfers
 from trainyard.worker.errors import InputError, Missing, OutputError, ServiceError, Unmet
-from trainyard.worker.s3 import NEW, Client, Place, if_match, place
-from trainyard.worker.s3 import settings as found_settings
-from trainyard.worker.transfers import PART
+from trainyard.worker.s3 import backoff, connections, transfers
+from trainyard.worker.s3.client import NEW, Client, Place, if_match, place
+from trainyard.worker.s3.client import settings as found_settings
+from trainyard.worker.s3.transfers import PART
 
 from .faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
 from .s3_server import BUCKET
@@ -206,7 +206,7 @@ def test_reading_goes_on_where_it_broke_off(bucket: Any, client: Client, proxy: 
     assert client.read(HERE, 0, len(content), etag) == content
     # Only a part of a block is asked for again, however often the connection breaks.
     assert proxy.sent < 1.2 * len(content)
-    assert len(proxy.made("GET")) > patience.ATTEMPTS
+    assert len(proxy.made("GET")) > backoff.ATTEMPTS
 
 
 def test_a_connection_that_says_nothing_is_given_up(
@@ -223,7 +223,7 @@ def test_patience_ends(bucket: Any, client: Client, proxy: Proxy) -> None:
     proxy.judge = lambda request: Fault(SLOW_DOWN)
     with pytest.raises(ServiceError, match=r"the-models/.*S3 keeps refusing \(503 SlowDown\); try again"):
         client.get(HERE)
-    assert len(proxy.requests) == patience.ATTEMPTS
+    assert len(proxy.requests) == backoff.ATTEMPTS
     proxy.judge = lambda request: Fault(reset_before=True)
     with pytest.raises(ServiceError, match=r"S3 cannot be reached \(.*; see that the job's network"):
         client.get(HERE)
@@ -232,7 +232,7 @@ def test_patience_ends(bucket: Any, client: Client, proxy: Proxy) -> None:
 def test_patience_ends_with_time_too(
     bucket: Any, client: Client, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "LIMIT", -1.0)
+    monkeypatch.setattr(backoff, "LIMIT", -1.0)
     proxy.judge = lambda request: Fault(SLOW_DOWN)
     with pytest.raises(ServiceError):
         client.get(HERE)
@@ -354,7 +354,7 @@ def test_a_redirection_is_followed(bucket: Any, client: Client, proxy: Proxy, mo
 
 def test_addresses_are_virtual_hosts_but_for_dots_and_endpoints() -> None:
     def url(region: str, bucket: str, endpoint: str = "") -> str:
-        from trainyard.worker.s3 import _Request
+        from trainyard.worker.s3.client import _Request
 
         return Client(region, endpoint)._url(_Request("GET", Place(bucket, "a/b c"), [("x", "y z")]))
 

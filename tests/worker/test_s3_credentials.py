@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from trainyard.worker import credentials
-from trainyard.worker.credentials import Credentials, current
 from trainyard.worker.errors import ServiceError
+from trainyard.worker.s3 import credentials
+from trainyard.worker.s3.credentials import Credentials, current
 
 
 class Role:

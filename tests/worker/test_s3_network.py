@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from trainyard.worker import credentials
 from trainyard.worker.errors import ServiceError
-from trainyard.worker.s3 import Client, Place
+from trainyard.worker.s3 import credentials
+from trainyard.worker.s3.client import Client, Place
 
 HOST = "the-models.s3.eu-central-1.amazonaws.com"
 

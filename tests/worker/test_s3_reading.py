@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard.worker import reading
 from trainyard.worker.errors import Unmet
-from trainyard.worker.reading import ObjectReader
-from trainyard.worker.s3 import Place
+from trainyard.worker.s3 import reading
+from trainyard.worker.s3.client import Place
+from trainyard.worker.s3.reading import ObjectReader
 
 CONTENT = os.urandom(100_000)
 HERE = Place("the-models", "key")

@@ -14,8 +14,8 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker.credentials import Credentials
-from trainyard.worker.signing import UNSIGNED, sign
+from trainyard.worker.s3.credentials import Credentials
+from trainyard.worker.s3.signing import UNSIGNED, sign
 
 MOMENT = 1_767_225_600
 names = st.text(string.ascii_letters + string.digits + "-", min_size=1, max_size=20)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker.training import arguments, decode_hyperparameter, encode_hyperparameter
+from trainyard.worker.contract.contract import arguments, decode_hyperparameter, encode_hyperparameter
 
 Scalar = str | int | float | bool
 SCALARS = st.one_of(st.text(), st.integers(), st.floats(allow_nan=False), st.booleans())

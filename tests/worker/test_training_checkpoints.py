@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker.checkpoints import is_ours, newest_checkpoint, next_attempt
+from trainyard.worker.contract.checkpoints import is_ours, newest_checkpoint, next_attempt
 
 
 def aged(path: Path, seconds: float) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker.training import ModelConflict, ModelRefused, merge_models
+from trainyard.worker.contract.contract import ModelConflict, ModelRefused, merge_models
 
 
 def folder(root: Path, files: dict[str, str], *, empty: tuple[str, ...] = ()) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.worker.training import Layout, TrainingSpec, failure, prepare
+from trainyard.worker.contract.contract import Layout, TrainingSpec, failure, prepare
 
 HOSTS = ("algo-1", "algo-2", "algo-3")
 

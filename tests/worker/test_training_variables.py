@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker.training import Layout, TrainingSpec, count_gpus, environment, prepare
+from trainyard.worker.contract.contract import Layout, TrainingSpec, count_gpus, environment, prepare
 
 ML = Layout("/opt/ml")
 CHANNEL = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
@@ -296,11 +296,11 @@ def test_visible_gpus_are_counted_as_cuda_reads_them(visible: str, count: int) -
 def test_gpus_are_those_the_driver_lists_when_nothing_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.worker.variables._GPUS", str(tmp_path))
+    monkeypatch.setattr("trainyard.worker.contract.variables._GPUS", str(tmp_path))
     for slot in ("0000:3b:00.0", "0000:86:00.0"):
         (tmp_path / slot).mkdir()
     assert count_gpus({}) == 2
-    monkeypatch.setattr("trainyard.worker.variables._GPUS", str(tmp_path / "none"))
+    monkeypatch.setattr("trainyard.worker.contract.variables._GPUS", str(tmp_path / "none"))
     assert count_gpus({}) == 0
 
 

@@ -1,21 +1,21 @@
 """What an environment on AWS cannot do that a job may ask for, by the job's key. Pure.
 
-What no environment can do is refused when a job is made (`limits.py`).
+What no environment can do is refused when a job is made (`core/jobs/limits.py`).
 """
 
 from __future__ import annotations
 
-from ..checks import show
-from ..errors import Unsupported
-from ..job import InferenceJob, Job, TrainingJob
-from ..limits import is_remote, legal_name
-from ..run import Run
-from ..worker import cloudsecrets
+from ..core.checks import show
+from ..core.errors import Unsupported
+from ..core.jobs.job import InferenceJob, Job, TrainingJob
+from ..core.jobs.limits import is_remote, legal_name
+from ..core.runs.run import Run
+from ..worker.cloud import secrets
 from ..worker.errors import InputError
-from .deployment import LEAN, SANDBOX, Deployment
-from .images import digest_of, ecr_image, registry_of, training_image
-from .names import longest_name
-from .requests import INTERRUPTIONS
+from .account.deployment import LEAN, SANDBOX, Deployment
+from .account.names import longest_name
+from .images.images import digest_of, ecr_image, registry_of, training_image
+from .sagemaker.requests import INTERRUPTIONS
 
 MOST_VCPUS, MOST_MIB, MOST_GPUS = 1_920, 32 * 1024 * 1024, 8
 """Of the largest machines: EC2's u7inh-32tb.480xlarge; 8 GPUs have the families that Batch's image drives."""
@@ -127,7 +127,7 @@ def _check_shards(job: InferenceJob, deployment: Deployment) -> None:
 def _check_secrets(job: Job, deployment: Deployment) -> None:
     section = "train" if isinstance(job, TrainingJob) else "infer"
     for name, value in job.environment.items():
-        if value.startswith(cloudsecrets.PREFIX):
+        if value.startswith(secrets.PREFIX):
             key = f"{section}.environment.{name}"
             _check_secret(value, key, deployment)
             if section == "train" and deployment.network_profile == LEAN:
@@ -137,9 +137,9 @@ def _check_secrets(job: Job, deployment: Deployment) -> None:
 
 
 def _check_secret(value: str, key: str, deployment: Deployment) -> None:
-    prefix = cloudsecrets.PREFIX
+    prefix = secrets.PREFIX
     try:
-        secret = cloudsecrets.parse("", value).secret
+        secret = secrets.parse("", value).secret
     except InputError:
         cure = f"write {prefix}{deployment.stack}/NAME, or {prefix}{deployment.stack}/NAME:KEY"
         raise Unsupported(f"{show(value)} names no secret", key=key, cure=cure) from None

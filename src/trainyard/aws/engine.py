@@ -8,21 +8,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from .. import outcomes
-from ..engine import LogLine, RunQuery
-from ..errors import AccountRefused, BadInput
-from ..job import Job, TrainingJob
-from ..parameters import PREDICTIONS, STOP_REASON
-from ..run import Observation, Run, State
-from . import checks, logs, names, places, reasons, refusals
-from .batchjobs import BatchJobs
-from .deployment import Deployment
-from .inference import CUT_OFF, InferenceJobs
+from ..core.environments.facts import PREDICTIONS, STOP_REASON
+from ..core.errors import AccountRefused, BadInput
+from ..core.jobs.job import Job, TrainingJob
+from ..core.ports.engine import LogLine, RunQuery
+from ..core.runs import outcomes
+from ..core.runs.run import Observation, Run, State
+from . import checks, logs
+from .account import errors, names
+from .account.deployment import Deployment
+from .account.session import Session
+from .batch.jobs import BatchJobs
+from .batch.runs import CUT_OFF, InferenceJobs
+from .batch.streams import BatchStreams
 from .launching import Launcher, Sender
-from .session import Session
+from .s3 import addresses
+from .sagemaker import reasons
+from .sagemaker.jobs import Sight, TrainingJobs
+from .sagemaker.streams import TrainingStreams
 from .settling import Registrar, Settler
-from .streams import BatchStreams, TrainingStreams
-from .training import Sight, TrainingJobs
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SOON = 120.0
@@ -221,7 +225,7 @@ class AwsEngine:
 
     def _give_up(self, run: Run, error: AccountRefused) -> None:
         """Settle a launch that AWS refused; where it is not known whether it did, leave it to be repeated."""
-        if not refusals.is_final(error.code):
+        if not errors.is_final(error.code):
             return
         cause = None
         if isinstance(run.job, TrainingJob):
@@ -238,13 +242,13 @@ class AwsEngine:
     def _check_run(self, run: Run) -> None:
         """Refuse what can be known to be wrong beforehand."""
         checks.check_run(run)
-        places.check_run(self._session, self._deployment, run)
+        addresses.check_run(self._session, self._deployment, run)
         if run.output and run.output != f"{self.predictions}{run.id}/":
-            places.check_output(self._session, run)
+            addresses.check_output(self._session, run)
 
     def _who(self) -> str:
         if not self._caller:
-            self._caller = refusals.person(self._session.caller().arn)
+            self._caller = errors.person(self._session.caller().arn)
         return self._caller
 
 

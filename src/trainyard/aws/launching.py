@@ -6,15 +6,18 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import AccountRefused, BadInput
-from ..job import InferenceJob, TrainingJob
-from ..run import Run
-from . import batchrequests, images, names, objects
-from .batchjobs import BatchJobs
-from .deployment import LEAN, Deployment
-from .inference import InferenceJobs
-from .session import Session
-from .training import TrainingJobs
+from ..core.errors import AccountRefused, BadInput
+from ..core.jobs.job import InferenceJob, TrainingJob
+from ..core.runs.run import Run
+from .account import names
+from .account.deployment import LEAN, Deployment
+from .account.session import Session
+from .batch import requests as batch_requests
+from .batch.jobs import BatchJobs
+from .batch.runs import InferenceJobs
+from .images import images
+from .s3 import objects
+from .sagemaker.jobs import TrainingJobs
 
 _NO_IMAGE = frozenset({"ImageNotFoundException", "RepositoryNotFoundException"})
 
@@ -77,7 +80,7 @@ class Launcher:
             self._inference.missing(run) if run.launch > 1 else (False, range(run.job.shards))
         )
         definition, registration = self._definition(run.job.image, is_dry)
-        plan = batchrequests.inference_requests(
+        plan = batch_requests.inference_requests(
             run, self._deployment, worker, definition, indices, wheels=self._has_wheels(run)
         )
         steps = [
@@ -110,7 +113,7 @@ class Launcher:
         """The job definition that runs an image, and the request that makes it where it has to be made."""
         if not image:
             return self._deployment.job_definition_arn, []
-        request = batchrequests.job_definition_request(self._deployment, image)
+        request = batch_requests.job_definition_request(self._deployment, image)
         pages = self._session.pages(
             "batch",
             "describe_job_definitions",
@@ -118,7 +121,7 @@ class Launcher:
             status="ACTIVE",
         )
         there = [each for page in pages for each in page["jobDefinitions"]]
-        if found := batchrequests.find_definition(there, request):
+        if found := batch_requests.find_definition(there, request):
             return found, []
         if is_dry:
             return request["jobDefinitionName"], [("batch:RegisterJobDefinition", request)]

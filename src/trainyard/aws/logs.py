@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from ..engine import LogLine
-from ..errors import AccountRefused
-from . import parallel
-from .session import Session
+from ..core.errors import AccountRefused
+from ..core.ports.engine import LogLine
+from .account import parallel
+from .account.session import Session
 
 _BORDER = re.compile(r"\[trainyard attempt=(\d+) launch=(\d+)\]")
 """The line that the worker prints before each attempt."""

@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from .. import outcomes, trees
-from ..job import TrainingJob
-from ..ledger import DataSet, Ledger, Model
-from ..run import Observation, Run, State
-from ..worker.models import ModelConflict, check_paths
+from ..core.files import trees
+from ..core.jobs.job import TrainingJob
+from ..core.ports.ledger import DataSet, Ledger, Model
+from ..core.runs import outcomes
+from ..core.runs.run import Observation, Run, State
+from ..worker.contract.models import ModelConflict, check_paths
 from ..worker.reasons import MODEL_NOT_KEPT
-from . import history, images, names, registry
-from .deployment import Deployment
-from .session import Session
-from .training import Sight
+from .account import names
+from .account.deployment import Deployment
+from .account.session import Session
+from .images import images
+from .sagemaker import history, registry
+from .sagemaker.jobs import Sight
 
 
 class Registrar(Protocol):

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from ..engine import LogLine
-from ..errors import TrainyardError
-from ..job import InferenceJob, TrainingJob
-from ..run import Run, State
-from ..yard import RunHandle, Yard
-from . import summary, words
+from ..core.errors import TrainyardError
+from ..core.jobs.job import InferenceJob, TrainingJob
+from ..core.ports.engine import LogLine
+from ..core.runs.run import Run, State
+from ..yard.yard import RunHandle, Yard
+from . import formatting, summary
 from .main import INTERRUPTED
-from .screen import Screen, abandon, is_live
-from .signals import Detached, Signals
-from .table import print_json
+from .terminal.screen import Screen, abandon, is_live
+from .terminal.signals import Detached, Signals
+from .terminal.table import print_json
+from .terminal.text import clean
 
 _TAIL = 10
 _PERIOD_ELSEWHERE = 2.0
@@ -35,7 +36,7 @@ class Style(NamedTuple):
 def warn(lines: Iterable[str]) -> None:
     """Warnings, a line each, on stderr."""
     for line in lines:
-        print(f"warning: {words.clean(line)}", file=sys.stderr, flush=True)
+        print(f"warning: {clean(line)}", file=sys.stderr, flush=True)
 
 
 def detach(handle: RunHandle, *, as_json: bool) -> int:
@@ -60,7 +61,7 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         try:
             run = start().record
         except Detached as detached:
-            see = f"see trainyard runs{words.on(yard.name)}"
+            see = f"see trainyard runs{formatting.on(yard.name)}"
             word = f"trainyard: {detached} came while the run was being started; {see}"
             return _say_detached(word, detached)
         if not style.json:
@@ -143,7 +144,7 @@ class Glance:
 
 
 def _to_follow(run: Run) -> str:
-    return f"trainyard logs -f {run.id}{words.on(run.yard)}"
+    return f"trainyard logs -f {run.id}{formatting.on(run.yard)}"
 
 
 def _stop(yard: Yard, run: Run, screen: Screen) -> None:
@@ -197,7 +198,7 @@ def _complain(yard: Yard, run: Run, style: Style) -> None:
     if run.state is State.FAILED and not (shown or silent or run.seen.bad_input):
         for line in _last_lines(yard, run):
             print(as_text(line, run.job), file=sys.stderr)
-    print(f"trainyard: {run.id} {run.state}: {words.clean(run.reason)}", file=sys.stderr, flush=True)
+    print(f"trainyard: {run.id} {run.state}: {clean(run.reason)}", file=sys.stderr, flush=True)
 
 
 def _last_lines(yard: Yard, run: Run) -> list[LogLine]:

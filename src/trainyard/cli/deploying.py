@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from ..deploy.events import Progress
-from ..environment import Environment
-from ..errors import BadInput
-from ..jobfile import load_environment
-from .screen import Screen
-from .words import clean, clock, duration, red
+from ..core.environments.environment import Environment
+from ..core.environments.file import load_environment
+from ..core.errors import BadInput
+from ..deploy.stacks.events import Progress
+from .formatting import clock, duration
+from .terminal.screen import Screen
+from .terminal.text import clean, red
 
 _UNDER_WAY = 3
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import BadInput, TrainyardError, nearest
+from ..core.errors import BadInput, TrainyardError, nearest
 
 TYPE_CHECKING = False  # typing's own would cost more than all the rest of the help
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _only_tells(words: list[str]) -> bool:
 
 def _warm_up(words: list[str]) -> None:
     """Have what runs jobs get ready while the rest of the command is imported."""
-    from ..connection import warm_up
+    from ..yard.connection import warm_up
 
     files = [word for word in words if word.endswith(".toml")]
     warm_up(start=os.path.dirname(os.path.abspath(files[0])) if files else ".")
@@ -218,7 +218,7 @@ def _refuse(error: OSError) -> int:
 
 
 def _give_up_stdout() -> int:
-    from .screen import abandon
+    from .terminal.screen import abandon
 
     abandon(sys.stdout)
     return _BROKEN_PIPE

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from ..errors import BadInput, nearest
+from ..core.errors import BadInput, nearest
 
 FILE = "trainyard.toml"
 """The job file where none is named."""
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
 def run(name: str, module: str, summary: str, argv: Sequence[str]) -> int:
     """Parse the arguments of the verb `name`, which a module here does, and do it; the exit status."""
-    verb = import_module(f".{module}", __package__)
+    verb = import_module(f".verbs.{module}", __package__)
     description = summary[:1].upper() + summary[1:] + "."
     parser = Parser(prog=f"trainyard {name}", description=description, allow_abbrev=False)
     verb.add_arguments(parser)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ..job import InferenceJob, TrainingJob
-from ..limits import is_remote
-from ..run import Attempt, Run, State
-from ..yard import Yard
-from .words import clean, duration, many, metrics, moment, on, place
+from ..core.jobs.job import InferenceJob, TrainingJob
+from ..core.jobs.limits import is_remote
+from ..core.runs.run import Attempt, Run, State
+from ..yard.yard import Yard
+from .formatting import duration, many, metrics, moment, on, place
+from .terminal.text import clean
 
 _NO_MODEL = "none: nothing was written to the model folder"
 
 
 def live_line(run: Run, elapsed: float, *, stopping: bool = False) -> str:
     """How a run stands, in one line."""
-    from .words import clock
+    from .formatting import clock
 
     state = "stopping" if stopping and not run.state.ended else str(run.state)
     return "  ".join(part for part in (run.id, state, clock(elapsed), *_progress(run)) if part)

@@ -6,13 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from ..connection import connect
-from ..yard import Yard
-from .screen import is_live
-from .words import many, size
+from ..core.errors import NotFound
+from ..yard.connection import connect
+from ..yard.yard import RunHandle, Yard
+from .formatting import many, on, size
+from .terminal.screen import is_live
 
 if TYPE_CHECKING:
-    from ..connection import Progress
+    from ..yard.connection import Progress
 
 _WORTH_TELLING = 1 << 20
 _MANY = 100
@@ -38,3 +39,16 @@ def counter() -> Progress | None:
         sys.stderr.flush()
 
     return tell
+
+
+LATEST = "latest"
+
+
+def find_run(yard: Yard, word: str) -> RunHandle:
+    """The run of that id, of a beginning that only one id has, or the newest for `latest`."""
+    if word != LATEST:
+        return yard.get(word)
+    newest = yard.runs(limit=1)
+    if not newest:
+        raise NotFound("there are no runs yet", cure=f"start one with `trainyard train{on(yard.name)}`")
+    return yard.get(newest[0].id)

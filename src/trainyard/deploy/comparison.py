@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..environment import Environment, stack_tags
+from ..core.environments.environment import Environment, stack_tags
 from ..infra.synthesis import StackTemplate
-from . import diff, permissions
-from .application import refuse_foreign
-from .plan import Step, next_step
-from .stacks import Stacks
+from .changes import changes as resource_changes
+from .changes import permissions
+from .stacks.application import refuse_foreign
+from .stacks.stacks import Stacks
+from .stacks.steps import Step, next_step
 
 _NOTHING_TO_KEEP = (Step.CREATE, Step.DELETE)
 
@@ -21,7 +22,7 @@ class Comparison(NamedTuple):
     name: str
     old: Mapping[str, Any] | None
     new: Mapping[str, Any]
-    changes: list[diff.Change]
+    changes: list[resource_changes.Change]
     tags: list[str]
     permissions: list[str]
 
@@ -34,9 +35,9 @@ class Comparison(NamedTuple):
             return [f"{self.name}: no differences"]
         allowed = [clean(line) for line in self.permissions]
         parts = {
-            "": diff.summarise(self.changes)
+            "": resource_changes.summarise(self.changes)
             if self.old is None
-            else diff.describe(self.changes, emphasise=emphasise),
+            else resource_changes.describe(self.changes, emphasise=emphasise),
             "tags": [clean(line) for line in self.tags],
             "permissions": permissions.describe(allowed, emphasise=emphasise),
         }
@@ -60,7 +61,9 @@ def compare(stacks: Stacks, environment: Environment, template: StackTemplate) -
         name=template.name,
         old=old,
         new=new,
-        changes=diff.changes(old, new),
-        tags=diff.tag_changes(stack.tags, stack_tags(environment), new) if stack and tagged else [],
+        changes=resource_changes.changes(old, new),
+        tags=resource_changes.tag_changes(stack.tags, stack_tags(environment), new)
+        if stack and tagged
+        else [],
         permissions=permissions.changes(old, new),
     )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..aws.session import Session
-from ..environment import Environment
+from ..aws.account.session import Session
+from ..core.environments.environment import Environment
 from ..infra.synthesis import StackTemplate
-from . import cost
-from .application import CREATED, Application, Applied
 from .comparison import compare
-from .facts import dashboard_url, facts_of
-from .preparation import Target, ensure_service_linked_roles, retain_training_logs
-from .stacks import Stacks
-from .telling import Teller
+from .cost import cost
+from .preparation import Target, dashboard_url, ensure_service_linked_roles, facts_of, retain_training_logs
+from .stacks.application import CREATED, Application, Applied
+from .stacks.events import Teller
+from .stacks.stacks import Stacks
 
 
 class Deployment:

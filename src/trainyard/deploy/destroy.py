@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..aws.session import Session
-from ..environment import Environment
-from ..errors import AccountRefused, BadInput
-from ..parameters import NOTEBOOKS, job_name_prefix
-from .application import Application, failure, refuse_foreign
-from .facts import facts_of
-from .notebooks import notebook_of
-from .plan import SUCCESSES
-from .stacks import Stack, Stacks
-from .telling import Teller
+from ..aws.account.session import Session
+from ..core.environments.environment import Environment
+from ..core.environments.facts import NOTEBOOKS, job_name_prefix
+from ..core.errors import AccountRefused, BadInput
+from .preparation import facts_of
+from .stacks.application import Application, failure, refuse_foreign
+from .stacks.events import Teller
+from .stacks.notebooks import notebook_of
+from .stacks.stacks import Stack, Stacks
+from .stacks.steps import SUCCESSES
 
 _BATCH_STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 _TRAINING_STATES = ("InProgress", "Stopping")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..aws.refusals import DENIED, person
-from ..aws.session import Session
-from ..environment import Environment
-from ..errors import AccountRefused, BadInput
-from ..parameters import TRAINING_LOG_GROUP
+from ..aws.account.errors import DENIED, person
+from ..aws.account.session import Session
+from ..core.environments.environment import Environment
+from ..core.environments.facts import TRAINING_LOG_GROUP, parameter_name
+from ..core.errors import AccountRefused, BadInput
 
 SERVICE_LINKED_ROLES = {
     "batch.amazonaws.com": "AWSServiceRoleForBatch",
@@ -95,3 +96,23 @@ def retain_training_logs(session: Session, days: int) -> bool:
                 raise
     session.call("logs", "put_retention_policy", logGroupName=TRAINING_LOG_GROUP, retentionInDays=days)
     return True
+
+
+_CONSOLES = {
+    "aws": "{region}.console.aws.amazon.com",
+    "aws-cn": "{region}.console.amazonaws.cn",
+    "aws-us-gov": "{region}.console.amazonaws-us-gov.com",
+}
+
+
+def facts_of(session: Session, environment: str) -> Mapping[str, str]:
+    """Every fact of an environment by its name in `core.environments.facts`; {} where nothing is deployed."""
+    root = parameter_name(environment, "")
+    pages = session.pages("ssm", "get_parameters_by_path", Path=root.rstrip("/"))
+    return {each["Name"].removeprefix(root): each["Value"] for page in pages for each in page["Parameters"]}
+
+
+def dashboard_url(target: Target, dashboard: str) -> str:
+    """The page of a dashboard."""
+    host = _CONSOLES.get(target.partition, _CONSOLES["aws"]).format(region=target.region)
+    return f"https://{host}/cloudwatch/home?region={target.region}#dashboards/dashboard/{dashboard}"

@@ -10,9 +10,9 @@ import json
 import os
 import sys
 
-from ..environment import DEFAULT
-from ..errors import TrainyardError
-from ..jobfile import load_environment
+from ..core.environments.environment import DEFAULT
+from ..core.environments.file import load_environment
+from ..core.errors import TrainyardError
 
 
 def main() -> int:
@@ -22,7 +22,9 @@ def main() -> int:
         environment = load_environment(
             context.get("job_file", "trainyard.toml"), context.get("environment", DEFAULT)
         )
-        from .nodejs import use_packaged_node  # before the CDK, which looks for Node.js when it is imported
+        from .synthesis import (
+            use_packaged_node,  # before the CDK, which looks for Node.js when it is imported
+        )
 
         use_packaged_node()
         from .platform import build

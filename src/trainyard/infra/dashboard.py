@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..environment import Environment
+from ..core.environments.environment import Environment
 
 TRAINING = "/aws/sagemaker/TrainingJobs"
 BATCH_JOBS = (

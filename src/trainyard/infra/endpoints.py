@@ -13,7 +13,7 @@ from aws_cdk import Fn
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from ..environment import Environment
+from ..core.environments.environment import Environment
 from .statements import (
     DATASET_BUCKET,
     MODEL_BUCKET,

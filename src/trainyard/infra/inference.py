@@ -6,23 +6,14 @@ from aws_cdk import Fn
 from aws_cdk import aws_batch as batch
 from constructs import Construct
 
-from ..environment import Environment
-from ..parameters import CODE, MODELS, PREDICTIONS, job_name_prefix
+from ..core.environments.environment import Environment
+from ..core.environments.facts import CODE, MODELS, PREDICTIONS, job_name_prefix
 from .jobdefinition import job_definition
-from .loggroup import log_group
+from .key import log_group
 from .machines import Machines
 from .network import Network
 from .roles import Roles
-from .statements import (
-    MODEL_BUCKET,
-    WRITE_OBJECT,
-    Statement,
-    allow,
-    objects,
-    read,
-    read_secrets,
-    use_key,
-)
+from .statements import MODEL_BUCKET, WRITE_OBJECT, Statement, allow, objects, read, read_secrets, use_key
 
 PRIORITY = 1
 

@@ -6,7 +6,7 @@ from aws_cdk import Aws
 from aws_cdk import aws_batch as batch
 from constructs import Construct
 
-from ..environment import Environment
+from ..core.environments.environment import Environment
 
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/python:3.12.11-slim-bookworm"
 """Python and CA certificates, of a fixed version, from ECR's public gallery."""

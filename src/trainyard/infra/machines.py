@@ -13,7 +13,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..environment import LEAN, Environment
+from ..core.environments.environment import LEAN, Environment
 from .network import Network
 from .roles import Roles
 from .statements import Statement, allow

@@ -12,8 +12,8 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from ..environment import Environment
-from ..parameters import STOP_REASON, job_name_prefix
+from ..core.environments.environment import Environment
+from ..core.environments.facts import STOP_REASON, job_name_prefix
 from .dashboard import dashboard_body
 from .inference import Inference
 from .key import key_of

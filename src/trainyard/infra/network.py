@@ -8,13 +8,15 @@ from aws_cdk import CfnParameter, CfnTag, Fn, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from ..environment import LEAN, Environment
-from ..environment_limits import subnet_length
+from ..core.environments.environment import LEAN, Environment
+from ..core.environments.limits import subnet_length
 from .endpoints import add_gateway_endpoint, add_interface_endpoints
-from .flowlogs import add_flow_logs
+from .key import log_group
 from .roles import Roles
+from .statements import allow
 
 _ANYWHERE = "0.0.0.0/0"
+_WRITE_LOGS = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
 
 
 class Network(Construct):
@@ -140,3 +142,23 @@ class Network(Construct):
     def _name(self, part: str = "") -> CfnTag:
         whole = self._environment.stack_name
         return CfnTag(key="Name", value=f"{whole}-{part}" if part else whole)
+
+
+def add_flow_logs(scope: Construct, environment: Environment, roles: Roles, vpc_id: str) -> None:
+    """All traffic of the VPC, written to a log group of its own."""
+    group = log_group(scope, "FlowLogGroup", environment)
+    role = roles.make(
+        scope,
+        "FlowLogRole",
+        "vpc-flow-logs.amazonaws.com",
+        [allow(_WRITE_LOGS, group.attr_arn)],
+    )
+    ec2.CfnFlowLog(
+        scope,
+        "FlowLog",
+        resource_id=vpc_id,
+        resource_type="VPC",
+        traffic_type="ALL",
+        log_group_name=group.ref,
+        deliver_logs_permission_arn=role.attr_arn,
+    )

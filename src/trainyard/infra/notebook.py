@@ -13,8 +13,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from ..environment import Environment
-from ..parameters import NOTEBOOKS
+from ..core.environments.environment import Environment
+from ..core.environments.facts import NOTEBOOKS
 from .key import key_of
 from .network import Network
 from .roles import Roles

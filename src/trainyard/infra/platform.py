@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aws_cdk import App, CfnElement, CfnMapping, CfnParameter, LegacyStackSynthesizer, Stack
 
-from ..environment import Environment, stack_tags
-from ..parameters import job_name_prefix, parameter_name
-from ..registries import DEEP_LEARNING_CONTAINERS
+from ..core.environments.environment import Environment, stack_tags
+from ..core.environments.facts import job_name_prefix, parameter_name
+from ..core.environments.registries import DEEP_LEARNING_CONTAINERS
 from ..version import __version__
 from .inference import Inference
 from .key import key_of, take_key

@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from ..environment import Environment
-from ..parameters import DATA_PARAMETERS, OPTIONAL_PARAMETERS, PLATFORM_PARAMETERS, parameter_name
+from ..core.environments.environment import Environment
+from ..core.environments.facts import (
+    DATA_PARAMETERS,
+    OPTIONAL_PARAMETERS,
+    PLATFORM_PARAMETERS,
+    parameter_name,
+)
 
 _KNOWN = {**DATA_PARAMETERS, **PLATFORM_PARAMETERS, **OPTIONAL_PARAMETERS}
 
 
 class Publication(Construct):
-    """`/trainyard/<environment>/<name>` for each fact; a name that `parameters.py` lacks is a KeyError."""
+    """`/trainyard/<environment>/<name>` for each fact; a name that `facts.py` lacks is a KeyError."""
 
     def __init__(self, scope: Construct, environment: Environment, facts: Mapping[str, str]) -> None:
         super().__init__(scope, "Fact")

@@ -9,7 +9,7 @@ from aws_cdk import CfnParameter, Fn, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..environment import Environment
+from ..core.environments.environment import Environment
 from .statements import Statement, document, pull_images, read_buckets, trust
 
 _BOUNDARY = "PermissionsBoundary"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..environment import Environment
-from ..parameters import DATASETS
+from ..core.environments.environment import Environment
+from ..core.environments.facts import DATASETS
 
 Statement = dict[str, Any]
 DATASET_BUCKET, MODEL_BUCKET, REPOSITORY, KEY = "DatasetBucket", "ModelBucket", "Repository", "KmsKey"

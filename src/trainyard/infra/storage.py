@@ -6,15 +6,16 @@ so that a first one that fails leaves nothing.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aws_cdk import CfnDeletionPolicy, CfnResource, Fn
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from ..environment import Environment
-from ..parameters import CHECKPOINTS, CODE, LEDGER, MODELS, NOTEBOOKS, PREDICTIONS
-from .repository import repository
+from ..core.environments.environment import Environment
+from ..core.environments.facts import CHECKPOINTS, CODE, LEDGER, MODELS, NOTEBOOKS, PREDICTIONS
 from .statements import document
 
 UNFINISHED_UPLOAD_DAYS = 7
@@ -173,3 +174,29 @@ def _no_public_access() -> s3.CfnBucket.PublicAccessBlockConfigurationProperty:
         ignore_public_acls=True,
         restrict_public_buckets=True,
     )
+
+
+KEPT = 50
+"""Untagged images that are kept. Tagged ones always are: job definitions name images by digest."""
+
+
+def repository(scope: Construct, environment: Environment) -> ecr.CfnRepository:
+    """The environment's repository, with a name of CloudFormation's."""
+    # Create-only: another key makes another repository.
+    encryption = ecr.CfnRepository.EncryptionConfigurationProperty(
+        encryption_type="KMS" if environment.kms_key else "AES256", kms_key=environment.kms_key or None
+    )
+    return ecr.CfnRepository(
+        scope,
+        "Repository",
+        encryption_configuration=encryption,
+        image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
+        image_tag_mutability="IMMUTABLE",
+        lifecycle_policy=ecr.CfnRepository.LifecyclePolicyProperty(lifecycle_policy_text=_image_lifecycle()),
+    )
+
+
+def _image_lifecycle() -> str:
+    selection = {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": KEPT}
+    rule = {"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}
+    return json.dumps({"rules": [rule]}, separators=(",", ":"))

@@ -11,8 +11,8 @@ from typing import Any
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..environment import Environment
-from ..parameters import (
+from ..core.environments.environment import Environment
+from ..core.environments.facts import (
     CHECKPOINTS,
     CODE,
     DATASETS,

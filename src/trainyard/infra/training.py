@@ -5,8 +5,8 @@ from __future__ import annotations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from ..environment import Environment
-from ..parameters import CHECKPOINTS, CODE, MODELS, TRAINING_LOG_GROUP, job_name_prefix
+from ..core.environments.environment import Environment
+from ..core.environments.facts import CHECKPOINTS, CODE, MODELS, TRAINING_LOG_GROUP, job_name_prefix
 from .network import Network
 from .roles import Roles
 from .statements import (

@@ -8,17 +8,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..engine import LogLine, RunQuery
-from ..errors import BadInput, Unsupported
-from ..job import InferenceJob, Job, TrainingJob
-from ..run import Observation, Run
-from . import records
-from .client import Client, Watch
-from .home import Home
-from .ledger import SqliteLedger
-from .logs import RunLogs
-from .output import reserve
-from .paths import RunPaths
+from ..core.errors import BadInput, Unsupported
+from ..core.jobs.job import InferenceJob, Job, TrainingJob
+from ..core.ports.engine import LogLine, RunQuery
+from ..core.runs.run import Observation, Run
+from .home.home import Home
+from .home.logs import RunLogs
+from .home.output import reserve
+from .home.runfolder import RunPaths
+from .ipc.client import Client, Watch
+from .ledger import rows
+from .ledger.ledger import SqliteLedger
 
 MOST_HOSTS = 64
 """Hosts of one training run on one machine: each is a process."""
@@ -35,7 +35,7 @@ _FOLLOW = 0.05
 class LocalEngine:
     """The `Engine` of the yard `local`."""
 
-    name = records.YARD
+    name = rows.YARD
 
     def __init__(self, home: Home, ledger: SqliteLedger) -> None:
         self._home, self._ledger = home, ledger
@@ -142,10 +142,11 @@ class LocalEngine:
 
 def _check_input(path: str) -> None:
     """Refuse an input that has no files to read, or files of no known format, before there is a run."""
-    from ..worker import errors, sources  # for inference alone
+    from ..worker import errors
+    from ..worker.rows import inputs  # for inference alone
 
     try:
-        sources.find(path)
+        inputs.find(path)
     except errors.InputError as error:
         raise BadInput(str(error), key="INPUT") from None
 
@@ -166,6 +167,6 @@ def _with_output(run: Run, output: str) -> Run:
 def _write_spec(run: Run, folder: str) -> None:
     path = RunPaths(folder).spec
     with open(path + ".new", "w", encoding="utf-8") as stream:
-        json.dump(records.spec_of(run, {}) | {"id": run.id, "launch": run.launch}, stream, indent=2)
+        json.dump(rows.spec_of(run, {}) | {"id": run.id, "launch": run.launch}, stream, indent=2)
         stream.write("\n")
     os.replace(path + ".new", path)

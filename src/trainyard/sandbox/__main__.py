@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .server import Options, run
+from .server.server import Options, run
 
 
 def main() -> int:

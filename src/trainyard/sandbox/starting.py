@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from .. import sandboxes
-from ..errors import BadInput, TrainyardError
-from ..sandboxes import Address
+from ..core.errors import BadInput, TrainyardError
+from . import address as sandbox_address
+from .address import Address
 
 LOG = "server.log"
 """In the sandbox's folder: what the process has to say when something goes wrong."""
-FILES = (sandboxes.ADDRESS, LOG, sandboxes.CONFIGURATION, "lock")
+FILES = (sandbox_address.ADDRESS, LOG, sandbox_address.CONFIGURATION, "lock")
 """What lies in the folder besides the jobs' files; the lock goes last."""
 _NEEDED = ("boto3", "flask", "flask_cors", "moto", "werkzeug", "yaml")
 _MARK = "TRAINYARD_TASK"
@@ -63,12 +63,12 @@ def stop() -> bool:
 
     Raises `TrainyardError` where it does not end.
     """
-    folder = sandboxes.folder()
-    there = sandboxes.is_held(folder)
+    folder = sandbox_address.folder()
+    there = sandbox_address.is_held(folder)
     deadline = time.monotonic() + _PATIENCE
     asked = None
-    while sandboxes.is_held(folder):
-        holder = sandboxes.holder(folder)
+    while sandbox_address.is_held(folder):
+        holder = sandbox_address.holder(folder)
         if holder is not None and holder != asked:
             asked = holder
             _signal(holder, signal.SIGTERM)
@@ -86,8 +86,8 @@ def _ready() -> str:
         verb = "is" if len(missing) == 1 else "are"
         told = f"the sandbox needs {', '.join(missing)}, which {verb} not installed"
         raise BadInput(told, cure='pip install "trainyard[sandbox]"')
-    folder = sandboxes.folder()
-    if sandboxes.is_held(folder):
+    folder = sandbox_address.folder()
+    if sandbox_address.is_held(folder):
         raise _runs_already(folder)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -102,14 +102,16 @@ def _ready() -> str:
 
 
 def _runs_already(folder: str) -> BadInput:
-    found = sandboxes.running(folder)
+    found = sandbox_address.running(folder)
     where = f" at {found.endpoint} (process {found.pid})" if found else ", or is just being started"
-    cure = f"use it, end it with `trainyard sandbox stop`, or set {sandboxes.VARIABLE} to another folder"
+    cure = (
+        f"use it, end it with `trainyard sandbox stop`, or set {sandbox_address.VARIABLE} to another folder"
+    )
     return BadInput(f"a sandbox runs already{where}", cure=cure)
 
 
 def _elsewhere() -> str:
-    return f"set {sandboxes.VARIABLE} to a folder of your own"
+    return f"set {sandbox_address.VARIABLE} to a folder of your own"
 
 
 def _spawn(folder: str, options: Options, *, detached: bool) -> subprocess.Popen[bytes]:
@@ -162,7 +164,7 @@ def _environment() -> Mapping[str, str]:
 def _awaited(process: subprocess.Popen[bytes], folder: str) -> Address:
     deadline = time.monotonic() + _PATIENCE
     while (status := process.poll()) is None:
-        found = sandboxes.running(folder)
+        found = sandbox_address.running(folder)
         if found is not None and found.pid == process.pid:
             return found
         if time.monotonic() > deadline:

@@ -21,19 +21,19 @@ def main(arguments: Sequence[str]) -> int:
     options and statuses of their own.
     """
     if arguments[:1] == ["train"]:
-        return int(import_module(".cloudtraining", __package__).main(arguments[1:]))
+        return int(import_module(".cloud.training.host", __package__).main(arguments[1:]))
     if arguments[:1] == ["batch"]:
-        return int(import_module(".batch", __package__).main(arguments[1:]))
+        return int(import_module(".cloud.batch.task", __package__).main(arguments[1:]))
     if len(arguments) != 2 or arguments[0] not in VERBS:
         sys.stderr.write(f"usage: worker {'|'.join(VERBS)} SPEC.json\n")
         return 1
-    from .blame import failure
-    from .files import read_json
+    from .failure import failure
+    from .storage.files import read_json
 
     spec: dict[str, Any] = {}
     try:
         spec = read_json(arguments[1])
-        import_module(f".{arguments[0]}", __package__).run(spec)
+        import_module(f".inference.{arguments[0]}", __package__).run(spec)
         sys.stdout.flush()
     # A handler may raise anything, SystemExit too, and the run must have a reason for all of it.
     except BaseException as error:
@@ -46,14 +46,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _close() -> None:
     # Where nothing lay on S3 there is nothing to close, nor a module for it.
-    places = sys.modules.get(f"{__package__}.places")
+    places = sys.modules.get(f"{__package__}.storage.places")
     if places is not None:
         places.close()
 
 
 def _report(report: dict[str, Any], path: str | None) -> None:
-    from .blame import announce
-    from .files import write_json
+    from .failure import announce
+    from .storage.files import write_json
 
     announce(report)
     if path is None:

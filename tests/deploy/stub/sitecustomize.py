@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
 from trainyard.infra import synthesis
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from templates import CONFIGURATIONS, KEY
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
 
 from .deeds import DEEDS, ROLES, Deed
 from .evaluator import ALLOWED, DENIED, Request

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from templates import CACHE
 
-from trainyard.environment import Environment
+from trainyard.core.environments.environment import Environment
 from trainyard.infra.synthesis import synthesise
 
 ACCOUNT, OTHER_ACCOUNT, REGION = "111122223333", "444455556666", "us-east-1"

@@ -13,9 +13,9 @@ from typing import Any
 
 from moto.logs.models import LogGroup
 
-from ..dispatch import Request, operation
-from ..protocols import AwsError
-from ..world import World
+from ..api.dispatch import Request, operation
+from ..api.protocols import AwsError
+from ..world.world import World
 
 
 @operation("logs", "FilterLogEvents")

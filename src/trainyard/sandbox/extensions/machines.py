@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.batch.models import ComputeEnvironment, batch_backends
 
-from .. import definitions
+from ..batch import definitions
 from .cloudformation import Made, Place, Properties, after, ending, made
 
 SERVICE_LINKED = "arn:aws:iam::{account}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"

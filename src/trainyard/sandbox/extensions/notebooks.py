@@ -12,10 +12,10 @@ from typing import Any
 
 from moto.sagemaker.models import sagemaker_backends
 
-from ..control import Call, control
-from ..dispatch import Request, operation
-from ..protocols import AwsError
-from ..world import World
+from ..api.control import Call, control
+from ..api.dispatch import Request, operation
+from ..api.protocols import AwsError
+from ..world.world import World
 from .cloudformation import Place, Properties, ending, made
 
 _SHOWN = ("PlatformIdentifier", "InstanceMetadataServiceConfiguration")

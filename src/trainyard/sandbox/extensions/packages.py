@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..dispatch import Request, operation
-from ..world import World
+from ..api.dispatch import Request, operation
+from ..world.world import World
 
 
 class Packages:

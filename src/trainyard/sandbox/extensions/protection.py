@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..dispatch import PASS, Request, operation
-from ..protocols import AwsError
-from ..world import World
+from ..api.dispatch import PASS, Request, operation
+from ..api.protocols import AwsError
+from ..world.world import World
 
 
 @operation("cloudformation", "DeleteStack")

@@ -1,0 +1,99 @@
+"""What Batch says of failures and waits -> a reason that a person understands. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.environments.facts import STOP_REASON
+from ...core.jobs.job import InferenceJob
+from ...core.runs import outcomes
+from ..outcomes import KILLED, NO_PYTHON, SILENT, WITHOUT_PYTHON, Cause, one_line
+
+LOST = "interrupted: the machine was lost"
+
+
+NOT_PULLED = "interrupted: the image could not be pulled"
+
+
+DEPENDENT = "Dependent Job failed"
+"""Batch's reason of a job that never started because one that it waits for has failed."""
+
+
+_WAITING = {
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": "waiting for capacity: AWS has no such machines free",
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": "waits for ever: infer.resources.vcpus is more than"
+    " `max_vcpus` of the environment; stop it, and ask for less",
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": "waits for ever: no machine of the environment's `families`"
+    " has what infer.resources asks for; stop it, and ask for less",
+    "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS": "waits for ever: Batch's own role lacks permissions;"
+    " deploy the environment again",
+    "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED": "waits for ever: EC2 refuses the environment's"
+    " machines; mind its `families`, and deploy it again",
+}
+"""DescribeJobs, statusReason of a job that is RUNNABLE ("Jobs stuck in a RUNNABLE status")."""
+
+
+def batch_failure(job: Mapping[str, Any], wanted: InferenceJob) -> Cause:
+    """Why a Batch job failed, as far as DescribeJobs tells. The worker's own words, where it has left some in
+    S3, are better."""
+    container = job.get("container", {})
+    reason = one_line(container.get("reason", ""))
+    status = one_line(job.get("statusReason", ""))
+    if "attempt duration exceeded timeout" in status:
+        return Cause(outcomes.timed_out(job.get("timeout", {}).get("attemptDurationSeconds", wanted.timeout)))
+    if said := _container_problem(reason, _memory(container) or wanted.resources.memory_mib):
+        return said
+    if status.startswith("Host EC2"):
+        return Cause(f"the machine was lost too often to go on: {status}")
+    code = container.get("exitCode")
+    if code is None:
+        return Cause(reason or status or "failed, and Batch does not say why")
+    if code == 137:
+        return Cause(KILLED)
+    if code == 127:
+        # The command is python3 itself, and the worker ends with no such status.
+        return Cause(WITHOUT_PYTHON.format("infer"), True)
+    return Cause(f"{reason} (exit status {code})" if reason else SILENT.format(code))
+
+
+def interruption(reason: str, status: str) -> str:
+    """Why an attempt of a Batch job ended that was no failure of its own; "" where it was one."""
+    if status.startswith("Host EC2"):
+        return f"{LOST}: {one_line(status)}"
+    if reason.startswith("CannotPullContainerError"):
+        return f"{NOT_PULLED}: {one_line(reason).partition(':')[2].strip()}"
+    return ""
+
+
+def waiting(status: str) -> str:
+    """Why a Batch job is not started: what Batch says, in words; "" where it says nothing."""
+    text = one_line(status)
+    kind = text.split(" ")[0]
+    return _WAITING.get(kind, text)
+
+
+def was_stopped(job: Mapping[str, Any]) -> bool:
+    """Whether a Batch job has ended because somebody asked for it."""
+    status = str(job.get("statusReason", ""))
+    if status.startswith(STOP_REASON):
+        return True
+    return bool(job.get("isTerminated") or job.get("isCancelled")) and "exceeded timeout" not in status
+
+
+def _container_problem(reason: str, memory_mib: int) -> Cause | None:
+    if reason.startswith("OutOfMemoryError"):
+        return Cause(f"out of memory: it used more than infer.resources.memory_mib, {memory_mib} MiB")
+    if reason.startswith("CannotPullContainerError"):
+        said = reason.partition(":")[2].strip()
+        return Cause(f"the image cannot be pulled: {said}; mind infer.image", True)
+    if NO_PYTHON.search(reason):
+        return Cause(WITHOUT_PYTHON.format("infer"), True)
+    return None
+
+
+def _memory(container: Mapping[str, Any]) -> int:
+    for requirement in container.get("resourceRequirements", ()):
+        if requirement["type"] == "MEMORY":
+            return int(requirement["value"])
+    return int(container.get("memory", 0))

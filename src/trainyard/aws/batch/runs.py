@@ -1,0 +1,229 @@
+"""Inference runs as Batch jobs: what became of a launch, from Batch's answers and from what lies in S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...core.jobs.job import InferenceJob
+from ...core.runs import outcomes
+from ...core.runs.run import Attempt, Observation, Run, State
+from ..account import names, parallel
+from ..account.deployment import Deployment
+from ..account.session import Session
+from ..s3 import objects
+from . import states
+from .jobs import BatchJobs, Jobs
+from .requests import last_numbers
+
+_WATCHED = 100
+"""Shards whose attempts are told while the run is under way, at the most; of more, at its end."""
+CUT_OFF = "the command that launched it ended before AWS had all of it; resume it"
+_FORGOTTEN = "AWS Batch has forgotten the run (after 7 days), and it left no _SUCCESS"
+
+
+class Told(NamedTuple):
+    """What a worker wrote down of a failed attempt, by Batch's number, which counts from 1 in each launch."""
+
+    task: str
+    launch: int
+    attempt: int
+    reason: str
+    bad_input: bool
+    finished: float
+
+
+class InferenceJobs:
+    """The inference runs of an environment."""
+
+    def __init__(self, session: Session, deployment: Deployment, batch: BatchJobs) -> None:
+        self._session, self._deployment, self._batch = session, deployment, batch
+        self._rows: dict[str, int] = {}
+        self._told: dict[str, list[Told]] = {}
+
+    def missing(self, run: Run) -> tuple[bool, list[int]]:
+        """Whether the run is planned, and the shards without a part or a result of theirs."""
+        assert isinstance(run.job, InferenceJob)
+        state = names.state_prefix(run.id)
+        _, output = names.bucket_and_key(run.output or "")
+        bucket = self._deployment.model_bucket
+        kept = list(objects.keys(self._session, bucket, state))
+        results = {int(key[-10:-5]) for key in kept if key.startswith(f"{state}results/")}
+        begin = f"{output}part-"
+        parts = {int(key.removeprefix(begin)[:5]) for key in objects.keys(self._session, bucket, begin)}
+        done = results & parts
+        return f"{state}plan.json" in kept, [n for n in range(run.job.shards) if n not in done]
+
+    def sight(self, run: Run, jobs: Jobs, prior: Observation) -> Observation:
+        """What became of a launch whose jobs are these; `prior` is what earlier launches left."""
+        assert isinstance(run.job, InferenceJob)
+        steps = {step: states.batch_verdict(run.job, job) for step, job in jobs.items()}
+        has_ended = all(verdict.state.ended for verdict in steps.values())
+        shards = jobs.get(names.SHARDS)
+        is_watched = shards is not None and (has_ended or _size(shards) <= _WATCHED)
+        children = self.children(shards) if shards is not None and is_watched else []
+        has_failures = any(_has_failures(job) for job in (*jobs.values(), *children))
+        told = self.failures(run) if has_failures else []
+        attempts = (*prior.attempts, *self._attempts(run, children, told, prior.attempts))
+        seen = prior.replace(
+            attempts=attempts,
+            started=prior.started or min((each.started for each in attempts if each.started), default=None),
+            rows_in=self._planned(run, jobs),
+            shards_done=_done(shards) + len(_succeeded_tasks(prior.attempts)),
+        )
+        if not has_ended:
+            verdict = states.inference_verdict(run.job, *(jobs.get(step) for step in names.STEPS))
+            # What fails takes down what waits for it: it ends when all of it has.
+            state = State.RUNNING if verdict.state.ended else verdict.state
+            return seen.replace(state=state, reason="" if verdict.state.ended else verdict.reason)
+        finished = max((job.get("stoppedAt", 0) for job in jobs.values()), default=0) / 1000
+        return self._ended(run, jobs, told, seen.replace(finished=finished or None))
+
+    def forgotten(self, run: Run, prior: Observation) -> Observation:
+        """What became of a launch that Batch no longer knows, by what lies in S3."""
+        summary = self._summary(run)
+        if summary is None:
+            return prior.replace(state=State.FAILED, reason=_FORGOTTEN)
+        return _succeeded(prior, summary)
+
+    def children(self, shards: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The jobs of an array by their index, or the job itself where it is none."""
+        if "arrayProperties" not in shards or not shards["arrayProperties"].get("size"):
+            return [shards]
+        size = shards["arrayProperties"]["size"]
+        details = self._batch.details(f"{shards['jobId']}:{index}" for index in range(size))
+        return [details[child] for index in range(size) if (child := f"{shards['jobId']}:{index}") in details]
+
+    def indices(self, run: Run) -> Sequence[int]:
+        """The shard of each job of a launch's array, by its index."""
+        assert isinstance(run.job, InferenceJob)
+        if run.launch == 1:
+            return range(run.job.shards)
+        manifest = self._read(names.manifest_key(run)) or {}
+        found: Sequence[int] = manifest.get("indices", ())
+        return found
+
+    def failures(self, run: Run) -> list[Told]:
+        """The failed attempts of a launch, as the workers wrote them down, the first first."""
+        prefix = f"{names.state_prefix(run.id)}failures/"
+        keys = list(objects.keys(self._session, self._deployment.model_bucket, prefix))
+        # They never change once they are written.
+        fresh = [key for key in keys if key not in self._told]
+        read = parallel.each(lambda key: list(self._failure(key)), fresh)
+        self._told.update(zip(fresh, read, strict=True))
+        found = [told for key in keys for told in self._told[key]]
+        return sorted((told for told in found if told.launch == run.launch), key=lambda told: told.finished)
+
+    def _failure(self, key: str) -> Iterator[Told]:
+        document = self._read(key)
+        task, _, number = key.rpartition("/")[2].removesuffix(".json").rpartition("-")
+        if document is not None and number.isdecimal():
+            yield Told(
+                task,
+                int(document.get("launch", 0)),
+                int(document.get("attempt", 0)),
+                str(document.get("reason", "")),
+                bool(document.get("bad_input")),
+                float(document.get("finished") or 0.0),
+            )
+
+    def _attempts(
+        self, run: Run, children: Sequence[Mapping[str, Any]], told: list[Told], prior: Sequence[Attempt]
+    ) -> Iterator[Attempt]:
+        assert isinstance(run.job, InferenceJob)
+        said: dict[str, dict[int, str]] = {}
+        for each in told:
+            said.setdefault(each.task, {})[each.attempt] = each.reason
+        last = last_numbers(prior)
+        for index, job in zip(self.indices(run) if children else (), children, strict=False):
+            task = shard_name(index)
+            yield from states.batch_attempts(
+                run.job, job, task, said=said.get(task), first=last.get(task, 0) + 1
+            )
+
+    def _ended(self, run: Run, jobs: Jobs, told: list[Told], seen: Observation) -> Observation:
+        assert isinstance(run.job, InferenceJob)
+        verdict = states.inference_verdict(run.job, *(jobs.get(step) for step in names.STEPS))
+        commit = jobs.get(names.COMMIT)
+        if commit is not None and commit["status"] == "SUCCEEDED":
+            return _succeeded(seen, self._summary(run) or {})
+        if verdict.state is State.STOPPED:
+            return seen.replace(state=State.STOPPED, reason=outcomes.STOPPED)
+        if commit is None and verdict.state is not State.FAILED:
+            return seen.replace(state=State.FAILED, reason=CUT_OFF)
+        if culprit := _culprit(told, seen.attempts):
+            return seen.replace(
+                state=State.FAILED, reason=_named(culprit.task, culprit.reason), bad_input=culprit.bad_input
+            )
+        failed = [attempt for attempt in seen.attempts if attempt.state is State.FAILED]
+        if failed:
+            first = min(failed, key=lambda attempt: attempt.finished or 0.0)
+            return seen.replace(state=State.FAILED, reason=_named(first.task, first.reason))
+        return seen.replace(state=State.FAILED, reason=verdict.reason, bad_input=verdict.bad_input)
+
+    def _planned(self, run: Run, jobs: Jobs) -> int | None:
+        plan = jobs.get(names.PLAN)
+        if plan is not None and plan["status"] != "SUCCEEDED":
+            return None
+        if run.id not in self._rows:
+            document = self._read(f"{names.state_prefix(run.id)}plan.json")
+            if document is None:
+                return None
+            self._rows[run.id] = document["rows"]
+        return self._rows[run.id]
+
+    def _summary(self, run: Run) -> dict[str, Any] | None:
+        return self._read(f"{names.state_prefix(run.id)}summary.json")
+
+    def _read(self, key: str) -> dict[str, Any] | None:
+        return objects.read_json(self._session, self._deployment.model_bucket, key)
+
+
+def shard_name(index: int) -> str:
+    """The name of a shard's task: `shard-00002`."""
+    return f"shard-{index:05d}"
+
+
+def _succeeded(seen: Observation, summary: Mapping[str, Any]) -> Observation:
+    rows_in, rows_out = summary.get("rows_in", seen.rows_in), summary.get("rows_out", seen.rows_in)
+    reason = outcomes.predicted(rows_out or 0)
+    return seen.replace(state=State.SUCCEEDED, reason=reason, rows_in=rows_in, rows_out=rows_out)
+
+
+def _named(task: str, reason: str) -> str:
+    """The reason of a run: of which shard, where it is one's."""
+    return f"{task}: {reason}" if task.startswith("shard-") else reason
+
+
+def _has_failures(job: Mapping[str, Any]) -> bool:
+    """Whether an attempt at the job has ended otherwise than well."""
+    ended_well = job["status"] == "SUCCEEDED"
+    return job["status"] == "FAILED" or len(job.get("attempts", ())) > int(ended_well)
+
+
+def _culprit(told: list[Told], attempts: Sequence[Attempt]) -> Told | None:
+    """What the first task that failed for good wrote down at last."""
+    done = _succeeded_tasks(attempts)
+    last = {each.task: each for each in told if each.task not in done}
+    return min(last.values(), key=lambda each: each.finished, default=None)
+
+
+def _succeeded_tasks(attempts: Sequence[Attempt]) -> set[str]:
+    return {attempt.task for attempt in attempts if attempt.state is State.SUCCEEDED}
+
+
+def _summary_of(shards: Mapping[str, Any]) -> Mapping[str, int]:
+    found: Mapping[str, int] = shards.get("arrayProperties", {}).get("statusSummary", {})
+    return found
+
+
+def _done(shards: Mapping[str, Any] | None) -> int:
+    if shards is None:
+        return 0
+    if shards.get("arrayProperties", {}).get("size"):
+        return int(_summary_of(shards).get("SUCCEEDED", 0))
+    return int(shards["status"] == "SUCCEEDED")
+
+
+def _size(shards: Mapping[str, Any]) -> int:
+    return int(shards.get("arrayProperties", {}).get("size") or 1)

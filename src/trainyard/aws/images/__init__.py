@@ -1,0 +1,1 @@
+"""Container images: built, pushed, and found by their digest."""

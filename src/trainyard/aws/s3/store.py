@@ -1,0 +1,213 @@
+"""Bytes in the buckets of an environment: named by their content, so that what is there is not sent again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ...core.environments.facts import DATASETS, PREDICTIONS
+from ...core.errors import BadInput, DiskFull
+from ...core.files import archives, trees
+from ...core.ports.store import SourceFile, Staged
+from ..account import names
+from ..account.deployment import Deployment
+from ..account.session import Session
+from . import objects, transfers, wheels, zipping
+
+_ARCHIVE = "/model.tar.gz"
+_STATE = "_run/"
+_LONGEST_KEY = 1024
+"""Bytes of UTF-8 (Amazon S3 user guide, "Naming Amazon S3 objects")."""
+
+
+class S3Store:
+    """The `Store` of an environment on AWS. Data lie in the data set bucket, code in the model bucket.
+
+    `progress` is told how far a transfer has come. Its methods raise `AccountRefused`, `BadInput` for what
+    cannot be read or written here, and `DiskFull`.
+    """
+
+    def __init__(
+        self, session: Session, deployment: Deployment, progress: transfers.Progress | None = None
+    ) -> None:
+        self._session, self._deployment = session, deployment
+        self._datasets, self._models = deployment.dataset_bucket, deployment.model_bucket
+        self._progress = progress
+        self._kept: set[str] = set()
+
+    def stage(self, path: str) -> Staged:
+        """Send `path` to the place that its content names; an upload that broke off goes on."""
+        with _in_words(path):
+            content = self._send(path)
+        address = names.s3(self._datasets, names.dataset_prefix(content.hash))
+        return Staged(address, f"sha256:{content.hash}", content.bytes, content.files)
+
+    def discard(self, staged: Staged) -> None:
+        """Nothing: what was sent is found again by its content, and nothing is ever deleted."""
+
+    def publish(self, path: str) -> str:
+        """The address of the file, or of the folder with a `/` at its end."""
+        if names.is_address(path):
+            return path
+        with _in_words(path):
+            return self._address(path, self._send(path))
+
+    def address(self, path: str) -> str:
+        if names.is_address(path):
+            return path
+        with _in_words(path):
+            return self._address(path, trees.hash_tree(path))
+
+    def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
+        prefix = names.source_prefix(code)
+        if prefix in self._kept:
+            return
+        there = dict(objects.sizes(self._session, self._models, prefix))
+        # The source comes last: where it is, its wheels are, unless nobody needed any at that time.
+        if wheels.are_needed(files, self._deployment):
+            wheels.send(self._session, self._models, prefix + names.WHEELS, files, there, self._progress)
+        if prefix + names.SOURCE_FILE not in there:
+            with _in_words(""), tempfile.TemporaryDirectory(prefix="trainyard-source-") as folder:
+                path = os.path.join(folder, names.SOURCE_FILE)
+                zipping.write_source(files, code, path)
+                self._upload(self._models, prefix, trees.hash_files(path), {})
+        self._kept.add(prefix)
+
+    def keep_worker(self) -> str:
+        """The address of `worker.pyz`, which is sent where it is not there."""
+        packed = zipping.worker_archive()
+        key = names.worker_key(packed.sha256)
+        if key not in self._kept and key not in objects.keys(self._session, self._models, key):
+            self._session.call("s3", "put_object", Bucket=self._models, Key=key, Body=packed.content)
+        self._kept.add(key)
+        return names.s3(self._models, key)
+
+    def worker_address(self) -> str:
+        """The same, with nothing sent."""
+        return names.s3(self._models, names.worker_key(zipping.worker_archive().sha256))
+
+    def fetch(self, address: str, target: str) -> tuple[int, int]:
+        """Fetch an object, or what lies below an address that ends in `/`; a model's archive is unpacked.
+
+        Raises `BadInput` too for an object whose name leads out of the folder, and for a data set that is
+        not what its place says.
+        """
+        bucket, key = names.bucket_and_key(address)
+        parent = os.path.dirname(target)
+        aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
+        with _in_words(target), _removed_on_failure(aside):
+            os.makedirs(aside)
+            if key.endswith(_ARCHIVE):
+                self._fetch_archive(bucket, key, aside)
+            else:
+                self._fetch_below(bucket, key, aside)
+            counted = _counted(aside)
+            if os.path.isdir(target):
+                os.rmdir(target)
+            os.rename(aside, target)
+        return counted
+
+    def _fetch_archive(self, bucket: str, key: str, aside: str) -> None:
+        archive = aside + ".tar.gz"
+        sizes = dict(objects.sizes(self._session, bucket, key))
+        if key not in sizes:
+            raise BadInput("is gone", where=names.s3(bucket, key))
+        try:
+            item = transfers.Item(key, sizes[key], archive)
+            transfers.download(self._session, bucket, [item], progress=self._progress)
+            os.rmdir(aside)
+            archives.unpack(archive, aside, where=names.s3(bucket, key))
+        finally:
+            if os.path.exists(archive):
+                os.unlink(archive)
+
+    def _fetch_below(self, bucket: str, prefix: str, aside: str) -> None:
+        found = []
+        for key, size in objects.sizes(self._session, bucket, prefix):
+            name = key.removeprefix(prefix) if prefix.endswith("/") else key.rpartition("/")[2]
+            if not name or (prefix.startswith(PREDICTIONS) and name.startswith(_STATE)):
+                continue
+            path = _inside(aside, name.removesuffix("/"), names.s3(bucket, key))
+            if name.endswith("/"):
+                os.makedirs(path, exist_ok=True)  # S3's consoles mark folders so
+            else:
+                found.append(transfers.Item(key, size, path))
+        if not found:
+            raise BadInput("is gone", where=names.s3(bucket, prefix))
+        transfers.download(self._session, bucket, found, progress=self._progress)
+        named = re.fullmatch(re.escape(DATASETS) + "([0-9a-f]{64})/", prefix)
+        if named and bucket == self._datasets and trees.hash_tree(aside).hash != named[1]:
+            raise BadInput("is not what was sent", where=names.s3(bucket, prefix), cure="push it again")
+
+    def _send(self, path: str) -> trees.TreeHash:
+        """Send a file or folder, but for what is there, and say what it holds."""
+        files = trees.hash_files(path)
+        content = trees.hash_of(files)
+        prefix = names.dataset_prefix(content.hash)
+        for file in files:
+            _check_key(prefix + file.relative, file.path)
+        if files:
+            there = dict(objects.sizes(self._session, self._datasets, prefix))
+            self._upload(self._datasets, prefix, files, there)
+        return content
+
+    def _upload(
+        self, bucket: str, prefix: str, files: Sequence[trees.HashedFile], there: dict[str, int]
+    ) -> None:
+        transfers.upload(self._session, bucket, prefix, files, there=there, progress=self._progress)
+
+    def _address(self, path: str, content: trees.TreeHash) -> str:
+        name = os.path.basename(os.path.abspath(path)) if os.path.isfile(path) else ""
+        return names.s3(self._datasets, names.dataset_prefix(content.hash) + name)
+
+
+def _check_key(key: str, path: str) -> None:
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        problem = "its name is no UTF-8, which S3 takes alone"
+        raise BadInput(problem, where=os.fsencode(path).decode(errors="replace"), cure="rename it") from None
+    if length > _LONGEST_KEY:
+        raise BadInput(
+            f"its path is too long for S3, by {length - _LONGEST_KEY} bytes", where=path, cure="shorten it"
+        )
+
+
+def _inside(folder: str, name: str, where: str) -> str:
+    if "\0" in name or not all(part not in ("", os.curdir, os.pardir) for part in name.split("/")):
+        raise BadInput("the object's name is no path within a folder", where=where)
+    return os.path.join(folder, name)
+
+
+def _counted(folder: str) -> tuple[int, int]:
+    sizes = [
+        os.lstat(os.path.join(where, name)).st_size for where, _, found in os.walk(folder) for name in found
+    ]
+    return len(sizes), sum(sizes)
+
+
+@contextmanager
+def _in_words(path: str) -> Iterator[None]:
+    """Say in a line what the operating system refuses."""
+    try:
+        yield
+    except OSError as error:
+        where = str(error.filename or path)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no space left on the device: {where}") from None
+        cure = "mind its permissions" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ""
+        raise BadInput((error.strerror or str(error)).lower(), where=where, cure=cure) from None
+
+
+@contextmanager
+def _removed_on_failure(aside: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise

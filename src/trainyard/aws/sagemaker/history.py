@@ -1,0 +1,153 @@
+"""What a training run's hosts say of themselves, beside its checkpoints in S3, as attempts of the run. Pure.
+
+SageMaker tells of a job, not of the attempts inside of it; the worker writes them down, a file a host.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ...core.environments.facts import CHECKPOINTS
+from ...core.runs import outcomes
+from ...core.runs.run import Attempt, State
+from ..outcomes import TRAIN
+
+TERMINATED = "terminated"
+"""The state of an attempt that ended after a SIGTERM from outside: a stop, a time-out, or spot."""
+
+
+class ModelFile(NamedTuple):
+    """A file of a model: its path in it, its bytes, its sha256 (64 hexadecimal digits)."""
+
+    relative: str
+    size: int
+    sha256: str
+
+
+class History(NamedTuple):
+    """What one host wrote: its attempts as they are in the file, warnings, and the files of its model."""
+
+    host: str
+    attempts: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    files: tuple[ModelFile, ...] = ()
+
+
+class Fate(NamedTuple):
+    """What is known of the job around the attempts: its state, why, and when it ended."""
+
+    state: State
+    reason: str = ""
+    finished: float | None = None
+
+
+def key(run_id: str, host: str) -> str:
+    """Where a host's history lies in the model bucket."""
+    return f"{CHECKPOINTS}{run_id}/.trainyard-history-{host}.json"
+
+
+def parse(host: str, content: bytes) -> History:
+    """What a history file says; an empty history for one that is none."""
+    try:
+        found = json.loads(content)
+        model = found.get("model")
+        return History(
+            host,
+            tuple(found["attempts"]),
+            tuple(found.get("warnings", ())),
+            tuple(ModelFile(path, int(size), sha) for path, size, sha in (model or {"files": ()})["files"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return History(host)
+
+
+def attempts(
+    histories: Sequence[History], launch: int, fate: Fate, *, prior: Sequence[Attempt] = ()
+) -> tuple[Attempt, ...]:
+    """The run's attempts: `prior` are those of earlier launches as they were settled, then those that the
+    hosts tell of `launch`. What is open or was ended from outside is as the job's `fate` says."""
+    known = {attempt.number for attempt in prior}
+    numbers = sorted({each["number"] for host in histories for each in host.attempts} - known)
+    found = []
+    for number in numbers:
+        parts = [
+            (host.host, each) for host in histories for each in host.attempts if each["number"] == number
+        ]
+        is_last = number == numbers[-1] and parts[0][1].get("launch", launch) == launch
+        found.append(_attempt(number, parts, fate if is_last else None, many=len(histories) > 1))
+    return (*prior, *found)
+
+
+def _attempt(
+    number: int, parts: list[tuple[str, dict[str, Any]]], fate: Fate | None, *, many: bool
+) -> Attempt:
+    state, reason = _verdict(parts, many)
+    ends = [each.get("finished") for _, each in parts]
+    finished = max((end for end in ends if end is not None), default=None)
+    if None in ends and (fate is None or not (fate.state.ended or fate.state is State.INTERRUPTED)):
+        finished = None
+    if state in (TERMINATED, State.RUNNING):
+        state, reason = _outside(fate, reason)
+        if state is not State.RUNNING and finished is None and fate is not None:
+            finished = fate.finished
+    lost = [each["lost_seconds"] for _, each in parts if each.get("lost_seconds") is not None]
+    return Attempt(
+        number=number,
+        task=TRAIN,
+        state=State(state),
+        reason=reason,
+        started=min((each["started"] for _, each in parts if each.get("started")), default=None),
+        finished=finished,
+        lost_seconds=max(lost, default=None) if state is State.INTERRUPTED else None,
+    )
+
+
+def _verdict(parts: list[tuple[str, dict[str, Any]]], many: bool) -> tuple[str, str]:
+    """The state and reason of an attempt from those of its hosts: the first that failed speaks for all."""
+    failed = [(host, each) for host, each in parts if each["state"] == State.FAILED]
+    if failed:
+        host, first = min(failed, key=lambda pair: pair[1].get("finished") or float("inf"))
+        reason = str(first.get("reason", ""))
+        return State.FAILED, f"{host}: {reason}" if many and not reason.startswith(f"{host}: ") else reason
+    for state in (State.INTERRUPTED, TERMINATED, State.RUNNING):
+        for _, each in parts:
+            if each["state"] == state:
+                return state, str(each.get("reason", ""))
+    return State.SUCCEEDED, ""
+
+
+def _outside(fate: Fate | None, reason: str) -> tuple[State, str]:
+    """The state of an attempt that its host did not see end, or that was ended from outside."""
+    if fate is None or fate.state is State.INTERRUPTED:
+        return State.INTERRUPTED, reason or "interrupted"
+    if fate.state is State.STOPPED:
+        return State.STOPPED, outcomes.STOPPED
+    if fate.state is State.FAILED:
+        return State.FAILED, fate.reason
+    return (State.SUCCEEDED, "") if fate.state is State.SUCCEEDED else (State.RUNNING, "")
+
+
+class Failure(NamedTuple):
+    """Why a launch failed, as its hosts tell it; `bad_input` where a retry could not mend it."""
+
+    reason: str
+    bad_input: bool
+
+
+def failure(histories: Sequence[History], launch: int) -> Failure | None:
+    """Why the last attempt of a launch failed, in the words of the host that failed first; None where no host
+    says that it did."""
+    told = [(host.host, each) for host in histories for each in host.attempts if each.get("launch") == launch]
+    last = max((each["number"] for _, each in told), default=0)
+    failed = [pair for pair in told if pair[1]["number"] == last and pair[1]["state"] == State.FAILED]
+    if not failed:
+        return None
+    _, reason = _verdict(failed, many=len(histories) > 1)
+    return Failure(reason, any(each.get("bad_input", False) for _, each in failed))
+
+
+def wrote_checkpoint(histories: Iterable[History]) -> bool:
+    """Whether any attempt of any host wrote a checkpoint."""
+    return any(each.get("checkpoint") is not None for host in histories for each in host.attempts)

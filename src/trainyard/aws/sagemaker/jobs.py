@@ -1,0 +1,173 @@
+"""Training runs as SageMaker training jobs: one job a launch, its attempts told by its hosts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...core.errors import AccountRefused
+from ...core.jobs.job import TrainingJob
+from ...core.runs import outcomes
+from ...core.runs.run import Observation, Run, State
+from ..account import names, parallel
+from ..account.deployment import Deployment
+from ..account.session import Session
+from ..images import images
+from ..s3 import objects
+from . import history, requests, states
+
+_TAKEN = "ResourceInUse"
+_ABSENT = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+_IN_BULK = 16
+"""Jobs that are described one by one, at the most; more are listed."""
+
+
+class Sight(NamedTuple):
+    """What was seen of a launch, and what its hosts wrote down."""
+
+    seen: Observation
+    histories: tuple[history.History, ...] = ()
+
+
+class TrainingJobs:
+    """The training jobs of an environment."""
+
+    def __init__(self, session: Session, deployment: Deployment) -> None:
+        self._session, self._deployment = session, deployment
+
+    def name(self, run: Run) -> str:
+        """The name of the job of a launch."""
+        return names.launch_name(self._deployment.prefix, run)
+
+    def request(self, run: Run, worker: str) -> dict[str, Any]:
+        """CreateTrainingJob for a launch, the worker at the address `worker`."""
+        assert isinstance(run.job, TrainingJob)
+        image = images.training_image(run.job, self._deployment.region)
+        return requests.training_request(run, self._deployment, worker, image)
+
+    def submit(self, request: Mapping[str, Any]) -> None:
+        """Have SageMaker start the job, once: one of that name is this one."""
+        try:
+            self._session.call("sagemaker", "create_training_job", **request)
+        except AccountRefused as error:
+            if error.code != _TAKEN:
+                raise
+
+    def stop(self, run: Run) -> bool:
+        """Ask the job to stop, which is silent where it ends or has ended; False where there is none."""
+        try:
+            self._session.call("sagemaker", "stop_training_job", TrainingJobName=self.name(run))
+        except AccountRefused as error:
+            if error.code in _ABSENT or "not found" in error.message:
+                return False
+            if error.code != "ValidationException":
+                raise
+        return True
+
+    def describe(self, run: Run) -> dict[str, Any] | None:
+        """DescribeTrainingJob; None where there is no such job."""
+        try:
+            return self._session.call("sagemaker", "describe_training_job", TrainingJobName=self.name(run))
+        except AccountRefused as error:
+            # "Requested resource not found."
+            if error.code in _ABSENT or "not found" in error.message:
+                return None
+            raise
+
+    def describe_all(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+        """What SageMaker says of the runs' jobs, by run; those it does not know are left out. Of many that
+        are under way, no more than their status."""
+        if len(runs) > _IN_BULK:
+            listed = self._listed(runs)
+            ended = [run for run in runs if run.id in listed and _has_ended(listed[run.id])]
+            runs = [*ended, *(run for run in runs if run.id not in listed)]
+        else:
+            listed = {}
+        answers = zip(runs, parallel.each(self.describe, runs), strict=True)
+        return listed | {run.id: answer for run, answer in answers if answer is not None}
+
+    def sight(self, run: Run, answer: Mapping[str, Any], prior: Observation) -> Sight:
+        """What became of a launch, from SageMaker's answer and what the hosts wrote down. `prior` is what
+        earlier launches left."""
+        assert isinstance(run.job, TrainingJob)
+        verdict = states.training_verdict(run.job, answer)
+        began = "TrainingStartTime" in answer
+        histories = self.histories(run) if began else ()
+        finished = _seconds(answer.get("TrainingEndTime")) or _seconds(answer.get("LastModifiedTime"))
+        fate = history.Fate(verdict.state, verdict.reason, finished if verdict.state.ended else None)
+        attempts = history.attempts(histories, run.launch, fate, prior=prior.attempts)
+        if len(attempts) == len(prior.attempts):
+            first = max((each.number for each in attempts), default=0) + 1
+            attempts += states.training_attempts(answer, first=first)
+        seen = Observation(
+            state=verdict.state,
+            reason=verdict.reason,
+            bad_input=verdict.bad_input,
+            metrics={**prior.metrics, **_metrics(answer)},
+            attempts=attempts,
+            started=prior.started or min((each.started for each in attempts if each.started), default=None),
+            finished=finished if verdict.state.ended else None,
+            billable_seconds=_added(prior.billable_seconds, answer.get("BillableTimeInSeconds")),
+            training_seconds=_added(prior.training_seconds, answer.get("TrainingTimeInSeconds")),
+        )
+        return Sight(_in_words(seen, histories, run.launch), histories)
+
+    def histories(self, run: Run) -> tuple[history.History, ...]:
+        """What each host has written down so far."""
+        assert isinstance(run.job, TrainingJob)
+        hosts = [f"algo-{number + 1}" for number in range(run.job.resources.instance_count)]
+        return tuple(parallel.each(lambda host: self._history(run.id, host), hosts))
+
+    def _history(self, run_id: str, host: str) -> history.History:
+        content = objects.read(self._session, self._deployment.model_bucket, history.key(run_id, host))
+        return history.parse(host, content or b"")
+
+    def _listed(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+        wanted = {self.name(run): run.id for run in runs}
+        found: dict[str, dict[str, Any]] = {}
+        pages = self._session.pages(
+            "sagemaker",
+            "list_training_jobs",
+            NameContains=self._deployment.prefix.rstrip("-"),
+            CreationTimeAfter=min(run.created for run in runs) - 60,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=100,
+        )
+        for page in pages:
+            for each in page["TrainingJobSummaries"]:
+                if each["TrainingJobName"] in wanted:
+                    found[wanted[each["TrainingJobName"]]] = {"SecondaryStatus": "Training", **each}
+            if len(found) == len(wanted):
+                break
+        return found
+
+
+def _has_ended(summary: Mapping[str, Any]) -> bool:
+    return summary["TrainingJobStatus"] not in ("InProgress", "Stopping")
+
+
+def _in_words(seen: Observation, histories: Sequence[history.History], launch: int) -> Observation:
+    """The observation with the reason that the hosts tell, which SageMaker's text has shortened."""
+    if seen.state is State.SUCCEEDED:
+        return seen.replace(reason=outcomes.completed(seen.attempts))
+    told = history.failure(histories, launch)
+    # Where the job was ended for another reason, no host says that it failed.
+    if seen.state is State.FAILED and told is not None and not seen.reason.startswith(states.TIMEOUTS):
+        return seen.replace(reason=told.reason, bad_input=told.bad_input)
+    return seen
+
+
+def _metrics(answer: Mapping[str, Any]) -> dict[str, float]:
+    found = {each["MetricName"]: each["Value"] for each in answer.get("FinalMetricDataList", ())}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _added(before: int | None, now: int | None) -> int | None:
+    return before if now is None else (before or 0) + now
+
+
+def _seconds(moment: Any) -> float | None:
+    """Seconds since the epoch of what botocore gives for a time."""
+    return None if moment is None else float(moment.timestamp())

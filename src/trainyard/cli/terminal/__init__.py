@@ -1,0 +1,1 @@
+"""What a terminal is, and how to write on it."""

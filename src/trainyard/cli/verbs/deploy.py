@@ -1,0 +1,76 @@
+"""`trainyard deploy`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from ...aws.account.session import Session
+from ...core.environments.environment import DEFAULT
+from ...core.errors import TrainyardError
+from ...deploy.deployment import Deployment
+from ...deploy.preparation import target_of
+from ...infra.synthesis import synthesise
+from ..deploying import Narrator, add_options, asked, environment_of, refuse_silence
+from ..formatting import duration
+from ..parser import add_environment
+from ..terminal.table import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_environment(parser, DEFAULT)
+    add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    environment = environment_of(args)
+    refuse_silence(args)
+    session = Session(environment.region)
+    target = target_of(session, environment)  # before the templates, which take ten times as long
+    narrator = Narrator(as_json=args.json)
+    deployment = Deployment(session, target, environment, synthesise(environment), narrator)
+    for line in deployment.forecast(narrator.warn):
+        narrator.show(line)
+    if not args.yes and not _agreed(f"Deploy to account {target.account}, {target.region}? [y/N] "):
+        narrator.say("nothing was done")
+        return 0
+    head = {"environment": environment.name, "account": target.account, "region": target.region}
+    return _apply(deployment, narrator, head, as_json=args.json)
+
+
+def _agreed(question: str) -> bool:
+    return asked(question).lower() in ("y", "yes")
+
+
+def _apply(deployment: Deployment, narrator: Narrator, head: dict[str, Any], *, as_json: bool) -> int:
+    began = time.monotonic()
+    try:
+        applied = deployment.apply()
+        facts = deployment.facts()
+    except TrainyardError as error:
+        if as_json:
+            print_json(
+                {
+                    **head,
+                    "deployed": False,
+                    "reason": str(error),
+                    "stacks": _stacks(deployment),
+                    "outputs": {},
+                }
+            )
+        raise
+    narrator.say(f"{head['environment']} is deployed, after {duration(time.monotonic() - began)}")
+    for line in deployment.conclusion(facts, applied):
+        narrator.say(line)
+    if as_json:
+        stacks = _stacks(deployment)
+        print_json({**head, "deployed": True, "reason": "", "stacks": stacks, "outputs": dict(facts)})
+    return 0
+
+
+def _stacks(deployment: Deployment) -> list[dict[str, str]]:
+    try:
+        return deployment.statuses()
+    except TrainyardError:  # why it failed is told already, and this for the same reason
+        return []

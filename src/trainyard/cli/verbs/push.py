@@ -1,0 +1,26 @@
+"""`trainyard data push`."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import formatting
+from ..parser import add_yard
+from ..terminal.table import print_json
+from ..yards import yard_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="letters, digits and hyphens")
+    parser.add_argument("path", metavar="PATH", help="a file or a folder")
+    add_yard(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    pushed, is_new = yard_of(args).push(args.name, args.path)
+    if args.json:
+        print_json(pushed.to_json())
+        return 0
+    found = f"{formatting.many(pushed.files, 'file')}, {formatting.size(pushed.bytes)}"
+    print(f"{pushed.ref}: {found}{'' if is_new else ' (unchanged: no new version)'}")
+    return 0

@@ -1,0 +1,1 @@
+"""What every other package speaks of: jobs, runs, environments, files, errors."""

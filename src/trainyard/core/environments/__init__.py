@@ -1,0 +1,1 @@
+"""What can be deployed in an AWS account, and its limits."""

@@ -1,0 +1,153 @@
+"""What to deploy: an `Environment`, from `[environments.<name>]` of the job file. Pure data.
+
+An environment checks itself when it is made: one that exists can be synthesised, and its template obeys every
+limit of AWS that can be known without AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..record import NOTHING, Record
+from .limits import check_environment
+
+DEFAULT = "dev"
+"""The environment where none is named; it needs no table."""
+PRIVATE, LEAN, EXISTING = "private", "lean", "existing"
+
+INTERFACE_ENDPOINTS = ("sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr")
+FAMILIES = ("m5", "m5a", "m6a", "m6i", "m7i", "r5", "r6i")
+
+
+def _make_tuples(record: Record) -> None:
+    # An array of TOML, or a list from Python, is kept as what can't be changed behind the check.
+    lists = {key: tuple(value) for key, value in record.as_dict().items() if isinstance(value, list)}
+    record.__dict__.update(lists)
+
+
+class Notebook(Record):
+    """The SageMaker notebook instance: `idle_minutes` without a busy kernel or terminal stop it.
+
+    `enabled` None is true where the notebook could reach the internet: not in `lean`, nor without NAT.
+    """
+
+    enabled: bool | None = None
+    instance_type: str = "ml.t3.medium"
+    idle_minutes: int = 60
+    volume_size_gb: int = 20
+
+
+class BatchCompute(Record):
+    """The machines of AWS Batch, by instance family; vCPUs are maxima, 0 leaves the environment out.
+
+    `max_vcpus` are on spot, `on_demand_max_vcpus` on demand and second in the queue, `gpu_max_vcpus` in a
+    queue of their own, on spot unless `gpu_spot` is false. `volume_size_gb` is the disk of each machine.
+    `image` is the job definition's, by digest; empty is a public one of Python's.
+    """
+
+    families: tuple[str, ...] = FAMILIES
+    max_vcpus: int = 256
+    on_demand_max_vcpus: int = 32
+    gpu_families: tuple[str, ...] = ()
+    gpu_max_vcpus: int = 64
+    gpu_spot: bool = True
+    volume_size_gb: int = 100
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        _make_tuples(self)
+
+
+class Retention(Record):
+    """Days until what is old goes. Live objects never go.
+
+    `log_days` are for logs, `noncurrent_days` for what data sets, code and predictions were before;
+    noncurrent versions of models are archived after `model_archive_days` and deleted after `model_days`.
+    """
+
+    log_days: int = 30
+    noncurrent_days: int = 90
+    model_archive_days: int = 180
+    model_days: int = 365
+
+
+class Environment(Record):
+    """A training platform in an AWS account.
+
+    `region` and `account` empty are those of the credentials; `account` set is a guard. `network` is
+    `private` or `lean`; with `vpc` and `subnets` jobs run in a network that is there already. `zones`, `nats`
+    and `endpoints` shape a network of one's own. `read_buckets` are further buckets that jobs may read.
+    `kms_key` and `permissions_boundary` are ARNs. `budget_usd` is a month's, 0 for none; it needs
+    `alarm_email`. Lists become tuples.
+
+    Raises `BadInput` naming the key and the cure.
+    """
+
+    name: str = DEFAULT
+    region: str = ""
+    account: str = ""
+    prefix: str = "trainyard"
+    network: str = PRIVATE
+    vpc: str = ""
+    subnets: tuple[str, ...] = ()
+    cidr: str = "10.220.0.0/16"
+    zones: int = 2
+    nats: int = 1
+    endpoints: tuple[str, ...] = INTERFACE_ENDPOINTS
+    flow_logs: bool = False
+    encrypt_traffic: bool = False
+    kms_key: str = ""
+    permissions_boundary: str = ""
+    read_buckets: tuple[str, ...] = ()
+    alarm_email: str = ""
+    budget_usd: int = 0
+    tags: Mapping[str, str] = NOTHING
+    notebook: Notebook = Notebook()
+    batch: BatchCompute = BatchCompute()
+    retention: Retention = Retention()
+
+    def __post_init__(self) -> None:
+        _make_tuples(self)
+        check_environment(self)
+
+    @property
+    def stack_name(self) -> str:
+        """The stack of what can be thrown away."""
+        return f"{self.prefix}-{self.name}"
+
+    @property
+    def data_stack_name(self) -> str:
+        """The stack of what holds data."""
+        return f"{self.stack_name}-data"
+
+    @property
+    def profile(self) -> str:
+        """`private`, `lean`, or `existing` where the VPC is there already."""
+        return EXISTING if self.vpc else self.network
+
+    @property
+    def has_notebook(self) -> bool:
+        """Whether there is a notebook instance."""
+        if self.notebook.enabled is None:
+            return self.network == PRIVATE and self.nats > 0
+        return self.notebook.enabled
+
+
+def stack_tags(environment: Environment) -> dict[str, str]:
+    """The tags of both stacks, which CloudFormation puts on all that they hold."""
+    return {**environment.tags, "trainyard:environment": environment.stack_name}
+
+
+def environment_to_json(environment: Environment) -> dict[str, Any]:
+    """A JSON object of all that an environment says, the same for equal environments."""
+    plain = _plain(environment)
+    for key in ("notebook", "batch", "retention"):
+        plain[key] = _plain(plain[key])
+    return {**plain, "tags": dict(sorted(environment.tags.items()))}
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in record.as_dict().items()
+    }

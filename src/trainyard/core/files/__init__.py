@@ -1,0 +1,1 @@
+"""Files of users: job files, trees with a content hash, archives, caches."""

@@ -1,0 +1,110 @@
+"""trainyard.toml -> jobs; an error names the file, the line, the key and the cure."""
+
+from __future__ import annotations
+
+import os.path
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..environments.file import check_tables
+from ..errors import BadInput
+from ..files.toml import TABLES, as_table, located, make, make_sections, parse_file, refuse_unknown
+from ..record import Record
+from .job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
+from .limits import is_dataset_reference, is_remote
+
+_TRAIN_SECTIONS: dict[str, type[Record]] = {"resources": Resources, "spot": Spot}
+_INFER_SECTIONS: dict[str, type[Record]] = {"resources": ShardResources}
+_SCALAR = r""""(?:[^"\\]|\\.)*"|'[^']*'|[\w.+-]+"""
+
+
+class JobFile(NamedTuple):
+    """What a job file says: its own absolute path, its jobs, its environments.
+
+    A job is None where its table is absent; local paths in it are absolute. `environments` is as written, a
+    table a name.
+    """
+
+    path: str
+    train: TrainingJob | None
+    infer: InferenceJob | None
+    environments: Mapping[str, Mapping[str, Any]]
+
+
+def load(path: str = "trainyard.toml") -> JobFile:
+    """Read a job file.
+
+    Paths in it are relative to its folder, `~` is the user's home. Whether they exist is asked by
+    `paths.check_paths`, so that a job file can be read where only its other job can run.
+
+    Raises `BadInput` for a file that can't be read, is no TOML, has an unknown key, a value of the wrong type
+    or one past a limit; its text begins with `path:line` where the line is known, with `path` elsewhere.
+    """
+    text, data = parse_file(path)
+    try:
+        return _job_file(data, os.path.abspath(os.path.expanduser(path)))
+    except BadInput as error:
+        raise located(error, path, text) from None
+
+
+def with_hyperparameters(job: TrainingJob, pairs: Sequence[str]) -> TrainingJob:
+    """The job with hyperparameters added or replaced by `key=value` pairs, the last of a key winning.
+
+    A value is typed as TOML would where it is a TOML scalar (`20`, `0.1`, `true`, `"20"`), else it is text.
+    Raises `BadInput` for a pair without `=`, and for what a job refuses.
+    """
+    if not pairs:
+        return job
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise BadInput(f"{pair!r} is no hyperparameter", where="-p", cure="write -p key=value")
+        given[key.strip()] = _scalar(value)
+    try:
+        return job.replace(hyperparameters={**job.hyperparameters, **given})
+    except BadInput as error:
+        raise error.at("-p") from None
+
+
+def _job_file(data: Mapping[str, Any], file: str) -> JobFile:
+    refuse_unknown(data, TABLES, "")
+    if not any(table in data for table in TABLES):
+        cure = "write one, or make a project with `trainyard init`"
+        raise BadInput("has neither [train] nor [infer] nor [environments.<name>]", cure=cure)
+    folder = os.path.dirname(file)
+    train = infer = None
+    if "train" in data:
+        train = make(TrainingJob, _with_sections(data["train"], "train", _TRAIN_SECTIONS, folder), "train")
+    if "infer" in data:
+        infer = make(InferenceJob, _with_sections(data["infer"], "infer", _INFER_SECTIONS, folder), "infer")
+    return JobFile(file, train, infer, check_tables(data.get("environments", {})))
+
+
+def _with_sections(table: Any, key: str, sections: Mapping[str, type[Record]], folder: str) -> dict[str, Any]:
+    values = dict(as_table(table, key))
+    make_sections(values, key, sections)
+    values["source_dir"] = _absolute(values.get("source_dir", "."), folder)
+    channels = values.get("channels")
+    if isinstance(channels, dict):
+        values["channels"] = {name: _absolute(source, folder) for name, source in channels.items()}
+    return values
+
+
+def _absolute(source: Any, folder: str) -> Any:
+    # What is no text, or empty, is left for the job to refuse.
+    if not isinstance(source, str) or not source or is_dataset_reference(source) or is_remote(source):
+        return source
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(source)))
+
+
+def _scalar(text: str) -> str | int | float | bool:
+    value: Any = text
+    if re.fullmatch(_SCALAR, text.strip()):
+        try:
+            value = tomllib.loads(f"value = {text.strip()}")["value"]
+        except ValueError:
+            return text
+    return value if isinstance(value, (str, int, float)) else text

@@ -1,0 +1,58 @@
+"""Whether the paths that a job names are there, before anything is started."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import BadInput, nearest
+from .job import Job, TrainingJob
+from .limits import is_dataset_reference, is_remote
+
+
+def check_paths(job: Job) -> None:
+    """Raise `BadInput` naming the key for a path of the job that isn't there: source, script, local channels.
+
+    Relative paths are relative to the current folder. A channel's folder must have a file in it. Data set
+    references and URLs are left to those who can look them up.
+    """
+    training = isinstance(job, TrainingJob)
+    section = "train" if training else "infer"
+    script = ("entry_script", job.entry_script) if isinstance(job, TrainingJob) else ("handler", job.handler)
+    _check_source(job.source_dir, f"{section}.source_dir")
+    _check_script(job.source_dir, script[1], f"{section}.{script[0]}")
+    if isinstance(job, TrainingJob):
+        for name, source in job.channels.items():
+            if not is_dataset_reference(source) and not is_remote(source):
+                _check_channel(os.path.expanduser(source), f"train.channels.{name}")
+
+
+def _check_source(folder: str, key: str) -> None:
+    if not os.path.exists(folder):
+        raise BadInput(f"no such folder: {folder}", key=key, cure="it is relative to the job file")
+    if not os.path.isdir(folder):
+        raise BadInput(f"is a file and no folder: {folder}", key=key)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise BadInput(f"can't be read: {folder}", key=key, cure="mind its permissions")
+
+
+def _check_script(folder: str, script: str, key: str) -> None:
+    path = os.path.join(folder, script)
+    if not os.path.isfile(path):
+        there = [name for name in sorted(os.listdir(folder)) if name.endswith(".py")]
+        raise BadInput(
+            f"no such file: {path}", key=key, cure=nearest(script, there) or "it is relative to source_dir"
+        )
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"can't be read: {path}", key=key, cure="mind its permissions")
+
+
+def _check_channel(path: str, key: str) -> None:
+    if not os.path.exists(path):
+        cure = "a path is relative to the job file, a data set is name@version"
+        raise BadInput(f"no such file or folder: {path}", key=key, cure=cure)
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"can't be read: {path}", key=key, cure="mind its permissions")
+    if os.path.isdir(path) and not any(files for _, _, files in os.walk(path)):
+        raise BadInput(
+            f"the folder is empty: {path}", key=key, cure="put the data there, or leave the channel out"
+        )

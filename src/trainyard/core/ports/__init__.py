@@ -1,0 +1,1 @@
+"""What the rest expects of an engine, a ledger and a store."""

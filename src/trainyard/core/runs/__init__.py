@@ -1,0 +1,1 @@
+"""What happened: runs, their attempts, metrics and outcomes."""

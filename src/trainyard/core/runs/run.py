@@ -1,0 +1,226 @@
+"""What happened: a `Run` is one submission of a job, an `Attempt` one try at one of its tasks. Pure data.
+
+Times are seconds since the epoch (UTC); in JSON they are RFC 3339 with milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from ..errors import BadInput
+from ..jobs.job import InferenceJob, Job, TrainingJob
+from ..record import NOTHING, Record
+
+
+class State(StrEnum):
+    """All the states a run or an attempt can be in, and no others."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def ended(self) -> bool:
+        """Whether a run in this state changes no more, but by `resume`."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.STOPPED})
+
+
+class Interruption(Record):
+    """An interruption to rehearse: `after` seconds of an attempt's script; `kill` leaves the SIGTERM out."""
+
+    after: float
+    kill: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.after:g}s" + (":kill" if self.kill else "")
+
+    @classmethod
+    def parse(cls, text: str | float | Interruption) -> Interruption:
+        """`5`, `5s`, `1.5m`, `5s:kill`; raises `BadInput` for anything else."""
+        if isinstance(text, Interruption):
+            return text
+        import re  # only a rehearsed interruption needs it
+
+        match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(s|m|h)?(:kill)?", str(text).strip())
+        if match is None:
+            raise BadInput(
+                f"{text!r} is not a time", key="--interrupt-at", cure="write seconds, as in 5s or 5s:kill"
+            )
+        unit = {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+        return cls(after=float(match[1]) * unit, kill=bool(match[3]))
+
+
+class Attempt(Record):
+    """One try at a task: `train` for all hosts of a training run, else `plan`, `shard-00002`, `commit`.
+
+    `lost_seconds` is the work an interruption cost: from the newest checkpoint's writing to the end.
+    """
+
+    number: int
+    task: str
+    state: State
+    reason: str = ""
+    started: float | None = None
+    finished: float | None = None
+    lost_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "task": self.task,
+            "state": str(self.state),
+            "reason": self.reason,
+            "started": rfc3339(self.started),
+            "finished": rfc3339(self.finished),
+            "lost_seconds": None if self.lost_seconds is None else round(self.lost_seconds, 3),
+        }
+
+
+class Channel(Record):
+    """Where a channel's data come from: `uri` is a path, `dataset` its `name@version` if it has one."""
+
+    uri: str
+    dataset: str = ""
+
+
+class Observation(Record):
+    """What an engine saw of a run when it looked.
+
+    `billable_seconds` and `training_seconds` are SageMaker's, over all launches: what is paid for, and what
+    the machines ran; None where nobody is paid. `rows_done` and `shards_done` are of that moment.
+    """
+
+    state: State
+    reason: str = ""
+    bad_input: bool = False
+    metrics: Mapping[str, float] = NOTHING
+    model: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    warnings: tuple[str, ...] = ()
+    started: float | None = None
+    finished: float | None = None
+    rows_in: int | None = None
+    rows_out: int | None = None
+    rows_done: int | None = None
+    shards_done: int | None = None
+    billable_seconds: int | None = None
+    training_seconds: int | None = None
+
+
+_KEPT = ("metrics", "attempts", "started", "rows_in", "billable_seconds", "training_seconds")
+"""What earlier launches of a run leave to the next one."""
+
+
+class Run(Record):
+    """One submission of a job: what was asked for, then what became of it.
+
+    `model` is the version a training run made, or the one that an inference run predicts with
+    (`name@version` or a path). `folder` holds everything about the run in plain files, where the yard is
+    this machine. `launch` counts how often it was submitted: 1, and one more for each `resume`.
+    """
+
+    id: str
+    job: Job
+    yard: str
+    created: float
+    code: str = ""
+    channels: Mapping[str, Channel] = NOTHING
+    interrupt_at: tuple[Interruption, ...] = ()
+    model_uri: str = ""
+    input: str = ""
+    output: str | None = None
+    folder: str = ""
+    launch: int = 1
+    seen: Observation = Observation(state=State.QUEUED)
+    model_used: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """`training` or `inference`."""
+        return self.job.kind
+
+    @property
+    def name(self) -> str:
+        return self.job.name
+
+    @property
+    def state(self) -> State:
+        return self.seen.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state, in words; never empty once the run has ended."""
+        return self.seen.reason
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Each metric's last value."""
+        return self.seen.metrics
+
+    @property
+    def model(self) -> str | None:
+        return self.model_used if isinstance(self.job, InferenceJob) else self.seen.model
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.seen.attempts
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.seen.warnings
+
+    @property
+    def lost_seconds(self) -> float:
+        """The work that all interruptions together have cost, in seconds."""
+        return sum(attempt.lost_seconds or 0.0 for attempt in self.attempts)
+
+    def observed(self, seen: Observation) -> Run:
+        """The same run as the engine sees it now."""
+        return self.replace(seen=seen)
+
+    def again(self) -> Run:
+        """The run as it is launched once more: queued, with what came of it before."""
+        kept = {name: getattr(self.seen, name) for name in _KEPT}
+        return self.replace(launch=self.launch + 1, seen=Observation(state=State.QUEUED, **kept))
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints: the keys are a promise."""
+        seen = self.seen
+        found: dict[str, Any] = {
+            "id": self.id,
+            "kind": self.kind,
+            "name": self.name,
+            "yard": self.yard,
+            "state": str(seen.state),
+            "reason": seen.reason,
+            "metrics": dict(seen.metrics),
+            "model": self.model,
+            "attempts": [attempt.to_json() for attempt in seen.attempts],
+            "created": rfc3339(self.created),
+            "started": rfc3339(seen.started),
+            "finished": rfc3339(seen.finished),
+        }
+        if not isinstance(self.job, TrainingJob):
+            found |= {"output": self.output, "rows_in": seen.rows_in, "rows_out": seen.rows_out}
+        if seen.billable_seconds is not None:
+            found |= {"billable_seconds": seen.billable_seconds, "training_seconds": seen.training_seconds}
+        return found
+
+
+def rfc3339(seconds: float | None) -> str | None:
+    """`2026-01-31T12:00:00.000Z`, or None for None."""
+    if seconds is None:
+        return None
+    # datetime costs more to import than all of this module: only --json pays for it.
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""What would change between two templates: resources, replacements, permissions."""

@@ -1,0 +1,1 @@
+"""CloudFormation: change sets, events, and why something failed."""

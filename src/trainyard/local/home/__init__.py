@@ -1,0 +1,1 @@
+"""The home's files: run folders, logs, data sets, models, output."""

@@ -1,0 +1,123 @@
+"""The home: the one folder that holds a local yard, and how it is found."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ...core.errors import DiskFull, HomeRefused
+
+FOLDER = ".trainyard"
+VARIABLE = "TRAINYARD_HOME"
+
+
+class Home:
+    """The paths of a home. `path` is its real path; nothing is created by naming it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.database = os.path.join(path, "ledger.sqlite")
+        self.runs = os.path.join(path, "runs")
+        self.models = os.path.join(path, "models")
+        self.data = os.path.join(path, "data")
+        self.code = os.path.join(path, "code")
+        self.aside = os.path.join(path, "aside")
+        self.supervisor = os.path.join(path, "supervisor")
+
+    def run(self, run_id: str) -> str:
+        """The folder of a run."""
+        return os.path.join(self.runs, run_id)
+
+    def model(self, name: str, version: int) -> str:
+        """The folder of a model's version."""
+        return os.path.join(self.models, name, str(version))
+
+    def dataset(self, name: str, version: int) -> str:
+        """The folder of a data set's version."""
+        return os.path.join(self.data, name, str(version))
+
+    @property
+    def exists(self) -> bool:
+        return os.path.exists(self.database)
+
+    def create(self) -> None:
+        """Make the folders; raises `HomeRefused` where that cannot be, `DiskFull` where there is no room."""
+        if not os.path.isdir(self.supervisor):
+            _refuse_network(self.path)
+        try:
+            for folder in (self.runs, self.models, self.data, self.code, self.aside):
+                os.makedirs(folder, exist_ok=True)
+            os.makedirs(self.supervisor, mode=0o700, exist_ok=True)
+            ignore = os.path.join(self.path, ".gitignore")
+            if not os.path.exists(ignore):
+                with open(ignore, "w", encoding="utf-8") as stream:
+                    stream.write("*\n")
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(f"no space left on the device of {self.path}") from None
+            raise HomeRefused(
+                f"the home cannot be written: {error.strerror}",
+                where=self.path,
+                cure=f"make it writable or set {VARIABLE} to another folder",
+            ) from None
+
+
+def find(start: str) -> str:
+    """The home's path for work that starts in the folder `start`.
+
+    `TRAINYARD_HOME`; else the nearest `.trainyard` upwards, as far as $HOME or the border of a file
+    system; else `.trainyard` in `start`, where it may have to be created.
+    """
+    named = os.environ.get(VARIABLE, "")
+    if named:
+        return os.path.realpath(os.path.expanduser(named))
+    start = os.path.realpath(start)
+    border = os.path.realpath(os.path.expanduser("~"))
+    folder = start
+    while True:
+        candidate = os.path.join(folder, FOLDER)
+        if os.path.isdir(candidate):
+            return os.path.realpath(candidate)
+        if folder == border or os.path.ismount(folder):
+            return os.path.join(start, FOLDER)
+        folder = os.path.dirname(folder)
+
+
+def checked(path: str) -> Home:
+    """The home at `path`, absent or fit for use.
+
+    Raises `HomeRefused` for one that is another user's, read-only or no folder.
+    """
+    path = os.path.realpath(path)
+    elsewhere = f"set {VARIABLE} to a folder of your own"
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return Home(path)
+    except OSError as error:
+        raise HomeRefused(
+            f"the home cannot be reached: {error.strerror}", where=path, cure=elsewhere
+        ) from None
+    if not os.path.isdir(path):
+        raise HomeRefused("the home is no folder", where=path, cure=elsewhere)
+    if status.st_uid != os.geteuid():
+        raise HomeRefused("the home belongs to another user", where=path, cure=elsewhere)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise HomeRefused("the home is read-only", where=path, cure=f"make it writable or {elsewhere}")
+    return Home(path)
+
+
+def _refuse_network(path: str) -> None:
+    # Reading the mount table is only worth its time once, when the home is made.
+    from ...machine.mounts import network_kind
+
+    folder = path
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    kind = network_kind(folder)
+    if kind:
+        raise HomeRefused(
+            f"the home would lie on a network file system ({kind}), where the ledger cannot be kept",
+            where=path,
+            cure=f"set {VARIABLE} to a folder on a local disk",
+        )

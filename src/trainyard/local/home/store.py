@@ -1,0 +1,132 @@
+"""Bytes in the home: data sets, models and code as plain folders, copied in aside and then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from ...core.errors import BadInput, DiskFull
+from ...core.ports.store import SourceFile, Staged
+from .home import Home
+
+_ABANDONED = 3600.0
+"""Seconds after which what a process that is no more has left aside is removed."""
+
+
+class FolderStore:
+    """The `Store` of a local yard. A copy shares blocks with its source where the file system can."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def stage(self, path: str) -> Staged:
+        """Copy `path` aside in the home; a file becomes a folder that holds it."""
+        # Copying and hashing are not on the way of every command.
+        from ...core.files.trees import hash_tree
+        from ...machine.copying import copy_tree
+
+        self._home.create()
+        self._sweep()
+        target = self._aside()
+        with _in_words(target):
+            if os.path.isfile(path):
+                os.mkdir(target)
+                copy_tree(path, os.path.join(target, os.path.basename(path)), read_only=True)
+            else:
+                copy_tree(path, target, read_only=True)
+        content = hash_tree(target)
+        return Staged(target, f"sha256:{content.hash}", content.bytes, content.files)
+
+    def discard(self, staged: Staged) -> None:
+        _remove(staged.address)
+
+    def fetch(self, address: str, target: str) -> tuple[int, int]:
+        from ...machine.copying import copy_tree
+
+        if not os.path.isdir(address):
+            raise BadInput("is gone", where=address)
+        parent = os.path.dirname(target)
+        aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
+        with _in_words(aside):
+            os.makedirs(parent, exist_ok=True)
+            counted = copy_tree(address, aside)
+            if os.path.isdir(target):
+                os.rmdir(target)
+            os.rename(aside, target)
+        return counted
+
+    def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
+        place = os.path.join(self._home.code, code)
+        if os.path.isdir(place):
+            return
+        from ...machine.copying import clone_or_copy
+
+        self._home.create()
+        aside = self._aside()
+        with _in_words(aside):
+            os.mkdir(aside)
+            for file in files:
+                target = os.path.join(aside, file.name)
+                if "/" in file.name:
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                clone_or_copy(file.path, target)
+            try:
+                os.rename(aside, place)
+            except OSError:
+                # Another command has just kept the same code.
+                if not os.path.isdir(place):
+                    raise
+                _remove(aside)
+
+    def publish(self, path: str) -> str:
+        """The path itself: jobs are processes of this machine."""
+        return path
+
+    def address(self, path: str) -> str:
+        """The path itself."""
+        return path
+
+    def _sweep(self) -> None:
+        """Remove what a killed command left aside."""
+        from ...machine import processes  # for pushes alone
+
+        for name in os.listdir(self._home.aside):
+            path, pid = os.path.join(self._home.aside, name), name.partition("-")[0]
+            # A process of another container is not seen: what is young may be one's.
+            with suppress(FileNotFoundError):
+                is_old = time.time() - os.stat(path).st_mtime > _ABANDONED
+                if is_old and pid.isdecimal() and not processes.start_time(int(pid)):
+                    _remove(path)
+
+    def _aside(self) -> str:
+        return os.path.join(self._home.aside, f"{os.getpid()}-{os.urandom(4).hex()}")
+
+
+@contextmanager
+def _in_words(aside: str) -> Iterator[None]:
+    """Leave nothing half-written at `aside`, and say why in a line."""
+    try:
+        yield
+    except OSError as error:
+        _remove(aside)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no space left on the device: {error.filename or aside}") from None
+        denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        raise BadInput(
+            (error.strerror or str(error)).lower(),
+            where=str(error.filename or aside),
+            cure="mind its permissions" if denied else "",
+        ) from None
+    except BaseException:
+        _remove(aside)
+        raise
+
+
+def _remove(folder: str) -> None:
+    if os.path.lexists(folder):
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)

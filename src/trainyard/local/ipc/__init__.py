@@ -1,0 +1,1 @@
+"""Between commands and the supervisor: a socket, its messages, its start."""

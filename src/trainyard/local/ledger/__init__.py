@@ -1,0 +1,1 @@
+"""What the local yard remembers: SQLite, and a journal in each run folder."""

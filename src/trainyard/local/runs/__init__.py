@@ -1,0 +1,1 @@
+"""What a run is to the supervisor: its tasks, and what their ends mean for it."""

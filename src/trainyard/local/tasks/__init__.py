@@ -1,0 +1,1 @@
+"""One process of a run: its environment, start, log and end."""

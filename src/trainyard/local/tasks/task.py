@@ -1,0 +1,168 @@
+"""A task on its way: its processes, why it is being ended if it is, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import NamedTuple
+
+from ...core.runs.run import Interruption, State
+from ...machine import processes
+from ...worker import reasons
+from .child import Body, Child
+from .follower import Follower
+
+
+class Member(NamedTuple):
+    """A process to start: the host's or shard's name, its log, what it does, where it says why it failed."""
+
+    name: str
+    log: str
+    body: Body
+    report: str = ""
+    failure: str = ""
+
+
+class TaskPlan(NamedTuple):
+    """A task that may start. `grace` and `timeout` are in seconds, a timeout of 0 is none."""
+
+    run: str
+    task: str
+    number: int
+    members: tuple[Member, ...]
+    grace: float = 5.0
+    timeout: float = 0.0
+    timeout_reason: str = ""
+    timeout_is_final: bool = False
+    memory_mib: int = 0
+    interruption: Interruption | None = None
+    is_attempt: bool = False
+    wants_lines: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of a task: `succeeded`, `failed`, `interrupted` or `stopped`, and why; `final` for a
+    failure that no retry could mend."""
+
+    state: State
+    reason: str = ""
+    bad_input: bool = False
+    final: bool = False
+
+
+class Cause(NamedTuple):
+    """Why we are ending a task, as the outcome it will have; None: as its members say."""
+
+    kind: str
+    outcome: Outcome | None = None
+
+
+class Process:
+    """One running member of a task."""
+
+    def __init__(self, member: Member, child: Child, follower: Follower) -> None:
+        self.member, self.pid, self.pipe = member, child.pid, child.pipe
+        self.follower = follower
+        self.identity = (child.pid, processes.start_time(child.pid), processes.boot_id())
+        self.status: int | None = None
+        self.has_started = False
+        self.fault = ""
+        self.fault_is_input = False
+
+    def hear(self, content: bytes) -> None:
+        """Take in what came through the pipe before it closed: why the program could not start."""
+        try:
+            said = json.loads(content)
+        except ValueError:
+            said = {"reason": content.decode("utf-8", "replace")}
+        self.fault, self.fault_is_input = said["reason"], said.get("bad_input", False)
+
+
+class Task:
+    """A task whose processes have been forked."""
+
+    def __init__(self, plan: TaskPlan, members: list[Process], mark: str) -> None:
+        self.plan, self.members, self.mark = plan, members, mark
+        self.forked = time.time()
+        self.started: float | None = None
+        self.cause: Cause | None = None
+        self.first_failed: Process | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.plan.run, self.plan.task
+
+    @property
+    def alive(self) -> list[Process]:
+        return [process for process in self.members if process.status is None]
+
+    def end(self, cause: Cause, *, kill: bool = False) -> bool:
+        """Signal all that are alive, once for a first cause; whether this was the first."""
+        if self.cause is not None:
+            return False
+        self.cause = cause
+        self.signal(signal.SIGKILL if kill else signal.SIGTERM)
+        return True
+
+    def signal(self, number: int) -> None:
+        for process in self.alive:
+            processes.signal_group(process.pid, number)
+            if not process.has_started:
+                # Until it is in its own session the child leads no group.
+                processes.signal_one(process.pid, number)
+
+    def outcome(self) -> Outcome:
+        """What became of it, once all processes have ended."""
+        if self.cause is not None and self.cause.outcome is not None:
+            return self.cause.outcome
+        if self.first_failed is None:
+            return Outcome(State.SUCCEEDED)
+        return self._failure(self.first_failed)
+
+    def _failure(self, process: Process) -> Outcome:
+        member = process.member
+        said = _read_report(member.report)
+        if process.fault:
+            outcome = Outcome(State.FAILED, process.fault, process.fault_is_input)
+        elif said:
+            outcome = Outcome(State.FAILED, said["reason"], said.get("class") == "input")
+        else:
+            reason = read_failure(member.failure) or describe_exit(process.status or 0, member.log)
+            outcome = Outcome(State.FAILED, reason)
+        if len(self.members) > 1:
+            outcome = outcome._replace(reason=f"{member.name}: {outcome.reason}")
+        return outcome
+
+
+def _read_report(path: str) -> dict[str, str]:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            said = json.load(stream)
+        return said if isinstance(said, dict) and "reason" in said else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def read_failure(root: str) -> str:
+    """What a script wrote to `output/failure` below its `/opt/ml`."""
+    if not root:
+        return ""
+    from ...worker.contract import contract
+
+    return reasons.one_line(contract.failure(contract.Layout(root)))
+
+
+def describe_exit(status: int, log: str) -> str:
+    """Why a process ended, in words: its last error line and its status, or the signal that ended it."""
+    return reasons.describe_exit(status, _tail(log))
+
+
+def _tail(log: str) -> bytes:
+    try:
+        with open(log, "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - reasons.TAIL))
+            return stream.read()
+    except OSError:
+        return b""

@@ -1,0 +1,1 @@
+"""This machine: processes, namespaces, mounts, copies, memory."""

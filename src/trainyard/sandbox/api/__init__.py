@@ -1,0 +1,1 @@
+"""AWS's protocols: requests parsed, checked against botocore's models, answered."""

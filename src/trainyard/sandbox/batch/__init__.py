@@ -1,0 +1,1 @@
+"""AWS Batch: its operations, queues and scheduler, and jobs that really run."""

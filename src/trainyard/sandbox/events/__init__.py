@@ -1,0 +1,1 @@
+"""EventBridge and SNS: rules, transforms, topics."""

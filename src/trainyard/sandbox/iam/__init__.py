@@ -1,0 +1,1 @@
+"""Who may do what: roles, policies, and the actions of requests."""

@@ -1,0 +1,1 @@
+"""What moves between the buckets and a job's folders."""

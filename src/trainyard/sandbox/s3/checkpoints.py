@@ -1,0 +1,81 @@
+"""Checkpoints: what SageMaker restores before a start, and copies to S3 while a job runs.
+
+Source: "Checkpoints in Amazon SageMaker AI" in the developer guide: everything below the local path is
+synchronised continuously, what is deleted there is deleted in S3, and every host restores all of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .channels import Item, download
+from .transfers import Place, Transfers
+
+
+class _State(NamedTuple):
+    size: int
+    modified: int
+    inode: int
+
+
+class Checkpoints:
+    """The checkpoint folder of one host. Raises TransferRefused and OSError."""
+
+    def __init__(self, transfers: Transfers, place: Place, folder: str) -> None:
+        self._transfers, self._folder = transfers, folder
+        self._place = place._replace(key=place.key.rstrip("/") + "/" if place.key else "")
+        self._known: dict[str, _State] = {}
+
+    def restore(self, check: Callable[[], None]) -> None:
+        """Bring everything here; `check` is called between the files and may raise."""
+        start = len(self._place.key)
+        items = [Item(Place(self._place.bucket, each.key), each.key[start:]) for each in self._found()]
+        for _ in download(self._transfers, [each for each in items if each.path], self._folder):
+            check()
+        self._known = _look(self._folder)
+
+    def sync(self) -> None:
+        """Copy what has changed since the last time, and delete what has gone."""
+        now = _look(self._folder)
+        for name in sorted(now, key=lambda name: now[name].modified):
+            if self._known.get(name) != now[name]:
+                try:
+                    self._transfers.upload(os.path.join(self._folder, name), self._at(name))
+                except (FileNotFoundError, IsADirectoryError):
+                    # Gone, or replaced by a folder, since we looked: the next time tells.
+                    continue
+                self._known[name] = now[name]
+        for name in [name for name in self._known if name not in now]:
+            self._transfers.delete(self._at(name))
+            del self._known[name]
+
+    def _found(self) -> list[Place]:
+        return [Place(self._place.bucket, each.key) for each in self._transfers.list(self._place)]
+
+    def _at(self, name: str) -> Place:
+        return self._place._replace(key=self._place.key + name.replace(os.sep, "/"))
+
+
+def _look(folder: str) -> dict[str, _State]:
+    """All files below the folder as they are now; links to files count as what they lead to."""
+    found: dict[str, _State] = {}
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            entries = list(os.scandir(os.path.join(folder, prefix)))
+        except OSError:
+            continue
+        for entry in entries:
+            name = os.path.join(prefix, entry.name)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(name)
+                elif entry.is_file():
+                    status = entry.stat()
+                    found[name] = _State(status.st_size, status.st_mtime_ns, status.st_ino)
+            except OSError:
+                continue
+    return found

@@ -1,0 +1,1 @@
+"""SageMaker training jobs: their operations, and jobs that really run."""

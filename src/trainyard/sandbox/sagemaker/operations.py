@@ -1,0 +1,214 @@
+"""SageMaker's operations on training jobs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..api.dispatch import PASS, Request, Result, operation
+from ..api.protocols import AwsError
+from ..world.world import World
+from .checks import check
+from .job import TERMINAL, TrainingJob
+from .run import TrainingRun
+
+_PAGE = 10
+_MOST_TAGS = 50
+
+
+class _Shown:
+    """How moto's tagging API finds a training job."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self._job, self.arn = job, job.arn
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        return tags_of(self._job)
+
+
+class TrainingJobs:
+    """The part of the world that holds all training jobs."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.jobs: dict[str, TrainingJob] = {}
+        self.runs: dict[str, TrainingRun] = {}
+        self._has_ended = False
+
+    def add(self, request: Mapping[str, Any]) -> TrainingJob:
+        """A new job, which begins at once. Raises AwsError while the sandbox is reset or ends."""
+        if self._has_ended:
+            raise AwsError("ServiceUnavailable", "the sandbox is reset, or ends", 503)
+        job = TrainingJob(self._world, request)
+        run = TrainingRun(self._world, job)
+        self.jobs[job.name], self.runs[job.name] = job, run
+        self._world.backend("sagemaker").training_jobs[job.name] = _Shown(job)
+        run.start()
+        return job
+
+    def get(self, name: str) -> TrainingJob:
+        """The job of that name. Raises AwsError as SageMaker does."""
+        if name not in self.jobs:
+            raise AwsError("ValidationException", "Requested resource not found.")
+        return self.jobs[name]
+
+    def remove(self, name: str) -> None:
+        """Forget a job."""
+        del self.jobs[name], self.runs[name]
+        self._world.backend("sagemaker").training_jobs.pop(name, None)
+
+    def end(self) -> None:
+        """End all that run."""
+        with self._world.lock:
+            self._has_ended = True
+            runs = list(self.runs.values())
+        for run in runs:
+            run.abandon()
+        for run in runs:
+            run.join()
+
+
+@operation("sagemaker", "CreateTrainingJob")
+def create(world: World, request: Request) -> Result:
+    """Keep the job and begin it."""
+    parameters = request.parameters
+    jobs = world.part(TrainingJobs)
+    known = jobs.jobs.get(parameters["TrainingJobName"])
+    if known:
+        told = "Training job names must be unique within an AWS account and region, and a training job"
+        raise AwsError("ResourceInUse", f"{told} with this name already exists ({known.arn})")
+    check(world, parameters)
+    return {"TrainingJobArn": jobs.add(parameters).arn}
+
+
+@operation("sagemaker", "DescribeTrainingJob")
+def describe(world: World, request: Request) -> Result:
+    """Everything that is known of a job."""
+    return world.part(TrainingJobs).get(request.parameters["TrainingJobName"]).describe()
+
+
+@operation("sagemaker", "StopTrainingJob")
+def stop(world: World, request: Request) -> Result:
+    """Stop a job that runs; one that stops already goes on stopping."""
+    jobs = world.part(TrainingJobs)
+    job = jobs.get(request.parameters["TrainingJobName"])
+    if job.status in TERMINAL:
+        told = f"The request was rejected because the training job is in status {job.status}."
+        raise AwsError("ValidationException", told)
+    jobs.runs[job.name].stop()
+    return None
+
+
+@operation("sagemaker", "DeleteTrainingJob")
+def delete(world: World, request: Request) -> Result:
+    """Forget a job that has ended: its name is free again."""
+    jobs = world.part(TrainingJobs)
+    job = jobs.get(request.parameters["TrainingJobName"])
+    if job.status not in TERMINAL:
+        told = f"The request was rejected because the training job is in status {job.status}."
+        raise AwsError("ResourceInUse", told)
+    jobs.remove(job.name)
+    return None
+
+
+@operation("sagemaker", "UpdateTrainingJob")
+def update(world: World, request: Request) -> Result:
+    """Keep what was changed: profiling, warm pools and remote debugging are not emulated."""
+    job = world.part(TrainingJobs).get(request.parameters["TrainingJobName"])
+    changes = {name: value for name, value in request.parameters.items() if name != "TrainingJobName"}
+    for name, value in changes.items():
+        job.request[name] = {**job.request.get(name, {}), **value} if isinstance(value, dict) else value
+    return {"TrainingJobArn": job.arn}
+
+
+@operation("sagemaker", "ListTrainingJobs")
+def list_jobs(world: World, request: Request) -> Result:
+    """The summaries of jobs that fit the filters."""
+    wanted = request.parameters
+    found = [job for job in world.part(TrainingJobs).jobs.values() if _fits(job, wanted)]
+    keys = {"Name": lambda job: job.name, "Status": lambda job: (job.status, job.created)}
+    found.sort(key=keys.get(wanted.get("SortBy", ""), lambda job: (job.created, job.name)))
+    if wanted.get("SortOrder") == "Descending":
+        found.reverse()
+    page = paged(found, wanted.get("NextToken"), wanted.get("MaxResults", _PAGE))
+    return {"TrainingJobSummaries": [job.summary() for job in page.items], "NextToken": page.token}
+
+
+def _fits(job: TrainingJob, wanted: Mapping[str, Any]) -> bool:
+    if wanted.get("WarmPoolStatusEquals") or wanted.get("TrainingPlanArnEquals"):
+        return False
+    bounds = [
+        (wanted.get("CreationTimeAfter"), wanted.get("CreationTimeBefore"), job.created),
+        (wanted.get("LastModifiedTimeAfter"), wanted.get("LastModifiedTimeBefore"), job.modified),
+    ]
+    for after, before, at in bounds:
+        if (after and at <= after.timestamp()) or (before and at >= before.timestamp()):
+            return False
+    return wanted.get("NameContains", "") in job.name and wanted.get("StatusEquals", job.status) == job.status
+
+
+class Page(NamedTuple):
+    """A part of a longer list; `token` None at its end."""
+
+    items: Sequence[Any]
+    token: str | None
+
+
+def paged(items: Sequence[Any], token: str | None, most: int) -> Page:
+    """The page that a token of the one before leads to. Raises AwsError for a token that is none."""
+    try:
+        start = int(base64.b64decode(token, validate=True)) if token else 0
+    except (ValueError, binascii.Error):
+        raise AwsError("ValidationException", "The specified NextToken is invalid.") from None
+    end = start + most
+    follows = base64.b64encode(str(end).encode()).decode() if end < len(items) else None
+    return Page(items[start:end], follows)
+
+
+def tags_of(job: TrainingJob) -> list[dict[str, str]]:
+    """The tags of a job as answers carry them."""
+    return [{"Key": key, "Value": value} for key, value in job.tags.items()]
+
+
+def _tagged(world: World, request: Request) -> TrainingJob | None:
+    """The job whose tags are asked for; None when it is no training job's ARN."""
+    _, is_job, name = request.parameters["ResourceArn"].partition(":training-job/")
+    return world.part(TrainingJobs).get(name) if is_job else None
+
+
+@operation("sagemaker", "AddTags")
+def add_tags(world: World, request: Request) -> Result:
+    """Set tags of a training job."""
+    job = _tagged(world, request)
+    if job is None:
+        return PASS
+    tags = {**job.tags, **{each["Key"]: each["Value"] for each in request.parameters["Tags"]}}
+    if len(tags) > _MOST_TAGS:
+        raise AwsError("ResourceLimitExceeded", f"A resource can have {_MOST_TAGS} tags")
+    job.tags = tags
+    return {"Tags": tags_of(job)}
+
+
+@operation("sagemaker", "ListTags")
+def list_tags(world: World, request: Request) -> Result:
+    """The tags of a training job."""
+    job = _tagged(world, request)
+    if job is None:
+        return PASS
+    wanted = request.parameters
+    page = paged(tags_of(job), wanted.get("NextToken"), wanted.get("MaxResults", _MOST_TAGS))
+    return {"Tags": page.items, "NextToken": page.token}
+
+
+@operation("sagemaker", "DeleteTags")
+def delete_tags(world: World, request: Request) -> Result:
+    """Remove tags of a training job."""
+    job = _tagged(world, request)
+    if job is None:
+        return PASS
+    for key in request.parameters["TagKeys"]:
+        job.tags.pop(key, None)
+    return {}

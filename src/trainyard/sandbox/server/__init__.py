@@ -1,0 +1,1 @@
+"""The server on loopback, its gate, and what it starts with."""

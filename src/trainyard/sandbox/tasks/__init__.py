@@ -1,0 +1,1 @@
+"""Processes and containers of jobs: started, ended, never left behind."""

@@ -1,0 +1,1 @@
+"""What the whole sandbox shares: its services, clock and logs."""

@@ -1,0 +1,1 @@
+"""What jobs need on AWS alone: source, requirements, secrets."""

@@ -1,0 +1,1 @@
+"""A job of an inference run on Batch."""

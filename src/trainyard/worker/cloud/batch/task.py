@@ -1,0 +1,303 @@
+"""One attempt of a job of an inference run on AWS Batch: the plan, a shard, or the commit.
+
+It brings the source, its requirements and the model to the machine, runs the verb as a child, and says in the
+run's state why that failed. A failure of the job's own counts against its retries there, since Batch counts
+machines that were lost too; the exit status tells Batch whether to try again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from types import FrameType
+from typing import Any, Mapping, NamedTuple, Sequence, cast
+
+from ...errors import InputError, OutputError, ServiceError, Taken
+from ...failure import describe
+from ...process.log import Log
+from ...process.script import OUTSIDE, Program, Script, Signals
+from ...reasons import describe_exit, one_line
+from ...s3 import client
+from ...storage import files, places
+from .. import requirements, secrets
+from ..source import SourceRefused, unpack
+from . import download
+
+RETRY_STATUS = 75
+"""The exit status that Batch's `evaluateOnExit` tries again (EX_TEMPFAIL of sysexits.h)."""
+STOPPED_STATUS = 143
+GRACE = 25.0
+"""Seconds between SIGTERM and SIGKILL: Batch's own SIGKILL comes after 30 ("Job timeouts")."""
+FOLDER = "TRAINYARD_FOLDER"
+"""The variable that names the folder of the bootstrap, with the worker in it; it goes when the job ends."""
+VERBS = ("plan", "shard", "commit")
+
+_WORKER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_SECRET = "secretsmanager:"
+_KEYS = (
+    *("run", "launch", "region", "code", "model", "input", "output", "state", "handler", "batch_size"),
+    *("shards", "indices", "retries", "environment", "requirements"),
+)
+
+
+class Outcome(NamedTuple):
+    """How an attempt failed. `is_final`: no retry can mend it; `is_told`: the log has the reason already."""
+
+    reason: str
+    bad_input: bool = False
+    is_final: bool = False
+    is_told: bool = False
+
+
+class Stopped(BaseException):
+    """A SIGTERM came: no failure, whatever else it looks like."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `VERB MANIFEST`: 0 when done, RETRY_STATUS where another attempt may do better, else 1.
+
+    143 after a SIGTERM.
+    """
+    log = Log()
+    if len(arguments) != 2 or arguments[0] not in VERBS:
+        log.say(f"usage: worker batch {'|'.join(VERBS)} s3://BUCKET/MANIFEST")
+        return 1
+    folder = os.environ.pop(FOLDER, "") or tempfile.mkdtemp(prefix="trainyard-")
+    _leave_on_sigterm(folder)
+    try:
+        return Task(arguments[0], _manifest(arguments[1]), os.environ, folder, log).run()
+    except (InputError, ServiceError, OutputError) as error:
+        log.say(f"trainyard: {error}")
+        return 1 if isinstance(error, InputError) else RETRY_STATUS
+    finally:
+        places.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _manifest(address: str) -> Mapping[str, Any]:
+    try:
+        found = places.read_json(address)
+    except ValueError:
+        found = None
+    lacking = [key for key in _KEYS if key not in found] if isinstance(found, dict) else ["JSON"]
+    if lacking:
+        raise InputError(f"{address} is no manifest of a run: it has no {lacking[0]}; submit the run again")
+    return cast("Mapping[str, Any]", found)
+
+
+def _leave_on_sigterm(folder: str) -> None:
+    """End at once when a SIGTERM comes while things are brought here: there is nothing to be saved."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(STOPPED_STATUS)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+class Task:
+    """One verb of the manifest's run, in this attempt."""
+
+    def __init__(
+        self, verb: str, manifest: Mapping[str, Any], variables: Mapping[str, str], folder: str, log: Log
+    ) -> None:
+        self._verb, self._manifest, self._folder, self._log = verb, manifest, folder, log
+        self._variables = variables
+        self._state: str = manifest["state"]
+        self._attempt = int(variables.get("AWS_BATCH_JOB_ATTEMPT") or "1")
+        position = int(variables.get("AWS_BATCH_JOB_ARRAY_INDEX") or "0")
+        self._index: int = manifest["indices"][position] if verb == "shard" else 0
+        self._name = f"shard-{self._index:05d}" if verb == "shard" else verb
+        # Batch counts the attempts of a launch; people, and the handler, those of the run.
+        self._number = self._attempt + int(manifest.get("tried", {}).get(self._name, 0))
+        self._report = os.path.join(folder, "report.json")
+        self._signals: Signals | None = None
+
+    def run(self) -> int:
+        """The exit status."""
+        try:
+            outcome = self._tried()
+        except Stopped:
+            return STOPPED_STATUS
+        if outcome is None:
+            return 0
+        if not outcome.is_told:
+            self._log.say(outcome.reason)
+        return self._counted(outcome)
+
+    def _tried(self) -> Outcome | None:
+        """How the attempt failed; None where it did not. Raises Stopped."""
+        try:
+            program = self._prepared()
+            places.close()
+            return self._ran(program)
+        except InputError as error:
+            return Outcome(str(error), bad_input=True)
+        except SourceRefused as error:
+            return Outcome(str(error), is_final=True)
+        except (ServiceError, OutputError, requirements.RequirementsFailed) as error:
+            return Outcome(one_line(str(error)))
+        except OSError as error:
+            return Outcome(describe(error, ""))
+        except Exception as error:
+            self._log.say(traceback.format_exc().rstrip())
+            return Outcome(one_line(f"a fault of trainyard: {type(error).__name__}: {error}"))
+
+    def _prepared(self) -> Program:
+        """All that the verb needs, brought here."""
+        manifest, code = self._manifest, os.path.join(self._folder, "code")
+        archive = os.path.join(self._folder, "source.zip")
+        download.fetch_source(manifest["code"], archive, code)
+        chosen: dict[str, str] = dict(manifest["environment"])
+        if self._verb == "plan":
+            download.check_model(manifest["model"])
+            self._take_output()
+        if self._verb == "shard":
+            download.fetch_model(manifest["model"], self._model)
+            named = {name: value for name, value in chosen.items() if value.startswith(_SECRET)}
+            os.environ.setdefault("AWS_REGION", manifest["region"])
+            chosen.update(secrets.resolve(named, "infer"))
+        else:
+            chosen = {name: value for name, value in chosen.items() if not value.startswith(_SECRET)}
+        python = self._installed(archive, code) or sys.executable
+        spec = os.path.join(self._folder, "task.json")
+        files.write_json(spec, self._spec(code))
+        variables = self._environment(chosen, python)
+        return Program(
+            [python, _WORKER, self._verb, spec], variables, code, f"TRAINYARD_ATTEMPT={self._number}"
+        )
+
+    def _take_output(self) -> None:
+        """Make the output the run's own. Raises InputError where it is another's."""
+        output, run = self._manifest["output"], self._manifest["run"]
+        try:
+            places.write_json(places.join(output, "_manifest.json"), {"run": run}, new=True)
+        except Taken:
+            raise InputError(f"{output}: another run predicts there; name another place") from None
+
+    @property
+    def _model(self) -> str:
+        return os.path.join(self._folder, "model")
+
+    @property
+    def _temporary(self) -> str:
+        """For what the verb leaves in temporary files when it is killed."""
+        folder = os.path.join(self._folder, "tmp")
+        os.makedirs(folder, exist_ok=True)
+        return folder
+
+    def _installed(self, archive: str, code: str) -> str:
+        """The Python of an environment with what the source requires; "" where it requires nothing."""
+        if not (self._manifest["requirements"] and requirements.are_needed(code)):
+            return ""
+        wheels = os.path.join(self._folder, "wheels")
+        if self._manifest.get("wheels"):
+            download.fetch_prefix(self._manifest["wheels"], wheels)
+        # What pip leaves in the source goes with its copy.
+        copy = os.path.join(self._folder, "requirements")
+        unpack(archive, copy)
+        place = requirements.Place(copy, wheels, os.path.join(self._folder, "environment"))
+        places.close()
+        requirements.install(place, self._variables, self._run_tool)
+        return place.python
+
+    def _run_tool(
+        self, command: Sequence[str], variables: Mapping[str, str], folder: str
+    ) -> tuple[int, bytes]:
+        self._log.say(f"+ {' '.join(command)}")
+        ended = self._waited(Program(command, variables, folder))
+        return ended, self._log.tail
+
+    def _waited(self, program: Program) -> int:
+        """The wait status of a program, run to its end. Raises Stopped when a SIGTERM ended it."""
+        if self._signals is None:
+            self._signals = Signals()
+        if self._signals.asked:
+            raise Stopped
+        self._log.forget()
+        ended = Script(program, self._log, self._signals).wait(GRACE)
+        if ended.cause == OUTSIDE and ended.status:
+            raise Stopped
+        return ended.status
+
+    def _ran(self, program: Program) -> Outcome | None:
+        status = self._waited(program)
+        if not status:
+            return None
+        try:
+            said = files.read_json(self._report)
+            return Outcome(said["reason"], said["class"] == "input", is_told=True)
+        except (OSError, ValueError):
+            return Outcome(describe_exit(status, self._log.tail))
+
+    def _spec(self, code: str) -> dict[str, Any]:
+        manifest = self._manifest
+        common = {"verb": self._verb, "plan": self._state_file("plan.json"), "report": self._report}
+        if self._verb == "plan":
+            return {**common, "input": manifest["input"], "shards": manifest["shards"]}
+        common["output"] = manifest["output"]
+        if self._verb == "commit":
+            results = [self._result(index) for index in range(manifest["shards"])]
+            summary = self._state_file("summary.json")
+            return {**common, "run": manifest["run"], "results": results, "summary": summary}
+        return {
+            **common,
+            "index": self._index,
+            "code": code,
+            "handler": manifest["handler"],
+            "model_dir": self._model,
+            "batch_size": manifest["batch_size"],
+            "result": self._result(self._index),
+            "attempt": self._attempt,
+        }
+
+    def _environment(self, chosen: Mapping[str, str], python: str) -> dict[str, str]:
+        """The variables of the verb: the container's, the run's own, and what is ours."""
+        region, endpoint = client.settings(self._variables)
+        own = {
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            **self._variables,
+            "TMPDIR": self._temporary,
+            **chosen,
+            "AWS_BATCH_JOB_ARRAY_INDEX": str(self._index),
+            "AWS_BATCH_JOB_ATTEMPT": str(self._attempt),
+            "PYTHONUNBUFFERED": "1",
+            "SM_MODEL_DIR": self._model if self._verb == "shard" else "",
+            "TRAINYARD_ATTEMPT": str(self._number),
+            # Before what AWS's own variables say, which the handler's may be.
+            "TRAINYARD_REGION": region,
+            "TRAINYARD_S3_ENDPOINT": endpoint,
+        }
+        if python != sys.executable:
+            folder = os.path.dirname(python)
+            own["VIRTUAL_ENV"] = os.path.dirname(folder)
+            own["PATH"] = os.pathsep.join(filter(None, (folder, own.get("PATH", os.defpath))))
+        return own
+
+    def _counted(self, outcome: Outcome) -> int:
+        """Write a failure down where the others of this launch are; the exit status that follows."""
+        launch, is_final = self._manifest["launch"], outcome.bad_input or outcome.is_final
+        said = {"reason": outcome.reason, "bad_input": outcome.bad_input, "attempt": self._attempt}
+        prefix = self._state_file(f"failures/{self._name}-")
+        try:
+            places.write_json(
+                f"{prefix}{self._number}.json", {**said, "launch": launch, "finished": time.time()}
+            )
+            found = [places.read_json(address) for address in places.below(prefix)]
+        except (InputError, OutputError, ServiceError) as error:
+            self._log.say(f"trainyard: the failure could not be written down: {error}")
+            return 1 if is_final else RETRY_STATUS
+        failures = sum(each["launch"] == launch for each in found)
+        return 1 if is_final or failures > self._manifest["retries"] else RETRY_STATUS
+
+    def _result(self, index: int) -> str:
+        return self._state_file(f"results/{index:05d}.json")
+
+    def _state_file(self, name: str) -> str:
+        return places.join(self._state, name)

@@ -1,0 +1,1 @@
+"""A host of a training job on SageMaker."""

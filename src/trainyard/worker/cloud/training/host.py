@@ -1,0 +1,323 @@
+"""The worker of a training job on SageMaker: one host, from its container's start to its end.
+
+It unpacks the source, installs what that requires, and starts the script as its child, in the contract of
+`training`; it passes on the script's output and our SIGTERM, tries again where that was asked for, and writes
+down how the attempts ended: in the history beside the checkpoints, and in `output/failure`, whose text
+SageMaker gives as the job's FailureReason.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from ... import reasons
+from ...contract.checkpoints import newest_checkpoint, next_attempt
+from ...contract.configuration import TrainingSpec
+from ...contract.contract import failure
+from ...contract.hyperparameters import arguments
+from ...contract.layout import Layout
+from ...contract.models import ModelRefused
+from ...contract.variables import environment
+from ...errors import InputError, ServiceError
+from ...process import orphans
+from ...process.log import Log
+from ...process.script import OUTSIDE, Ended, Program, Script, Signals
+from ..source import SourceRefused, empty, unpack
+from .history import FAILED, INTERRUPTED, SUCCEEDED, TERMINATED, History, took
+from .job import CODE_CHANNEL, ROOT, ConfigurationError, read_job
+from .options import Options, parse
+
+_LONGEST_FAILURE = 1024  # FailureReason of DescribeTrainingJob
+_STOP = 143  # a process ended by SIGTERM, as shells write it
+_SECRET = "secretsmanager:"
+_BY_SIGTERM = "interrupted by SIGTERM from outside"
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended; `final` where no retry could mend it. `status` is the worker's own."""
+
+    state: str
+    reason: str = ""
+    bad_input: bool = False
+    final: bool = False
+    status: int = 0
+    finished: float | None = None
+
+
+class Unfit(Exception):
+    """An attempt ends without its script having run."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+def main(options: Sequence[str]) -> int:
+    """Run a host of a training job; the exit status is the script's own, 1 for what is ours."""
+    signals, log = Signals(), Log()
+    layout = Layout(os.environ.get(ROOT) or "/opt/ml")
+    try:
+        told = parse(options)
+        job = read_job(layout, told.script, os.environ)
+    except (InputError, ConfigurationError) as error:
+        log.say(str(error))
+        _write_failure(layout, str(error))
+        return 1
+    try:
+        return Host(told, job, layout, signals, log).run()
+    except OSError as error:
+        # Of our own files: the script's are not opened here.
+        log.say(f"the worker cannot go on: {error}")
+        _write_failure(layout, f"the worker cannot go on: {error}")
+        return 1
+
+
+class Host:
+    """One host of the job, and what it knows from one attempt to the next."""
+
+    def __init__(self, told: Options, job: TrainingSpec, layout: Layout, signals: Signals, log: Log) -> None:
+        self._told, self._job, self._layout = told, job, layout
+        self._signals, self._log = signals, log
+        self._history = History(layout.checkpoints, job.current_host, log.say)
+        self._python = ""
+        self._secrets: Mapping[str, str] | None = None
+
+    def run(self) -> int:
+        """Attempt after attempt, until one is the last."""
+        self._history.recover(self._told.launch, spot=self._told.spot)
+        if self._told.retries or self._told.interruptions:
+            orphans.adopt()
+        while True:
+            outcome = self._attempt()
+            if outcome.state == SUCCEEDED:
+                outcome = self._keep_model(outcome)
+            self._close(outcome)
+            if self._signals.asked or not self._goes_on(outcome):
+                return self._leave(outcome)
+
+    def _goes_on(self, outcome: Outcome) -> bool:
+        """Whether another attempt follows in this container."""
+        if outcome.state == INTERRUPTED:
+            return True
+        # Of several hosts the others could not know that one begins anew.
+        if outcome.state != FAILED or outcome.bad_input or outcome.final or len(self._job.hosts) > 1:
+            return False
+        return self._history.failures(self._told.launch) <= self._told.retries
+
+    def _attempt(self) -> Outcome:
+        number = self._begin()
+        try:
+            self._prepare(number)
+            return self._run_script(number)
+        except Unfit as unfit:
+            return unfit.outcome
+        except InputError as error:
+            return Outcome(FAILED, str(error), bad_input=True, status=1)
+        except (ServiceError, SourceRefused) as error:
+            return Outcome(FAILED, str(error), final=True, status=1)
+        except OSError as error:
+            return Outcome(FAILED, f"could not be started: {error}", final=True, status=1)
+        except Exception as error:
+            return self._fault(error)
+
+    def _begin(self) -> int:
+        layout, host = self._layout, self._job.current_host
+        os.makedirs(layout.checkpoints, exist_ok=True)
+        number = max(next_attempt(layout.checkpoints, host), self._history.last_number + 1)
+        self._history.begin(number, self._told.launch, time.time())
+        self._log.say(f"[trainyard attempt={number} launch={self._told.launch}]")
+        self._log.forget()
+        return number
+
+    def _prepare(self, number: int) -> None:
+        """Make everything ready for the script: its folders, its code, its Python, its secrets."""
+        layout = self._layout
+        os.makedirs(layout.intermediate, exist_ok=True)
+        for folder in (layout.model, layout.output_data):
+            # What is there at first belongs to the image or to SageMaker.
+            if self._python:
+                empty(folder)
+            os.makedirs(folder, exist_ok=True)
+        _remove(layout.failure)
+        channel = layout.channel(CODE_CHANNEL)
+        unpack(os.path.join(channel, "source.zip"), layout.code)
+        if not os.path.isfile(os.path.join(layout.code, self._told.script)):
+            raise InputError(
+                f"{self._told.script} is not in the source; name a file of source_dir as train.entry_script"
+            )
+        if not self._python:
+            self._python = self._install(os.path.join(channel, "wheels")) or sys.executable
+        self._stop_if_asked()
+        if self._secrets is None:
+            self._secrets = _resolve_secrets(self._job.user_environment)
+        self._stop_if_asked()
+
+    def _install(self, wheels: str) -> str:
+        """The Python of an environment with what the source requires; "" where it requires nothing."""
+        if not os.path.exists(os.path.join(self._layout.code, "requirements.txt")):
+            return ""
+        from .. import requirements  # takes 10 ms with its regular expressions, and most need none
+
+        if not requirements.are_needed(self._layout.code):
+            return ""
+        # What pip leaves in the source goes with its copy, and what is installed from it stays.
+        copy = os.path.join(self._layout.root, "requirements", "source")
+        folder = os.path.join(self._layout.root, "requirements", "environment")
+        place = requirements.Place(copy, wheels, folder)
+        unpack(os.path.join(self._layout.channel(CODE_CHANNEL), "source.zip"), copy)
+        try:
+            requirements.install(place, self._plain_variables(), self._run_tool)
+        except requirements.RequirementsFailed as error:
+            raise Unfit(Outcome(FAILED, str(error), final=True, status=1)) from None
+        return place.python
+
+    def _plain_variables(self) -> dict[str, str]:
+        """The container's variables without those that name secrets."""
+        return {k: v for k, v in self._job.user_environment.items() if not v.startswith(_SECRET)}
+
+    def _run_tool(
+        self, command: Sequence[str], variables: Mapping[str, str], folder: str
+    ) -> tuple[int, bytes]:
+        self._stop_if_asked()
+        self._log.say(f"+ {' '.join(command)}")
+        self._log.forget()
+        ended = Script(Program(command, variables, folder), self._log, self._signals).wait()
+        self._stop_if_asked()
+        output = self._log.tail
+        self._log.forget()
+        return ended.status, output
+
+    def _stop_if_asked(self) -> None:
+        if self._signals.asked:
+            raise Unfit(Outcome(TERMINATED, _BY_SIGTERM, status=_STOP))
+
+    def _run_script(self, number: int) -> Outcome:
+        at = self._told.interruptions
+        interruption = at[number - 1] if number <= len(at) else None
+        script = Script(self._program(number), self._log, self._signals)
+        self._history.script_started(script.started)
+        ended = script.wait(self._told.grace, interruption, self._note)
+        return self._verdict(ended, interruption)
+
+    def _program(self, number: int) -> Program:
+        chosen = {**self._job.user_environment, **(self._secrets or {})}
+        if self._python != sys.executable:
+            folder = os.path.dirname(self._python)
+            chosen["VIRTUAL_ENV"] = os.path.dirname(folder)
+            chosen["PATH"] = os.pathsep.join(filter(None, (folder, chosen.get("PATH", os.defpath))))
+        job = self._job._replace(user_environment=chosen)
+        try:
+            line = [self._python, self._told.script, *arguments(job.hyperparameters)]
+            variables = environment(job, self._layout, number)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        return Program(line, variables, self._layout.code, f"TRAINYARD_ATTEMPT={number}")
+
+    def _note(self) -> float:
+        """Look for a new checkpoint; the seconds until the next look, so that looking takes a twentieth."""
+        begun = time.monotonic()
+        self._history.note(newest_checkpoint(self._layout.checkpoints), time.time())
+        return max(1.0, 20 * (time.monotonic() - begun))
+
+    def _verdict(self, ended: Ended, interruption: reasons.Interruption | None) -> Outcome:
+        code = _exit_status(ended.status)
+        if ended.cause == OUTSIDE:
+            status = _STOP if os.WIFSIGNALED(ended.status) else code
+            return Outcome(TERMINATED, _BY_SIGTERM, status=status, finished=ended.finished)
+        if ended.cause and interruption:
+            reason = reasons.rehearsed(interruption)
+            return Outcome(INTERRUPTED, reason, status=_STOP, finished=ended.finished)
+        if not ended.status:
+            return Outcome(SUCCEEDED, finished=ended.finished)
+        said = reasons.one_line(failure(self._layout))
+        reason = said or reasons.describe_exit(ended.status, self._log.tail)
+        return Outcome(FAILED, reason, status=code, finished=ended.finished)
+
+    def _keep_model(self, outcome: Outcome) -> Outcome:
+        """Write down the files of the model; the outcome is another where they make none."""
+        from . import modelfiles  # nothing of it is needed before
+
+        host = self._job.current_host
+        try:
+            files = modelfiles.model_files(self._layout.model, host, lambda: self._signals.asked)
+        except modelfiles.HashingStopped:
+            return outcome._replace(state=TERMINATED, reason=_BY_SIGTERM, status=_STOP)
+        except (ModelRefused, OSError) as error:
+            reason = reasons.MODEL_NOT_KEPT + str(error)
+            return outcome._replace(state=FAILED, reason=reason, final=True, status=1)
+        self._history.model = files or None
+        return outcome
+
+    def _close(self, outcome: Outcome) -> None:
+        """Write down how the attempt ended, and in the log too what the script could not say itself."""
+        if outcome.state == FAILED and (outcome.bad_input or outcome.final):
+            self._log.say(outcome.reason)
+        checkpoint = newest_checkpoint(self._layout.checkpoints)
+        now = outcome.finished or time.time()
+        self._history.end(outcome.state, outcome.reason, now, checkpoint, bad_input=outcome.bad_input)
+        self._history.warnings = self._warnings(outcome.state, checkpoint)
+        self._history.save()
+
+    def _warnings(self, state: str, checkpoint: float | None) -> list[str]:
+        attempts: dict[int, dict[str, Any]] = {each["number"]: each for each in self._history.attempts}
+        found = []
+        for number, at in enumerate(self._told.interruptions, 1):
+            attempt = attempts.get(number)
+            if attempt is None:
+                found.append(reasons.unreached(at, number, None))
+            elif attempt["reason"] != reasons.rehearsed(at):
+                found.append(reasons.unreached(at, number, took(attempt)))
+        if state == SUCCEEDED and self._told.spot and checkpoint is None:
+            found.append(reasons.cost_of_no_checkpoint(took(self._history.attempts[-1])))
+        return found
+
+    def _leave(self, outcome: Outcome) -> int:
+        if outcome.state == FAILED:
+            lead = f"{self._job.current_host}: " if len(self._job.hosts) > 1 else ""
+            _write_failure(self._layout, lead + outcome.reason)
+        return outcome.status
+
+    def _fault(self, error: Exception) -> Outcome:
+        import traceback  # 8 ms that only a bug is worth
+
+        self._log.say(traceback.format_exc().rstrip())
+        return Outcome(FAILED, f"a fault of trainyard: {type(error).__name__}: {error}", final=True, status=1)
+
+
+def _resolve_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:
+    named = {name: value for name, value in variables.items() if value.startswith(_SECRET)}
+    if not named:
+        return {}
+    from .. import secrets  # HTTP and TLS take 30 ms and more
+
+    return secrets.resolve(named)
+
+
+def _exit_status(status: int) -> int:
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _write_failure(layout: Layout, reason: str) -> None:
+    text = reasons.one_line(reason)
+    if len(text) > _LONGEST_FAILURE:
+        text = f"{text[: _LONGEST_FAILURE - 3]}..."
+    if not os.path.isdir(layout.root):
+        # Nobody's container, as when somebody tries the worker by hand.
+        return
+    try:
+        os.makedirs(layout.output, exist_ok=True)
+        _remove(layout.failure)
+        with open(layout.failure, "w", encoding="utf-8", errors="replace") as stream:
+            stream.write(text)
+    except OSError as error:
+        sys.stderr.write(f"the reason could not be written: {error}\n")
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,70 @@
+"""The arguments of the worker on SageMaker, as the request's ContainerArguments carry them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Sequence
+
+from ...errors import InputError
+from ...reasons import Interruption
+
+
+class Options(NamedTuple):
+    """What the worker is told beside SageMaker's own configuration; `grace` is in seconds."""
+
+    script: str
+    launch: int = 1
+    grace: float = 120.0
+    retries: int = 0
+    interruptions: tuple[Interruption, ...] = ()
+    spot: bool = False
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """`--script train.py [--launch 1] [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot]`.
+
+    Raises InputError for anything else.
+    """
+    found: dict[str, list[str]] = {"--script": [], "--launch": [], "--grace": [], "--retries": []}
+    found["--interrupt-at"] = []
+    spot = False
+    rest = iter(arguments)
+    for name in rest:
+        if name == "--spot":
+            spot = True
+            continue
+        value = next(rest, None) if name in found else None
+        if value is None:
+            raise InputError(f"worker train: {name!r} is no option, or lacks its value")
+        found[name].append(value)
+    if not found["--script"]:
+        raise InputError("worker train: --script is missing; name the script to run")
+    return Options(
+        script=found["--script"][-1],
+        launch=int(_number("--launch", found["--launch"], 1)),
+        grace=_number("--grace", found["--grace"], 120),
+        retries=int(_number("--retries", found["--retries"], 0)),
+        interruptions=tuple(map(_interruption, found["--interrupt-at"])),
+        spot=spot,
+    )
+
+
+def _interruption(text: str) -> Interruption:
+    """The interruption that `Interruption`'s own text, `5s:kill`, is of."""
+    seconds, colon, manner = text.partition(":")
+    if manner != ("kill" if colon else ""):
+        raise InputError(f"worker train: --interrupt-at {text!r} is no time; write 5s or 5s:kill")
+    number = seconds[:-1] if seconds.endswith("s") else seconds
+    return Interruption(_number("--interrupt-at", [number], 0), bool(colon))
+
+
+def _number(name: str, values: Sequence[str], default: float) -> float:
+    if not values:
+        return default
+    try:
+        number = float(values[-1])
+    except ValueError:
+        number = -1
+    if not (math.isfinite(number) and number >= 0):
+        raise InputError(f"worker train: {name} {values[-1]!r} is no number")
+    return number

@@ -1,0 +1,1 @@
+"""SageMaker's container contract: folders, files, variables, arguments."""

@@ -1,0 +1,1 @@
+"""Inference: plan, shards, commit, and the handler of the user."""

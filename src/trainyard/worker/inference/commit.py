@@ -1,0 +1,200 @@
+"""The commit: counts every part anew, gives all parts one header or schema, and writes `_SUCCESS` last."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Sequence, TypedDict
+
+from ..errors import InputError, Missing, OutputError
+from ..rows import parquet, recount
+from ..rows import parquet as rows_parquet
+from ..rows.csv import csv_text
+from ..rows.inputs import open_plain
+from ..storage import places
+from ..storage.files import fingerprint, publish, remove, temporary_name, write_json
+from ..storage.places import Listed
+from .plan import Plan
+from .shard import part_name
+
+MARKER = "_SUCCESS"
+
+
+class CommittedPart(TypedDict):
+    """A part as `_SUCCESS` lists it; `sha256` is hexadecimal."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Part:
+    """A part with what its shard said of it and what a new count says."""
+
+    def __init__(self, plan: Plan, index: int, output: str, result: str, listed: Listed) -> None:
+        self.index = index
+        self.name = part_name(plan, index)
+        self.address = places.join(output, self.name)
+        self.compression = plan["compression"]
+        self.result = result
+        self.said: dict[str, Any] = _read_result(index, result)
+        self._listed = listed
+        with places.at_hand(self.address, listed) as path:
+            self.size, self.sha256 = fingerprint(path)
+            self._check_bytes()
+            self.rows, self.shape = recount.count(path, plan["format"], plan["compression"], self.address)
+        self._check_rows(plan["shards"][index]["rows"])
+
+    def _check_bytes(self) -> None:
+        if self.sha256 not in (self.said["sha256"], self.said.get("rewritten")):
+            raise OutputError(
+                f"{self.name} is not what shard {self.index} wrote ({self.size} bytes, "
+                f"{self.said['bytes']} written); "
+                "leave the output folder alone while a run is going on and run it again"
+            )
+
+    def _check_rows(self, planned: int) -> None:
+        if not self.rows == self.said["rows_out"] == planned:
+            raise OutputError(
+                f"shard {self.index}: {self.name} has {self.rows} rows where the plan has {planned} "
+                f"and the shard said {self.said['rows_out']}"
+            )
+
+    def rewrite(self, write: Callable[[str, str], None]) -> None:
+        """Replace the part by what `write(old, new)` writes, given the paths of the old one and the new one.
+
+        The shard's result takes note beforehand, so that a commit cut short here can be run again.
+        """
+        with places.at_hand(self.address, self._listed) as path:
+            temporary = temporary_name(path, "commit")
+            write(path, temporary)
+            self.size, self.sha256 = fingerprint(temporary)
+            self.said["rewritten"] = self.sha256
+            places.write_json(self.result, self.said)
+            places.replace(self.address, self._listed, temporary, self.size, self.sha256, self.rows)
+
+
+def _read_result(index: int, address: str) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = places.read_json(address)
+    except (FileNotFoundError, Missing):
+        raise OutputError(f"shard {index} left no result; run it again") from None
+    return result
+
+
+def run(spec: dict[str, Any]) -> None:
+    """Check and commit the parts in `spec["output"]`; may be run again, and then does the same.
+
+    Raises OutputError when parts are missing, strange, altered or not the rows planned, and InputError when
+    the shards' results do not make one table.
+    """
+    plan: Plan = places.read_json(spec["plan"])
+    output, results = spec["output"], spec["results"]
+    listed = _check_names(plan, output)
+
+    def part(index: int) -> Part:
+        return Part(plan, index, output, results[index], listed[index])
+
+    parts = list(places.over(part, [each.size for each in listed], output))
+    if plan["format"] == "csv":
+        _unify_headers(parts)
+    elif plan["format"] == "parquet":
+        _unify_schemas(parts)
+    document = _document(spec["run"], plan, parts)
+    places.write_json(spec["summary"], document)
+    _write_marker(places.join(output, MARKER), document)
+
+
+def _document(run_id: str, plan: Plan, parts: Sequence[Part]) -> dict[str, Any]:
+    listed = [CommittedPart(name=p.name, rows=p.rows, bytes=p.size, sha256=p.sha256) for p in parts]
+    rows = sum(part.rows for part in parts)
+    return {
+        "run": run_id,
+        "format": plan["format"],
+        "rows_in": plan["rows"],
+        "rows_out": rows,
+        "parts": listed,
+    }
+
+
+def _write_marker(path: str, document: dict[str, Any]) -> None:
+    if places.is_remote(path):
+        places.write_json(path, document, new=True)
+        return
+    temporary = temporary_name(path, "commit")
+    write_json(temporary, document)
+    publish(temporary, path)
+
+
+def _check_names(plan: Plan, output: str) -> list[Listed]:
+    """The parts, in order; exactly they stand in the folder. What attempts left aside is removed."""
+    names, parts = {}, []
+    for listed in places.listed(output):
+        name = listed.name
+        if name.startswith((".part-", "._SUCCESS")) and ".tmp-" in name:
+            remove(os.path.join(output, name))
+        elif name[:1] not in ("", ".", "_"):
+            names[name] = listed
+    for index in range(len(plan["shards"])):
+        name = part_name(plan, index)
+        if name not in names:
+            raise OutputError(f"shard {index}: {name} is not in the output folder; run it again")
+        parts.append(names.pop(name))
+    if names:
+        raise OutputError(
+            f"the output folder holds {min(names)}, which is no part of this run; move it elsewhere"
+        )
+    return parts
+
+
+def _unify_headers(parts: Sequence[Part]) -> None:
+    """Parts with rows must have one header; the others take it."""
+    filled = [part for part in parts if part.rows]
+    for part in filled:
+        if part.shape != filled[0].shape:
+            raise InputError(
+                f"shard {part.index} has the columns {', '.join(part.shape)} where shard "
+                f"{filled[0].index} has "
+                f"{', '.join(filled[0].shape)}; return the same keys in every shard"
+            )
+    for part in parts:
+        if filled and part.shape != filled[0].shape:
+            part.rewrite(_header_writer(filled[0].shape, part.compression))
+
+
+def _header_writer(header: list[str], compression: str) -> Callable[[str, str], None]:
+    def write(_: str, new: str) -> None:
+        with open_plain(new, compression, "wb") as stream:
+            stream.write(csv_text([header]).encode("utf-8"))
+
+    return write
+
+
+def _unify_schemas(parts: Sequence[Part]) -> None:
+    """Parts with rows must have one schema but for columns of nulls; they and empty parts take it."""
+    filled = [part for part in parts if part.rows]
+    if not filled:
+        return
+    schema = filled[0].shape
+    for part in filled:
+        if part.shape.names == schema.names:
+            schema = parquet.without_nulls(schema, part.shape)
+    for part in filled:
+        shape = part.shape
+        if shape.names == schema.names:
+            shape = parquet.without_nulls(shape, schema)
+        difference = rows_parquet.difference(shape, schema)
+        if difference:
+            raise InputError(
+                f"shards {part.index} and {filled[0].index} differ: {difference}; return the same names "
+                "and types "
+                "in every shard"
+            )
+    for part in parts:
+        if rows_parquet.difference(part.shape, schema):
+            part.rewrite(_schema_writer(part, schema))
+
+
+def _schema_writer(part: Part, schema: Any) -> Callable[[str, str], None]:
+    # A part without rows may lack the columns of the others: there is nothing in it to cast.
+    return lambda old, new: parquet.recast(old if part.rows else None, new, schema)

@@ -1,0 +1,147 @@
+"""A shard: its rows, in batches, through the handler into one part that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager, suppress
+from typing import Any, Iterator, Protocol
+
+from ..rows.batches import Rows
+from ..rows.csv import CsvPart, CsvRows
+from ..rows.jsonl import JsonPart, JsonRows
+from ..rows.parquet import ParquetPart, ParquetRows, scan
+from ..rows.results import Results
+from ..storage import places
+from ..storage.files import fingerprint, publish, remove, remove_temporaries, temporary_name
+from ..storage.places import Written
+from .handler import load
+from .plan import Plan
+
+PROGRESS_INTERVAL = 0.2
+
+
+class Part(Protocol):
+    """The writing side of a format."""
+
+    def write(self, rows: Any, results: Results) -> None: ...
+
+    def close(self) -> list[str] | None: ...
+
+    def discard(self) -> None: ...
+
+
+def part_name(plan: Plan, index: int) -> str:
+    """`part-00000.csv`, with the suffix of the input's compression where it has one."""
+    suffix = f".{plan['compression']}" if plan["compression"] else ""
+    return f"part-{index:05d}.{plan['format']}{suffix}"
+
+
+def run(spec: dict[str, Any]) -> None:
+    """Write the part of shard `spec["index"]`, then its result; leaves no temporary file behind."""
+    plan: Plan = places.read_json(spec["plan"])
+    address = places.join(spec["output"], part_name(plan, spec["index"]))
+    made = _send if places.is_remote(address) else _publish
+    written, columns = made(spec, plan, address)
+    planned = plan["shards"][spec["index"]]["rows"]
+    result = {"index": spec["index"], "rows_in": planned, "rows_out": written.rows}
+    result.update({"bytes": written.bytes, "sha256": written.sha256, "columns": columns})
+    places.write_json(spec["result"], result)
+
+
+def _publish(spec: dict[str, Any], plan: Plan, path: str) -> tuple[Written, list[str] | None]:
+    """The part in a folder: written beside its place, and renamed."""
+    os.makedirs(spec["output"], exist_ok=True)
+    remove_temporaries(path)
+    temporary = temporary_name(path, str(spec["attempt"]))
+    try:
+        rows, columns = write_part(spec, plan, temporary)
+        size, digest = fingerprint(temporary)
+        publish(temporary, path)
+    except BaseException:
+        remove(temporary)
+        remove_temporaries(path)
+        raise
+    return Written(rows, size, digest), columns
+
+
+def _send(spec: dict[str, Any], plan: Plan, address: str) -> tuple[Written, list[str] | None]:
+    """The part on S3: written on this machine, and sent where no attempt has sent it before."""
+    found = places.found_part(address)
+    if found is not None:
+        return found, None
+    with places.scratch() as folder:
+        path = os.path.join(folder, part_name(plan, spec["index"]))
+        rows, columns = write_part(spec, plan, path)
+        written = Written(rows, *fingerprint(path))
+        return places.send_part(address, path, written), columns
+
+
+def write_part(spec: dict[str, Any], plan: Plan, path: str) -> tuple[int, list[str] | None]:
+    """Predict the shard's rows into the file `path`; gives their number and the columns (JSON Lines: None).
+
+    A shard without rows does not load the handler.
+    """
+    shard = plan["shards"][spec["index"]]
+    rows, part = _sides(plan, path)
+    done = 0
+    with Progress(spec.get("progress")) as progress, _discarded_on_failure(part):
+        if shard["rows"]:
+            handler = load(spec["code"], spec["handler"], spec["model_dir"])
+            for batch in rows.batches(plan["files"], shard["pieces"], spec["batch_size"]):
+                part.write(batch.rows, handler.predict(batch, rows, spec["index"]))
+                done += batch.size
+                progress.tell(done)
+        columns = part.close()
+    return done, columns
+
+
+@contextmanager
+def _discarded_on_failure(part: Part) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # What is left to be written may not find room either; why it failed is what is to be told.
+        with suppress(Exception):
+            part.discard()
+        raise
+
+
+def _sides(plan: Plan, path: str) -> tuple[Rows, Part]:
+    columns = plan["columns"] or []
+    if plan["format"] == "csv":
+        return CsvRows(columns), CsvPart(path, plan["compression"], columns)
+    if plan["format"] == "jsonl":
+        return JsonRows(), JsonPart(path, plan["compression"])
+    first = next(file for file in plan["files"] if file["size"])
+    return ParquetRows(), ParquetPart(path, scan(first)[0])
+
+
+class Progress:
+    """The number of rows done, in a file of one line rewritten in place; no file when `path` is None."""
+
+    def __init__(self, path: str | None) -> None:
+        self._file = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._told = time.monotonic()
+        self._rows = 0
+
+    def tell(self, rows: int) -> None:
+        """Note the rows done; writes at most once in PROGRESS_INTERVAL seconds."""
+        self._rows = rows
+        now = time.monotonic()
+        if now - self._told >= PROGRESS_INTERVAL:
+            self._told = now
+            self._write()
+
+    def _write(self) -> None:
+        if self._file is not None:
+            os.pwrite(self._file, b"%020d\n" % self._rows, 0)
+
+    def __enter__(self) -> Progress:
+        self._write()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._write()
+        if self._file is not None:
+            os.close(self._file)

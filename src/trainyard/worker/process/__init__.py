@@ -1,0 +1,1 @@
+"""The script as a process: started, signalled, its log, what it leaves behind."""

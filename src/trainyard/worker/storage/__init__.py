@@ -1,0 +1,1 @@
+"""Files and archives, here or on S3."""

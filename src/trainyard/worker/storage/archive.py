@@ -1,0 +1,174 @@
+"""A model's archive, unpacked so that nothing of it lands or leads outside of its folder.
+
+Python 3.8 has no filters for tar files, and later ones have had holes: here nothing is written through a
+link, since links are made last, and then every one of them is looked at as the system resolves it.
+"""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import lzma
+import os
+import shutil
+import tarfile
+import zlib
+from typing import IO, Any, Iterator, NoReturn
+
+from ..errors import InputError
+
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError)
+# Of names that the disk does not take, or that two members of different kinds have.
+_NAMES = {errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR}
+_LONGEST = 1024
+"""Bytes of a name: far from what the system's own functions give up on, and so cannot be fooled by."""
+_BLOCK = 1 << 20
+
+
+def unpack(stream: IO[bytes], folder: str, name: str) -> None:
+    """Unpack the tar file `stream` (plain, gzip, bzip2 or xz), called `name`, into the new `folder`.
+
+    The folder appears whole or not at all. Raises InputError for what is no such archive, is cut short or
+    damaged, or has names that lead out of the folder, devices, pipes, or links to what is not in it.
+    """
+    aside = f"{folder}.unpacking"
+    try:
+        os.makedirs(aside)
+        try:
+            with _plain(stream) as plain:
+                with tarfile.open(fileobj=plain, mode="r|") as archive:
+                    _Unpacking(aside, name).all(archive)
+                # The checksum of what was compressed stands at its end.
+                while plain.read(_BLOCK):
+                    pass
+        except _BROKEN as error:
+            raise _refused(name, f"it is no whole archive ({error or type(error).__name__})") from None
+        except OSError as error:
+            if error.errno is not None and error.errno not in _NAMES:
+                raise
+            raise _refused(name, f"it is no whole archive ({error.strerror or error})") from None
+        os.rename(aside, folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _plain(stream: IO[bytes]) -> Any:
+    head = stream.peek(6)[:6] if hasattr(stream, "peek") else b""
+    if head[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=stream)
+    if head[:3] == b"BZh":
+        return bz2.BZ2File(stream)
+    if head == b"\xfd7zXZ\0":
+        return lzma.LZMAFile(stream)
+    return stream
+
+
+class _Unpacking:
+    """One archive on its way into one folder."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._files: dict[str, str] = {}
+        self._links: dict[str, str] = {}
+
+    def all(self, archive: tarfile.TarFile) -> None:
+        """Unpack every member; links last."""
+        for member in archive:
+            self._one(archive, member)
+        for path, target in self._links.items():
+            self._make_link(path, target)
+        root = os.path.realpath(self._folder)
+        for path in self._links:
+            real = os.path.realpath(os.path.join(self._folder, path))
+            if real != root and not real.startswith(os.path.join(root, "")):
+                self._refuse(path, "is a link that leads out of the model")
+
+    def _one(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        path = self._path(member.name)
+        if member.isdir():
+            self._forget_file(path)
+            os.makedirs(os.path.join(self._folder, path), exist_ok=True)
+        elif member.isreg():
+            self._write(archive, member, path)
+        elif member.issym():
+            self._forget_file(path)
+            self._links[path] = member.linkname
+        elif member.islnk():
+            self._copy(self._path(member.linkname), path)
+        else:
+            self._refuse(path, "is a device, a pipe or something else that is no file")
+
+    def _path(self, name: str) -> str:
+        """The path of a member below the folder, checked."""
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/"):
+            self._refuse(name, "has an absolute name")
+        if ".." in parts:
+            self._refuse(name, "leads out of the model by `..`")
+        if len(os.fsencode(name)) > _LONGEST:
+            self._refuse(f"{name[:60]}...", f"has a name of more than {_LONGEST} bytes")
+        return "/".join(parts)
+
+    def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+        place = self._place(path)
+        source = archive.extractfile(member)
+        assert source is not None
+        with open(place, "wb") as target:
+            shutil.copyfileobj(source, target, _BLOCK)
+        # Nobody else may write, and nobody becomes anybody else.
+        os.chmod(place, member.mode & 0o755 | 0o600)
+        self._files[path] = place
+
+    def _copy(self, original: str, path: str) -> None:
+        """A hard link, to a file that came before it."""
+        if original not in self._files:
+            self._refuse(path, f"is a link to {original}, which is no file of the model before it")
+        if original != path:
+            place = self._place(path)
+            os.link(self._files[original], place)
+            self._files[path] = place
+
+    def _place(self, path: str) -> str:
+        """Where a file goes: where nothing is any more."""
+        if not path:
+            self._refuse(".", "is a file")
+        self._forget_file(path)
+        place = os.path.join(self._folder, path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        return place
+
+    def _forget_file(self, path: str) -> None:
+        """A later member of the same name takes the place of an earlier one."""
+        for above in _with_parents(path):
+            if above != path and (above in self._files or above in self._links):
+                self._refuse(path, f"lies below {above}, which is no folder")
+        self._links.pop(path, None)
+        place = self._files.pop(path, None)
+        if place is not None:
+            os.unlink(place)
+
+    def _make_link(self, path: str, target: str) -> None:
+        if target.startswith("/") or len(os.fsencode(target)) > _LONGEST:
+            self._refuse(path, f"is a link to {target[:60]}, which is not in the model")
+        place = os.path.join(self._folder, path)
+        if os.path.lexists(place):
+            self._refuse(path, "is a link and a folder")
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        os.symlink(target, place)
+
+    def _refuse(self, member: str, what: str) -> NoReturn:
+        shown = member if member.isprintable() else ascii(member)
+        raise _refused(self._name, f"{shown} {what}")
+
+
+def _refused(name: str, what: str) -> InputError:
+    return InputError(f"{name}: this model cannot be unpacked: {what}; pack a folder of plain files anew")
+
+
+def _with_parents(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]

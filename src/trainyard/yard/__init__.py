@@ -1,0 +1,1 @@
+"""The SDK: yards, runs, the catalogue, and the source that a job takes along."""

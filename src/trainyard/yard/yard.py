@@ -1,0 +1,399 @@
+"""A yard: a place where jobs run, as people see it. Knows no engine; the command line is a shell over it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from ..core.errors import BadInput, NotFound, RunFailed, nearest
+from ..core.jobs import paths
+from ..core.jobs.job import InferenceJob, Job, TrainingJob
+from ..core.jobs.limits import is_dataset_reference, is_remote, warnings
+from ..core.ports.engine import Cloud, Engine, LogLine, Request, RunQuery
+from ..core.ports.ledger import DataSet, Ledger, Model
+from ..core.ports.store import SourceFile, Store
+from ..core.runs.metrics import Extractor, Point
+from ..core.runs.run import Attempt, Channel, Interruption, Run, State
+from . import source
+from .catalog import Catalog
+
+_SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_SUFFIX_LENGTH = 7
+_LONG_WAIT = 3600.0
+
+
+class Yard:
+    """Train, infer, follow, stop, resume, and find models and data sets, in one place.
+
+    `trainyard.connect()` makes one. Its methods raise `BadInput` (and `NotFound`, `Unsupported`) for what
+    cannot be right, before anything is started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        ledger: Ledger,
+        store: Store,
+        *,
+        home: str = "",
+        cloud: Cloud | None = None,
+    ) -> None:
+        self.name, self.home = name, home
+        self._cloud = cloud
+        self._engine, self._ledger, self._store = engine, ledger, store
+        self._catalog = Catalog(ledger, store)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether jobs run elsewhere, and asking after them takes a request."""
+        return self._cloud is not None
+
+    def doubts(self, job: Job) -> list[str]:
+        """What is allowed of a job and likely not meant, one line each."""
+        return warnings(job) + (self._cloud.doubts(job) if self._cloud is not None else [])
+
+    def requests(self, run: Run) -> list[Request]:
+        """What would be sent to start a planned run, word for word; nothing is sent or written. Empty where
+        the yard is this machine."""
+        if self._cloud is None:
+            return []
+        return self._cloud.requests(self._placed(run, self._source_of(run), self._store.address))
+
+    def train(
+        self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
+    ) -> RunHandle:
+        """Start a training run and return at once.
+
+        `interrupt_at` rehearses spot interruptions: the n-th is counted in seconds from the start of the
+        n-th attempt's script, as `5`, `"5s"`, or `"5s:kill"` for one without SIGTERM.
+        """
+        return self._launch(self.plan_training(job, interrupt_at=interrupt_at))
+
+    def plan_training(
+        self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
+    ) -> Run:
+        """The run that `train` would start, checked, with nothing started or written."""
+        self._engine.check(job)
+        paths.check_paths(job)
+        return Run(
+            id=self._new_id(job.name),
+            job=job.replace(source_dir=os.path.abspath(job.source_dir)),
+            yard=self.name,
+            created=time.time(),
+            channels={name: self._channel(name, uri) for name, uri in job.channels.items()},
+            interrupt_at=tuple(Interruption.parse(each) for each in interrupt_at),
+        )
+
+    def infer(
+        self, job: InferenceJob, *, model: str | Model, input: str, output: str | None = None
+    ) -> RunHandle:
+        """Start an inference run and return at once.
+
+        `model` is `name@version`, `name@latest`, a model's folder or a `model.tar.gz`; `input` a file, a
+        folder or a data set; `output` a new or empty folder, or None for one of the run's own. In an account
+        they may be `s3://` addresses, and the output can be nothing else.
+        """
+        return self._launch(self.plan_inference(job, model=model, input=input, output=output))
+
+    def plan_inference(
+        self, job: InferenceJob, *, model: str | Model, input: str, output: str | None = None
+    ) -> Run:
+        """The run that `infer` would start, checked, with nothing started or written."""
+        self._engine.check(job)
+        paths.check_paths(job)
+        used, address = self._catalog.model_at(model)
+        run_id = self._new_id(job.name)
+        return Run(
+            id=run_id,
+            job=job.replace(source_dir=os.path.abspath(job.source_dir)),
+            yard=self.name,
+            created=time.time(),
+            model_used=used,
+            model_uri=address,
+            input=self._catalog.input_at(input),
+            output=self._output_at(output, run_id),
+        )
+
+    def get(self, run_id: str) -> RunHandle:
+        """The run of that id (or of a beginning that only one id has); `NotFound` with near ids."""
+        run = self._ledger.run(run_id)
+        if run is None:
+            ids = self._ledger.run_ids()
+            starts = [known for known in ids if known.startswith(run_id)] if run_id else []
+            run = self._ledger.run(starts[0]) if len(starts) == 1 else None
+            if run is None:
+                raise _no_run(run_id, starts, ids)
+        return RunHandle(self, run)
+
+    def runs(
+        self, *, name: str | None = None, kind: str | None = None, limit: int | None = None
+    ) -> list[Run]:
+        """The runs of this yard, newest first."""
+        return list(self._engine.runs(RunQuery(name=name, kind=kind, limit=limit)))
+
+    def observe(self, run: Run, *, wait: float = 0.0) -> Run:
+        """The run as it is now; with `wait`, as soon as its state changes or after that many seconds."""
+        seen = self._engine.observe([run], wait=wait).get(run.id)
+        if seen is None:
+            raise NotFound(f"the run {run.id!r} is gone")
+        return run.observed(seen)
+
+    def wait(self, run: Run, *, timeout: float | None = None) -> Run:
+        """The run once it has ended; `TimeoutError` after `timeout` seconds. Ctrl-C leaves the run alone."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        run = self.observe(run)
+        while not run.state.ended:
+            left = _LONG_WAIT if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{run.id} is still {run.state} after {timeout:g} s")
+            run = self.observe(run, wait=min(left, _LONG_WAIT))
+        return run
+
+    def logs(self, run: Run, *, follow: bool = False) -> Iterator[LogLine]:
+        """The run's log, by time; with `follow`, until it has ended."""
+        return self._engine.logs(run, follow=follow)
+
+    def series(self, run: Run) -> list[Point]:
+        """Every value of every metric so far, out of the run's log: name, step, time, value."""
+        if not isinstance(run.job, TrainingJob):
+            return []
+        extractor = Extractor(run.job.metrics)
+        return [point for line in self.logs(run) for point in extractor.find(line.text, line.time)]
+
+    def stop(self, run: Run) -> None:
+        """Ask the run to stop: SIGTERM, grace, SIGKILL. Returns at once; silent when it has ended."""
+        self._engine.stop(run)
+
+    def resume(self, run: Run) -> RunHandle:
+        """Go on with a run that failed or was stopped, from its checkpoint or with its missing shards."""
+        # Known anew: somebody else may have resumed it since, which counts as a launch.
+        run = self.get(run.id).record
+        if not run.state.ended:
+            raise BadInput(f"the run is {run.state}", where=run.id, cure="it goes on without being resumed")
+        if run.state is State.SUCCEEDED:
+            raise BadInput("the run has succeeded", where=run.id, cure="start a new one with the same job")
+        again = run.again()
+        self._engine.launch(again)
+        return RunHandle(self, self.observe(again))
+
+    def models(self, name: str | None = None) -> list[Model]:
+        """All versions of all models, or of one."""
+        return self._catalog.models(name)
+
+    def model(self, reference: str) -> Model:
+        """The version that `name@version` or `name@latest` means."""
+        return self._catalog.model(reference)
+
+    def data(self, name: str | None = None) -> list[DataSet]:
+        """All versions of all data sets, or of one."""
+        return self._catalog.datasets(name)
+
+    def dataset(self, reference: str) -> DataSet:
+        """The version that `name@version` or `name@latest` means."""
+        return self._catalog.dataset(reference)
+
+    def push(self, name: str, path: str) -> tuple[DataSet, bool]:
+        """Make a file or folder the next version of a data set; False where its content is unchanged."""
+        return self._catalog.push(name, os.path.abspath(os.path.expanduser(path)))
+
+    def pull(self, what: str, target: str | None = None) -> tuple[str, int, int]:
+        """Copy a model or data set (`name@version`; `models/…` or `data/…` where both have it) or a run's
+        output to the new folder `target`: (folder, files, bytes)."""
+        address, name = self._address(what)
+        folder = os.path.abspath(os.path.expanduser(target or name))
+        if os.path.lexists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
+            raise BadInput("exists and is not an empty folder", where=folder, cure="name another folder")
+        return (folder, *self._store.fetch(address, folder))
+
+    def _launch(self, run: Run) -> RunHandle:
+        files = self._source_of(run)
+        run = self._placed(run, files, self._store.publish)
+        self._store.keep_code(run.code, files)
+        self._engine.launch(run)
+        # What the engine of this machine adds, its folders, is in the ledger; elsewhere reading it costs.
+        return RunHandle(self, run) if self.is_remote else self.get(run.id)
+
+    def _source_of(self, run: Run) -> list[SourceFile]:
+        leave_out = [self.home, run.input, *(channel.uri for channel in run.channels.values())]
+        if run.output:
+            leave_out.append(run.output)
+        files = source.source_files(
+            run.job.source_dir, leave_out=[path for path in leave_out if path and not is_remote(path)]
+        )
+        _check_script_is_kept(run.job, files)
+        return files
+
+    def _placed(self, run: Run, files: Sequence[SourceFile], place: Callable[[str], str]) -> Run:
+        """The run with its code's hash, and with all that it reads where the engine can reach it."""
+        channels = {name: each.replace(uri=place(each.uri)) for name, each in run.channels.items()}
+        return run.replace(
+            code=source.code_hash(files),
+            channels=channels,
+            model_uri=run.model_uri and place(run.model_uri),
+            input=run.input and place(run.input),
+        )
+
+    def _output_at(self, given: str | None, run_id: str) -> str | None:
+        if self._cloud is None:
+            return None if given is None else _address_of(given)
+        below = self._cloud.predictions
+        if given is None:
+            return f"{below}{run_id}/"
+        if given.startswith(below) and given.rstrip("/") != below.rstrip("/"):
+            return given.rstrip("/") + "/"
+        raise BadInput(
+            f"{given!r}: predictions of the yard {self.name!r} lie below {below}",
+            key="--output",
+            cure="leave it out, and copy them here with `trainyard pull RUN`",
+        )
+
+    def _new_id(self, name: str) -> str:
+        suffix = "".join(_SUFFIX_ALPHABET[byte & 31] for byte in os.urandom(_SUFFIX_LENGTH))
+        return f"{name}-{suffix}"
+
+    def _channel(self, name: str, uri: str) -> Channel:
+        if is_dataset_reference(uri):
+            found = self._catalog.dataset(uri, key=f"train.channels.{name}")
+            return Channel(uri=found.path, dataset=found.ref)
+        return Channel(uri=_address_of(uri))
+
+    def _address(self, what: str) -> tuple[str, str]:
+        found = self._catalog.find(what)
+        if found is not None:
+            return found.path, f"{found.name}-{found.version}"
+        try:
+            run = self.get(what).record
+        except NotFound as error:
+            latest = self._catalog.latest(what)
+            raise NotFound(error.problem, cure=latest or error.cure) from None
+        if run.kind == TrainingJob.kind and run.model:
+            return self.model(run.model).path, run.id
+        if run.output and (os.path.isdir(run.output) or (is_remote(run.output) and run.state.ended)):
+            return run.output, run.id
+        raise NotFound(f"the run has no output yet: it is {run.state}", where=run.id)
+
+
+class RunHandle:
+    """A run that can be asked and told things. Its properties are read anew until the run has ended."""
+
+    def __init__(self, yard: Yard, run: Run) -> None:
+        self._yard, self._run = yard, run
+
+    def __repr__(self) -> str:
+        return f"<Run {self._run.id} {self._run.state}>"
+
+    @property
+    def record(self) -> Run:
+        """All that is known of it, as it is now."""
+        if not self._run.state.ended:
+            self._run = self._yard.observe(self._run)
+        return self._run
+
+    @property
+    def id(self) -> str:
+        return self._run.id
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state, in words."""
+        return self.record.reason
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Each metric's last value."""
+        return self.record.metrics
+
+    @property
+    def model(self) -> str | None:
+        """`name@version` of the model it made (training) or predicts with (inference)."""
+        return self.record.model
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.record.attempts
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.record.warnings
+
+    @property
+    def output(self) -> str | None:
+        """The folder of an inference run's predictions."""
+        return self.record.output
+
+    @property
+    def folder(self) -> str:
+        """The folder that holds everything about the run, where the yard is this machine."""
+        return self.record.folder
+
+    @property
+    def rows_in(self) -> int | None:
+        return self.record.seen.rows_in
+
+    @property
+    def rows_out(self) -> int | None:
+        return self.record.seen.rows_out
+
+    def wait(self, *, timeout: float | None = None) -> RunHandle:
+        """Return when the run has ended, whatever became of it; `TimeoutError` after `timeout` seconds.
+
+        Ctrl-C raises KeyboardInterrupt and leaves the run alone.
+        """
+        self._run = self._yard.wait(self._run, timeout=timeout)
+        return self
+
+    def check(self) -> RunHandle:
+        """Raise `RunFailed` with the reason unless the run has succeeded."""
+        run = self.record
+        if run.state in (State.FAILED, State.STOPPED):
+            raise RunFailed(run.id, run.reason, bad_input=run.seen.bad_input)
+        return self
+
+    def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
+        """Its log lines, by time; with `follow`, until it has ended."""
+        return self._yard.logs(self._run, follow=follow)
+
+    def series(self) -> list[Point]:
+        """Every value of every metric so far: name, step, time (seconds since the epoch), value."""
+        return self._yard.series(self._run)
+
+    def stop(self) -> RunHandle:
+        """Stop it and return when it has stopped; silent when it has ended already."""
+        self._yard.stop(self._run)
+        return self.wait()
+
+    def resume(self) -> RunHandle:
+        """Go on with it after a failure or a stop."""
+        self._run = self._yard.resume(self._run)._run
+        return self
+
+
+def _no_run(word: str, starts: list[str], ids: list[str]) -> NotFound:
+    if starts:
+        shown = ", ".join(starts[:4]) + (", …" if len(starts) > 4 else "")
+        return NotFound(f"{len(starts)} runs begin with {word!r}", cure=f"name one: {shown}")
+    return NotFound(f"no run is called {word!r}", cure=nearest(word, ids) or "there are no runs yet")
+
+
+def _address_of(place: str) -> str:
+    return place if is_remote(place) else os.path.abspath(os.path.expanduser(place))
+
+
+def _check_script_is_kept(job: TrainingJob | InferenceJob, files: Sequence[SourceFile]) -> None:
+    """Refuse a script that is in the source folder but not among the files that go along."""
+    if isinstance(job, TrainingJob):
+        script, key = job.entry_script, "train.entry_script"
+    else:
+        script, key = job.handler, "infer.handler"
+    if os.path.normpath(script) not in {file.name for file in files}:
+        raise BadInput(
+            f"{script} is left out of the source that a run is made from",
+            key=key,
+            cure=f"look at {source.IGNORE_FILE} and at the folders of the channels",
+        )

@@ -1,0 +1,367 @@
+"""Environments are built for real, offline, from wheels that the tests write."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trainyard.core.errors import BadInput
+from trainyard.local.tasks import packages
+from trainyard.local.tasks.packages import (
+    BuildFailed,
+    build,
+    cached_python,
+    environment_key,
+    needs_environment,
+)
+from trainyard.worker.cloud.requirements import tool_error
+
+UV = packages._find_uv(os.environ)
+needs_uv = pytest.mark.skipif(not UV, reason="there is no uv here")
+
+BUILD_PROGRAM = """
+import sys
+from trainyard.local.tasks.packages import build
+print(build(sys.argv[1], sys.executable, 2))
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/trainyard/environments"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    write_wheel(folder / "wheels", "tinypkg", "1.0", "value = 'one'\n")
+    (folder / "requirements.txt").write_text("--no-index\n--find-links ./wheels\ntinypkg==1.0\n")
+    return folder
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[io.BufferedWriter]:
+    with (tmp_path / "log").open("wb") as file:
+        yield file
+
+
+def write_wheel(folder: Path, name: str, version: str, code: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [f"{info}/RECORD,,"]
+    for path, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record.append(f"{path},sha256={digest},{len(text)}")
+    wheel = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": "\n".join(record) + "\n"}.items():
+            archive.writestr(path, text)
+    return wheel
+
+
+def read_value(python: str) -> str:
+    command = [python, "-c", "import tinypkg; print(tinypkg.value)"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def key_of(source: Path, interpreter: str = sys.executable) -> str:
+    return environment_key((source / "requirements.txt").read_bytes(), interpreter, str(source))
+
+
+@pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
+def test_an_environment_is_built_with_bytecode_and_the_next_build_starts_nothing(
+    source: Path,
+    log: io.BufferedWriter,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tool: str,
+) -> None:
+    if tool == "pip":
+        monkeypatch.setattr(packages, "_find_uv", lambda environ: "")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert cached_python(key_of(source)) is None
+    python = build(str(source), sys.executable, log)
+    assert read_value(python) == "one"
+    assert cached_python(key_of(source)) == python
+    assert Path(python) == cache / key_of(source) / "bin/python"
+    assert list((cache / key_of(source)).rglob("__pycache__/tinypkg.*.pyc"))
+    assert b"tinypkg" in Path(log.name).read_bytes()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    assert build(str(source), sys.executable, log.fileno()) == python
+
+
+@pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
+def test_a_requirement_that_cannot_be_met_is_one_line_and_leaves_nothing(
+    source: Path, log: io.BufferedWriter, cache: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    if tool == "pip":
+        monkeypatch.setattr(packages, "_find_uv", lambda environ: "")
+    (source / "requirements.txt").write_text("--no-index\n--find-links ./wheels\nabsentpkg==7.1\n")
+    with pytest.raises(BuildFailed) as failed:
+        build(str(source), sys.executable, log)
+    assert "absentpkg" in str(failed.value)
+    assert str(failed.value).startswith("requirements.txt could not be installed: ")
+    assert "\n" not in str(failed.value)
+    assert b"absentpkg" in Path(log.name).read_bytes()
+    assert [entry.name for entry in cache.iterdir()] == [f"{key_of(source)}.lock"]
+
+
+@needs_uv
+def test_a_local_package_is_installed_as_it_is_now_even_where_the_text_says_editable(
+    source: Path, log: io.BufferedWriter
+) -> None:
+    wheel = write_wheel(source / "own", "tinypkg", "2.0", "value = 'two'\n")
+    (source / "requirements.txt").write_text(f"./own/{wheel.name}\n")
+    assert read_value(build(str(source), sys.executable, log)) == "two"
+    write_wheel(source / "own", "tinypkg", "2.0", "value = 'three'\n")
+    assert read_value(build(str(source), sys.executable, log)) == "three"
+
+
+def test_editable_local_packages_become_plain_ones_and_the_rest_keeps_its_meaning(
+    source: Path, tmp_path: Path
+) -> None:
+    (source / "pkg").mkdir()
+    (source / "more").mkdir()
+    (source / "more/limits.txt").write_text("x<2\n")
+    (source / "more/nested.txt").write_text("-c limits.txt\nnumpy>=1 ; python_version > '3'\n")
+    (source / "requirements.txt").write_text(
+        "--no-index\n-f ./wheels\n-e ./pkg[all] # ours\n-r more/nested.txt\n-e git+https://host/x#egg=x\n"
+        "-r requirements.txt\n"
+    )
+    folder = tmp_path / "env"
+    folder.mkdir()
+    path = packages._Build(str(folder), str(source), "", 1, 1, {})._installable()
+    assert Path(path).read_text().splitlines() == [
+        "--no-index",
+        f"--find-links {source}/wheels",
+        f"{source}/pkg[all]",
+        f"-c {source}/more/limits.txt",
+        "numpy>=1 ; python_version > '3'",
+        "-e git+https://host/x#egg=x",
+    ]
+
+
+def test_an_environment_whose_base_python_is_gone_is_not_whole(source: Path, cache: Path) -> None:
+    folder = cache / key_of(source)
+    (folder / "bin").mkdir(parents=True)
+    (folder / ".whole").write_text("")
+    (folder / "bin/python").symlink_to(sys.executable)
+    assert cached_python(key_of(source)) == str(folder / "bin/python")
+    (folder / "bin/python").unlink()
+    (folder / "bin/python").symlink_to("/absent/python")
+    assert cached_python(key_of(source)) is None
+
+
+def gated_uv(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `uv` counts its calls and, once it installs, tells and waits at a gate."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    os.mkfifo(tools / "ready")
+    os.mkfifo(tools / "gate")
+    script = tools / "uv"
+    script.write_text(
+        f'#!/bin/sh\necho "$1" >> {tools}/calls\n'
+        f'if [ "$1" = pip ] && [ ! -e {tools}/open ]; then\n'
+        f"  echo installing > {tools}/ready\n  read line < {tools}/gate\nfi\n"
+        f'exec {UV} "$@"\n'
+    )
+    script.chmod(0o755)
+    return {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+
+
+def start_build(source: Path, environ: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", BUILD_PROGRAM, str(source)],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out.strip(), err
+
+
+@needs_uv
+def test_two_builds_at_the_same_time_make_one_environment(source: Path, tmp_path: Path) -> None:
+    environ = gated_uv(tmp_path)
+    first = start_build(source, environ)
+    assert (tmp_path / "tools/ready").read_text() == "installing\n"
+    second = start_build(source, environ)
+    assert second.stderr is not None
+    assert second.stderr.readline() == "waiting for another run that builds the same environment\n"
+    (tmp_path / "tools/gate").write_text("go\n")
+    assert finish(first)[0] == finish(second)[0]
+    assert (tmp_path / "tools/calls").read_text().split() == ["venv", "pip"]
+
+
+@needs_uv
+def test_a_build_killed_in_the_middle_is_begun_again(source: Path, tmp_path: Path, cache: Path) -> None:
+    environ = gated_uv(tmp_path)
+    killed = start_build(source, environ)
+    assert (tmp_path / "tools/ready").read_text() == "installing\n"
+    (cache / key_of(source) / "half-built").write_text("")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert cached_python(key_of(source)) is None
+    (tmp_path / "tools/open").write_text("")
+    python, _ = finish(start_build(source, environ))
+    assert read_value(python) == "one"
+    assert not (cache / key_of(source) / "half-built").exists()
+    assert (tmp_path / "tools/calls").read_text().split() == ["venv", "pip"] * 2
+
+
+@needs_uv
+def test_a_tool_that_outlives_its_killed_build_keeps_the_lock_until_it_ends(
+    source: Path, tmp_path: Path, cache: Path
+) -> None:
+    environ = gated_uv(tmp_path)
+    killed = start_build(source, environ)
+    assert (tmp_path / "tools/ready").read_text() == "installing\n"
+    killed.kill()
+    killed.wait()
+    with (cache / f"{key_of(source)}.lock").open("rb") as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    second = start_build(source, environ)
+    (tmp_path / "tools/open").write_text("")
+    (tmp_path / "tools/gate").write_text("go\n")
+    assert read_value(finish(second)[0]) == "one"
+    killed.communicate()
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(
+    source: Path, log: io.BufferedWriter, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(BuildFailed, match=r"could not be built in .*Not a directory"):
+        build(str(source), sys.executable, log)
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("", False),
+        ("\n  \n# numpy\n", False),
+        ("--index-url https://host/simple\n-c limits.txt\n", False),
+        ("numpy\n", True),
+        ("  numpy>=1 # why\n", True),
+        ("# first\n-e .\n", True),
+        ("-r empty.txt\n", False),
+        ("-r full.txt\n", True),
+        ("--requirement=full.txt\n", True),
+        ("-r absent.txt\n", True),
+        ("\ufeff# only a comment\n", False),
+    ],
+)
+def test_only_requirements_need_an_environment(tmp_path: Path, text: str, needed: bool) -> None:
+    (tmp_path / "requirements.txt").write_text(text)
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    (tmp_path / "full.txt").write_text("numpy\n")
+    assert needs_environment(str(tmp_path)) is needed
+
+
+def test_a_source_without_requirements_needs_no_environment(tmp_path: Path) -> None:
+    assert needs_environment(str(tmp_path)) is False
+
+
+def change(path: Path) -> None:
+    path.write_text(path.read_text() + "\n")
+
+
+@pytest.mark.parametrize(
+    "changed", ["requirements.txt", "more.txt", "deep/limits.txt", "pkg/code.py", "wheels/x.whl"]
+)
+def test_the_key_follows_the_text_and_what_it_names_on_this_machine(tmp_path: Path, changed: str) -> None:
+    for folder in ("deep", "pkg", "wheels"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "requirements.txt").write_text("--find-links=wheels\nnumpy\n-e ./pkg\n-r more.txt\n")
+    (tmp_path / "more.txt").write_text("scipy\n-c deep/limits.txt\n")
+    for name in ("deep/limits.txt", "pkg/code.py", "wheels/x.whl", "train.py"):
+        (tmp_path / name).write_text("x\n")
+    before = key_of(tmp_path)
+    change(tmp_path / "train.py")
+    assert key_of(tmp_path) == before
+    if changed == "more.txt":
+        (tmp_path / changed).write_text("scipy<2\n-c deep/limits.txt\n")
+    else:
+        change(tmp_path / changed)
+    assert key_of(tmp_path) != before
+
+
+def test_the_key_is_the_same_from_another_folder_with_the_same_content(source: Path, tmp_path: Path) -> None:
+    shutil.copytree(source, tmp_path / "elsewhere")
+    assert key_of(source) == key_of(tmp_path / "elsewhere")
+    assert len(key_of(source)) == 24
+
+
+def test_another_path_of_the_same_interpreter_gives_the_same_key(source: Path, tmp_path: Path) -> None:
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
+    assert key_of(source, str(script)) == key_of(source)
+
+
+def test_an_interpreter_that_cannot_be_started_is_bad_input(source: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be started"):
+        key_of(source, "/absent/python")
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            "  x No solution found when resolving dependencies:\n"
+            "  ╰─▶ Because absent was not found in the package registry and you\n"
+            "      require absent, we can conclude that your requirements are unsatisfiable.\n\n"
+            "hint: Packages were unavailable\n",
+            "Because absent was not found in the package registry and you require absent, we can conclude"
+            " that your requirements are unsatisfiable.",
+        ),
+        ("error: Failed to fetch: `https://h/s/`\n  Caused by: dns error\n", "dns error"),
+        (
+            "error: No solution found\n  cause: Because absent was not found\n",
+            "Because absent was not found",
+        ),
+        (
+            "error: The build backend returned an error\n  cause: Call to `setuptools` failed\n\n"
+            "         [stderr]\n         Traceback\n         setup blew up\n\nhint: see above\n",
+            "Call to `setuptools` failed: setup blew up",
+        ),
+        (
+            "ERROR: Could not find a version\nERROR: No matching distribution found for absent\n"
+            "[notice] A new release of pip is available\n",
+            "ERROR: No matching distribution found for absent",
+        ),
+        ("Collecting x\n\x1b[31merror: bad\x1b[0m\n", "error: bad"),
+        ("the disk went away\n", "the disk went away"),
+        ("", ""),
+    ],
+)
+def test_the_reason_is_the_tools_own_last_sentence(output: str, line: str) -> None:
+    assert tool_error(output) == line
