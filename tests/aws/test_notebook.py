@@ -178,7 +178,7 @@ def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def command(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *argv: str) -> int:
-    from trainyard.cli import main
+    from trainyard.cli.main import main
 
     (tmp_path / "trainyard.toml").write_text('[environments.dev]\nregion = "eu-central-1"\n')
     monkeypatch.chdir(tmp_path)

@@ -159,7 +159,7 @@ def test_the_sandbox_is_told_of_an_image_that_stays_here(
 
 
 def command(*argv: str) -> int:
-    from trainyard.cli import main
+    from trainyard.cli.main import main
 
     return main(list(argv))
 

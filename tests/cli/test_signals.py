@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from trainyard.cli.terminal.signals import Detached, Signals
+from trainyard.cli.terminal.signals import Detached, TerminalSignals
 
 
 def send(number: signal.Signals) -> None:
@@ -17,7 +17,7 @@ def send(number: signal.Signals) -> None:
 
 def test_ctrl_c_before_the_run_has_started_stops_it_once_it_has(capfd: pytest.CaptureFixture[str]) -> None:
     stopped = threading.Event()
-    with Signals() as signals:
+    with TerminalSignals() as signals:
         send(signal.SIGINT)
         assert signals.interrupted
         assert "stopping as soon as the run has started" in capfd.readouterr().err
@@ -27,7 +27,7 @@ def test_ctrl_c_before_the_run_has_started_stops_it_once_it_has(capfd: pytest.Ca
 
 def test_the_first_ctrl_c_stops_in_another_thread_and_the_second_raises() -> None:
     stoppers: list[threading.Thread] = []
-    with pytest.raises(KeyboardInterrupt), Signals() as signals:
+    with pytest.raises(KeyboardInterrupt), TerminalSignals() as signals:
         signals.bind(lambda: stoppers.append(threading.current_thread()))
         send(signal.SIGINT)
         send(signal.SIGINT)
@@ -37,7 +37,7 @@ def test_the_first_ctrl_c_stops_in_another_thread_and_the_second_raises() -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_hangup_and_sigterm_detach(number: signal.Signals) -> None:
-    with pytest.raises(Detached) as caught, Signals():
+    with pytest.raises(Detached) as caught, TerminalSignals():
         send(number)
     assert caught.value.status == 128 + number
 
@@ -45,6 +45,6 @@ def test_a_hangup_and_sigterm_detach(number: signal.Signals) -> None:
 def test_afterwards_signals_mean_what_they_meant_before() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
-    with Signals():
+    with TerminalSignals():
         assert [signal.getsignal(number) for number in numbers] != before
     assert [signal.getsignal(number) for number in numbers] == before

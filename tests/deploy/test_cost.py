@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainyard.deploy.cost import prices
-from trainyard.deploy.cost.cost import Item, idle_cost, lines, total
+from trainyard.deploy.cost.cost import CostItem, idle_cost, lines, total
 
 from .synthesised import stacks
 
@@ -39,7 +39,7 @@ def usd(*resources: dict[str, Any], **parameters: Any) -> float:
     return total(idle_cost(template(*resources, **parameters)))
 
 
-def by_name(items: list[Item]) -> dict[str, float]:
+def by_name(items: list[CostItem]) -> dict[str, float]:
     return {item.name: round(item.usd, 2) for item in items}
 
 

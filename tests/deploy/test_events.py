@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainyard.deploy.stacks.events import Following, Progress
+from trainyard.deploy.stacks.events import ResourceProgress, StackFollower
 from trainyard.deploy.stacks.stacks import Stack
 
 STACK = "arn:stack"
@@ -49,9 +49,9 @@ class Stacks:
         assert self.pauses < 200
 
 
-def follow(stacks: Any, token: str = "ours") -> tuple[str, list[Progress]]:
-    told: list[Progress] = []
-    ending = Following(stacks, STACK, told.append, token).to_end()
+def follow(stacks: Any, token: str = "ours") -> tuple[str, list[ResourceProgress]]:
+    told: list[ResourceProgress] = []
+    ending = StackFollower(stacks, STACK, told.append, token).to_end()
     return ending.status, told
 
 

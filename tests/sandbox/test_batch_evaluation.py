@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.sandbox.batch.retries import Ending, is_retried, normal, problem
+from trainyard.sandbox.batch.retries import AttemptEnd, is_retried, normal, problem
 
 OURS: dict[str, Any] = {
     "attempts": 10,
@@ -20,9 +20,9 @@ OURS: dict[str, Any] = {
 }
 """What the engine of inference submits with."""
 
-LOST = Ending(None, "", "Host EC2 (instance i-0123456789abcdef0) terminated.")
-NO_IMAGE = Ending(None, "CannotPullContainerError: manifest unknown", "Task failed to start")
-FAILED = Ending(1, "", "Essential container in task exited")
+LOST = AttemptEnd(None, "", "Host EC2 (instance i-0123456789abcdef0) terminated.")
+NO_IMAGE = AttemptEnd(None, "CannotPullContainerError: manifest unknown", "Task failed to start")
+FAILED = AttemptEnd(1, "", "Essential container in task exited")
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ FAILED = Ending(1, "", "Essential container in task exited")
         (FAILED._replace(exit_code=7), False),
         (FAILED._replace(exit_code=750), False),
         (FAILED, False),
-        (Ending(137, "OutOfMemoryError: Container killed due to memory usage", ""), False),
-        (Ending(None, "", "Task failed to start"), False),
+        (AttemptEnd(137, "OutOfMemoryError: Container killed due to memory usage", ""), False),
+        (AttemptEnd(None, "", "Task failed to start"), False),
     ],
 )
 def test_a_lost_machine_and_what_asks_for_it_are_retried_and_the_scripts_own_failure_is_not(
-    ending: Ending, retried: bool
+    ending: AttemptEnd, retried: bool
 ) -> None:
     assert is_retried(OURS, 1, ending) is retried
 
@@ -73,7 +73,7 @@ def test_all_conditions_of_a_rule_have_to_hold() -> None:
     rule = {"onExitCode": "1", "onStatusReason": "Host EC2*", "action": "RETRY"}
     strategy = {"attempts": 3, "evaluateOnExit": [rule, {"onExitCode": "*", "action": "EXIT"}]}
     assert not is_retried(strategy, 1, FAILED)
-    assert is_retried(strategy, 1, Ending(1, "", LOST.status_reason))
+    assert is_retried(strategy, 1, AttemptEnd(1, "", LOST.status_reason))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from conftest import becomes_true
 from trainyard.sandbox.batch import scheduler
 from trainyard.sandbox.batch.jobs import FAILED, RUNNING, SUCCEEDED, Job, Spec
 from trainyard.sandbox.batch.line import Line
-from trainyard.sandbox.batch.scheduler import BatchJobs
+from trainyard.sandbox.batch.scheduler import JobScheduler
 from trainyard.sandbox.world.world import World
 
 
@@ -65,7 +65,7 @@ def spec(queue: Any, command: str, **changes: Any) -> Spec:
 def submit(world: World, queue: Any, command: str, **changes: Any) -> Job:
     """A submitted job."""
     with world.lock:
-        return world.part(BatchJobs).submit(spec(queue, command, **changes), 0, [], {})
+        return world.part(JobScheduler).submit(spec(queue, command, **changes), 0, [], {})
 
 
 def test_an_attempt_over_its_time_is_ended_and_never_tried_again(world: World, queue: Any) -> None:
@@ -84,7 +84,7 @@ def test_sigkill_comes_when_the_grace_is_over(
     job = submit(world, queue, f"trap '' TERM; touch {up}; while :; do sleep 0.05; done")
     assert becomes_true(up.exists)
     with world.lock:
-        world.part(BatchJobs).stop(job, "now", terminate=True)
+        world.part(JobScheduler).stop(job, "now", terminate=True)
     assert becomes_true(lambda: job.has_ended)
     assert (job.attempts[0].ending.exit_code, job.status_reason) == (137, "now")
 
@@ -95,7 +95,7 @@ def test_the_grace_is_thirty_seconds() -> None:
 
 def test_a_job_that_is_terminated_before_it_has_a_process_never_runs(world: World, queue: Any) -> None:
     with world.lock:
-        jobs = world.part(BatchJobs)
+        jobs = world.part(JobScheduler)
         job = jobs.submit(spec(queue, "sleep 60"), 0, [], {})
         jobs.stop(job, "at once", terminate=True)
     assert becomes_true(lambda: job.has_ended)
@@ -125,7 +125,7 @@ def test_a_reset_ends_and_forgets_all_jobs(world: World, queue: Any) -> None:
     assert becomes_true(lambda: job.status == RUNNING)
     world.reset()
     assert world.tasks.running() == []
-    assert world.part(BatchJobs).jobs == {}
+    assert world.part(JobScheduler).jobs == {}
 
 
 def waiting(id: str, queue: Any, parent: Job | None = None) -> Job:

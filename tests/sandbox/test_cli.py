@@ -292,7 +292,7 @@ def test_where_jobs_cannot_run_a_line_says_so(tmp_path: Path) -> None:
         "import sys; from trainyard.machine import namespace; namespace.refusal = lambda: 'no namespaces'; "
         "from trainyard.sandbox.tasks import containers; containers.engines = lambda: []; "
         "from trainyard.sandbox.server import server; "
-        "sys.exit(server.run(server.Options(sys.argv[1])))"
+        "sys.exit(server.run(server.ServerOptions(sys.argv[1])))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],

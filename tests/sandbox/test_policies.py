@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.sandbox.iam.policies import Verdict, evaluate
+from trainyard.sandbox.iam.policies import Decision, evaluate
 
 BUCKET = "arn:aws:s3:::models"
 
@@ -19,12 +19,14 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def verdict(document: dict[str, Any], action: str, resource: str | None, **options: Any) -> str:
+def decision(document: dict[str, Any], action: str, resource: str | None, **options: Any) -> str:
     context = options.pop("context", {})
     return str(evaluate([document], action, resource, context, **options).value)
 
 
-ALLOWED, NOT_ALLOWED, DENIED = (each.value for each in (Verdict.ALLOWED, Verdict.NOT_ALLOWED, Verdict.DENIED))
+ALLOWED, NOT_ALLOWED, DENIED = (
+    each.value for each in (Decision.ALLOWED, Decision.NOT_ALLOWED, Decision.DENIED)
+)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ ALLOWED, NOT_ALLOWED, DENIED = (each.value for each in (Verdict.ALLOWED, Verdict
     ],
 )
 def test_an_action_fits_a_pattern_of_any_case(pattern: str, action: str, expected: str) -> None:
-    assert verdict(policy(statement(Action=pattern, Resource="*")), action, BUCKET) == expected
+    assert decision(policy(statement(Action=pattern, Resource="*")), action, BUCKET) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_an_action_fits_a_pattern_of_any_case(pattern: str, action: str, expecte
 )
 def test_a_resource_fits_a_pattern_of_its_own_case(pattern: str, resource: str, expected: str) -> None:
     document = policy(statement(Action="s3:GetObject", Resource=pattern))
-    assert verdict(document, "s3:GetObject", resource, context={"aws:username": "ann"}) == expected
+    assert decision(document, "s3:GetObject", resource, context={"aws:username": "ann"}) == expected
 
 
 def test_a_deny_outweighs_every_allow() -> None:
@@ -69,8 +71,8 @@ def test_a_deny_outweighs_every_allow() -> None:
         statement(Action="*", Resource="*"),
         statement("Deny", Action="s3:DeleteObject", Resource=f"{BUCKET}/models/*"),
     )
-    assert verdict(document, "s3:DeleteObject", f"{BUCKET}/models/x") == DENIED
-    assert verdict(document, "s3:DeleteObject", f"{BUCKET}/checkpoints/x") == ALLOWED
+    assert decision(document, "s3:DeleteObject", f"{BUCKET}/models/x") == DENIED
+    assert decision(document, "s3:DeleteObject", f"{BUCKET}/checkpoints/x") == ALLOWED
 
 
 def test_all_but_is_understood() -> None:
@@ -78,11 +80,11 @@ def test_all_but_is_understood() -> None:
         statement(NotAction=["iam:*", "s3:Delete*"], Resource="*"),
         statement("Deny", Action="s3:PutObject", NotResource=f"{BUCKET}/models/*"),
     )
-    assert verdict(document, "s3:GetObject", BUCKET) == ALLOWED
-    assert verdict(document, "s3:DeleteObject", BUCKET) == NOT_ALLOWED
-    assert verdict(document, "iam:PassRole", "arn:aws:iam::1:role/x") == NOT_ALLOWED
-    assert verdict(document, "s3:PutObject", f"{BUCKET}/models/x") == ALLOWED
-    assert verdict(document, "s3:PutObject", f"{BUCKET}/code/x") == DENIED
+    assert decision(document, "s3:GetObject", BUCKET) == ALLOWED
+    assert decision(document, "s3:DeleteObject", BUCKET) == NOT_ALLOWED
+    assert decision(document, "iam:PassRole", "arn:aws:iam::1:role/x") == NOT_ALLOWED
+    assert decision(document, "s3:PutObject", f"{BUCKET}/models/x") == ALLOWED
+    assert decision(document, "s3:PutObject", f"{BUCKET}/code/x") == DENIED
 
 
 LISTING = policy(
@@ -105,23 +107,23 @@ LISTING = policy(
     ],
 )
 def test_a_listing_is_held_to_its_prefix(prefix: str | None, expected: str) -> None:
-    assert verdict(LISTING, "s3:ListBucket", BUCKET, context={"s3:prefix": prefix}) == expected
+    assert decision(LISTING, "s3:ListBucket", BUCKET, context={"s3:prefix": prefix}) == expected
 
 
 def test_a_condition_that_cannot_be_known_holds_in_an_allow_and_not_in_a_deny() -> None:
     tagged = {"StringEquals": {"aws:ResourceTag/team": "vision"}}
-    assert verdict(policy(statement(Action="a:B", Resource="*", Condition=tagged)), "a:B", "x") == ALLOWED
+    assert decision(policy(statement(Action="a:B", Resource="*", Condition=tagged)), "a:B", "x") == ALLOWED
     both = policy(
         statement(Action="a:B", Resource="*"),
         statement("Deny", Action="a:B", Resource="*", Condition=tagged),
     )
-    assert verdict(both, "a:B", "x") == ALLOWED
+    assert decision(both, "a:B", "x") == ALLOWED
 
 
 def test_a_simulation_takes_a_condition_key_that_is_not_given_for_absent() -> None:
-    assert verdict(LISTING, "s3:ListBucket", BUCKET, strict=True) == NOT_ALLOWED
+    assert decision(LISTING, "s3:ListBucket", BUCKET, strict=True) == NOT_ALLOWED
     context = {"s3:prefix": "code/x"}
-    assert verdict(LISTING, "s3:ListBucket", BUCKET, strict=True, context=context) == ALLOWED
+    assert decision(LISTING, "s3:ListBucket", BUCKET, strict=True, context=context) == ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_a_simulation_takes_a_condition_key_that_is_not_given_for_absent() -> No
 )
 def test_operators_of_conditions(operator: str, value: str, found: str | None, expected: bool) -> None:
     document = policy(statement(Action="a:B", Resource="*", Condition={operator: {"Some:Key": value}}))
-    told = verdict(document, "a:B", "x", context={"some:key": found})
+    told = decision(document, "a:B", "x", context={"some:key": found})
     assert told == (ALLOWED if expected else NOT_ALLOWED)
 
 
@@ -159,12 +161,12 @@ def test_a_resource_that_is_not_known_fits_what_is_allowed_and_only_a_deny_of_ev
     document = policy(
         statement(Action="a:*", Resource="arn:x"), statement("Deny", Action="a:C", Resource="arn:y")
     )
-    assert verdict(document, "a:B", None) == ALLOWED
-    assert verdict(document, "a:C", None) == ALLOWED
-    assert verdict(policy(statement("Deny", Action="a:B", Resource="*")), "a:B", None) == DENIED
+    assert decision(document, "a:B", None) == ALLOWED
+    assert decision(document, "a:C", None) == ALLOWED
+    assert decision(policy(statement("Deny", Action="a:B", Resource="*")), "a:B", None) == DENIED
 
 
 def test_statements_and_lists_may_stand_alone() -> None:
     document = {"Statement": statement(Action="a:B", Resource="x")}
-    assert verdict(document, "a:B", "x") == ALLOWED
-    assert verdict({}, "a:B", "x") == NOT_ALLOWED
+    assert decision(document, "a:B", "x") == ALLOWED
+    assert decision({}, "a:B", "x") == NOT_ALLOWED

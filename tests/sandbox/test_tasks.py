@@ -17,8 +17,8 @@ import pytest
 
 from trainyard.machine import processes
 from trainyard.machine.namespace import Mount
-from trainyard.sandbox.tasks.spec import Outcome, TaskSpec
-from trainyard.sandbox.tasks.tasks import Task, Tasks
+from trainyard.sandbox.tasks.spec import TaskEnd, TaskSpec
+from trainyard.sandbox.tasks.tasks import RunningTask, Tasks
 
 from .training import PATIENCE
 
@@ -29,9 +29,9 @@ class Yard:
     def __init__(self, folder: Path) -> None:
         self.folder, self.mark = folder, f"test-{uuid.uuid4().hex[:8]}"
         self.tasks = Tasks(self.mark)
-        self.outcomes: queue.Queue[tuple[Task, Outcome]] = queue.Queue()
+        self.outcomes: queue.Queue[tuple[RunningTask, TaskEnd]] = queue.Queue()
 
-    def start(self, *command: str, **options: Any) -> Task:
+    def start(self, *command: str, **options: Any) -> RunningTask:
         name = options.pop("name", f"task-{uuid.uuid4().hex[:8]}")
         folder = self.folder / name
         folder.mkdir()
@@ -45,17 +45,17 @@ class Yard:
         )
         return self.tasks.start(spec, lambda task, outcome: self.outcomes.put((task, outcome)))
 
-    def run(self, *command: str, **options: Any) -> tuple[Outcome, str]:
+    def run(self, *command: str, **options: Any) -> tuple[TaskEnd, str]:
         """The outcome and the output of a task."""
         task = self.start(*command, **options)
         ended, outcome = self.outcomes.get(timeout=PATIENCE)
         assert ended is task and task.outcome == outcome
         return outcome, self.log(task)
 
-    def log(self, task: Task) -> str:
+    def log(self, task: RunningTask) -> str:
         return Path(task.spec.log).read_text()
 
-    def wait_for(self, task: Task, text: str) -> None:
+    def wait_for(self, task: RunningTask, text: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while text not in self.log(task):
             assert time.monotonic() < deadline
@@ -71,11 +71,11 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
 
 
 def test_a_task_has_its_status_and_its_output(yard: Yard) -> None:
-    assert yard.run("sh", "-c", "echo out; echo err >&2; exit 3") == (Outcome(3), "out\nerr\n")
+    assert yard.run("sh", "-c", "echo out; echo err >&2; exit 3") == (TaskEnd(3), "out\nerr\n")
 
 
 def test_a_task_that_a_signal_ended_has_the_status_that_a_shell_gives(yard: Yard) -> None:
-    assert yard.run("sh", "-c", "kill -SEGV $$")[0] == Outcome(128 + signal.SIGSEGV)
+    assert yard.run("sh", "-c", "kill -SEGV $$")[0] == TaskEnd(128 + signal.SIGSEGV)
 
 
 def test_a_task_sees_its_own_variables_and_no_others(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,13 +93,13 @@ def test_a_task_has_no_stdin_and_a_session_of_its_own(yard: Yard) -> None:
 @pytest.mark.parametrize(
     ("program", "outcome"),
     [
-        ("no-such-program", Outcome(127, 'exec: "no-such-program": executable file not found in $PATH')),
-        ("/no/such", Outcome(127, 'exec: "/no/such": stat /no/such: no such file or directory')),
-        ("/etc/passwd", Outcome(126, 'exec: "/etc/passwd": exec /etc/passwd: permission denied')),
+        ("no-such-program", TaskEnd(127, 'exec: "no-such-program": executable file not found in $PATH')),
+        ("/no/such", TaskEnd(127, 'exec: "/no/such": stat /no/such: no such file or directory')),
+        ("/etc/passwd", TaskEnd(126, 'exec: "/etc/passwd": exec /etc/passwd: permission denied')),
     ],
 )
 def test_a_program_that_cannot_be_started_is_told_as_runc_tells_it(
-    yard: Yard, program: str, outcome: Outcome
+    yard: Yard, program: str, outcome: TaskEnd
 ) -> None:
     assert yard.run(program)[0] == outcome
 
@@ -138,7 +138,7 @@ def test_a_task_is_warned_first_and_killed_after_its_grace(yard: Yard) -> None:
     task = yard.start("sh", "-c", "trap 'echo warned' TERM; echo ready; while :; do sleep 0.05; done")
     yard.wait_for(task, "ready")
     task.terminate(0.5)
-    assert yard.outcomes.get(timeout=PATIENCE)[1] == Outcome(128 + signal.SIGKILL)
+    assert yard.outcomes.get(timeout=PATIENCE)[1] == TaskEnd(128 + signal.SIGKILL)
     assert "warned" in yard.log(task)
     task.terminate(0.5)
     task.kill()
@@ -155,7 +155,7 @@ def test_no_task_is_started_after_the_end(tmp_path: Path) -> None:
     yard = Yard(tmp_path)
     yard.start("sleep", "100")
     yard.tasks.end()
-    assert yard.outcomes.get(timeout=PATIENCE)[1] == Outcome(128 + signal.SIGKILL)
+    assert yard.outcomes.get(timeout=PATIENCE)[1] == TaskEnd(128 + signal.SIGKILL)
     with pytest.raises(OSError, match="the sandbox ends"):
         yard.start("true")
 

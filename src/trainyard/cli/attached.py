@@ -15,7 +15,7 @@ from ..yard.yard import RunHandle, Yard
 from . import formatting, summary
 from .main import INTERRUPTED
 from .terminal.screen import Screen, abandon, is_live
-from .terminal.signals import Detached, Signals
+from .terminal.signals import Detached, TerminalSignals
 from .terminal.table import print_json
 from .terminal.text import clean
 
@@ -57,7 +57,7 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
     The exit status: 0 succeeded, 1 failed or stopped by somebody else, 2 for bad input, 130 after Ctrl-C,
     129 or 143 where a hangup or SIGTERM made this command leave it.
     """
-    with Signals() as signals:
+    with TerminalSignals() as signals:
         try:
             run = start().record
         except Detached as detached:
@@ -109,7 +109,7 @@ def _cause(yard: Yard, run: Run, number: int) -> str:
     return "tries again after a failure"
 
 
-def _follow(yard: Yard, run: Run, signals: Signals, style: Style) -> None:
+def _follow(yard: Yard, run: Run, signals: TerminalSignals, style: Style) -> None:
     began = time.monotonic()
     shows_log = isinstance(run.job, TrainingJob) and not style.json
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ..core.environments.environment import Environment
 from ..core.environments.file import load_environment
 from ..core.errors import BadInput
-from ..deploy.stacks.events import Progress
+from ..deploy.stacks.events import ResourceProgress
 from .formatting import clock, duration
 from .terminal.screen import Screen
 from .terminal.text import clean, red
@@ -48,7 +48,7 @@ def asked(question: str) -> str:
 
 
 class Narrator:
-    """A `Teller` on the terminal: lines on stdout, or all on stderr where stdout is for JSON."""
+    """A `Reporter` on the terminal: lines on stdout, or all on stderr where stdout is for JSON."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -67,12 +67,12 @@ class Narrator:
         """How a line is marked that is to be seen."""
         return red if (sys.stderr if self._as_json else sys.stdout).isatty() else str
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: ResourceProgress) -> None:
         """A line for a resource that is done."""
-        told = (
+        line = (
             f"  {progress.action:<6}  {progress.type:<47}  {progress.resource}  {duration(progress.seconds)}"
         )
-        self.say(f"{told}  {progress.reason}" if progress.action == "failed" else told)
+        self.say(f"{line}  {progress.reason}" if progress.action == "failed" else line)
 
     @contextmanager
     def during(self, what: str, under_way: Mapping[str, float]) -> Iterator[None]:

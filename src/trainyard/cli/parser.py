@@ -63,9 +63,9 @@ def add_yard(parser: argparse.ArgumentParser) -> None:
 
 def add_environment(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """The arguments that name an environment and its job file; required where there is no default."""
-    told = f"the environment (default: {default})" if default else "the environment"
+    text = f"the environment (default: {default})" if default else "the environment"
     parser.add_argument(
-        "environment", metavar="ENV", nargs="?" if default else None, default=default, help=told
+        "environment", metavar="ENV", nargs="?" if default else None, default=default, help=text
     )
     parser.add_argument("--file", metavar="FILE", default=FILE, help=f"the job file (default: ./{FILE})")
 

@@ -11,11 +11,11 @@ from .comparison import compare
 from .cost import cost
 from .preparation import Target, dashboard_url, ensure_service_linked_roles, facts_of, retain_training_logs
 from .stacks.application import CREATED, Application, Applied
-from .stacks.events import Teller
+from .stacks.events import Reporter
 from .stacks.stacks import Stacks
 
 
-class Deployment:
+class EnvironmentDeployment:
     """An environment, its two templates, and the account that they go to."""
 
     def __init__(
@@ -24,10 +24,10 @@ class Deployment:
         target: Target,
         environment: Environment,
         templates: Sequence[StackTemplate],
-        teller: Teller,
+        reporter: Reporter,
     ) -> None:
         self._session, self._target, self._environment = session, target, environment
-        self._templates, self._teller = templates, teller
+        self._templates, self._reporter = templates, reporter
         self._stacks = Stacks(session)
 
     def forecast(self, emphasise: Callable[[str], str] = str) -> list[str]:
@@ -50,18 +50,18 @@ class Deployment:
         Safe to call again, whatever became of an earlier call.
         """
         if made := ensure_service_linked_roles(self._session):
-            self._teller.say(f"made for the account: {', '.join(made)}")
-        application = Application(self._session, self._stacks, self._environment, self._teller)
+            self._reporter.say(f"made for the account: {', '.join(made)}")
+        application = Application(self._session, self._stacks, self._environment, self._reporter)
         applied = []
         for template in self._templates:
             done = application.apply(template)
-            self._teller.say(f"{done.stack}: {done.outcome}")
+            self._reporter.say(f"{done.stack}: {done.outcome}")
             if template.name == self._environment.data_stack_name:
                 self._protect(template.name)
             applied.append(done)
         days = self._environment.retention.log_days
         if retain_training_logs(self._session, days):
-            self._teller.say(f"logs of training jobs in this account and region now go after {days} days")
+            self._reporter.say(f"logs of training jobs in this account and region now go after {days} days")
         return applied
 
     def facts(self) -> Mapping[str, str]:
@@ -83,7 +83,7 @@ class Deployment:
     def conclusion(self, facts: Mapping[str, str], applied: Sequence[Applied]) -> list[str]:
         """What to say at the end: where things are, and what to type next."""
         environment = self._environment
-        told = {
+        parts = {
             "data sets": _bucket(facts.get("dataset-bucket")),
             "models": _bucket(facts.get("model-bucket")),
             "images": facts.get("repository-uri", ""),
@@ -94,7 +94,7 @@ class Deployment:
             "people": facts.get("submitter-policy-arn", ""),
             "next": f"trainyard train --on {environment.name}",
         }
-        lines = [f"  {title:<10} {text}" for title, text in told.items() if text]
+        lines = [f"  {title:<10} {text}" for title, text in parts.items() if text]
         if environment.alarm_email and any(done.outcome == CREATED for done in applied):
             lines.append(
                 f"AWS has sent {environment.alarm_email} a mail: no alarm arrives before its link is clicked."

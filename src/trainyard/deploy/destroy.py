@@ -10,7 +10,7 @@ from ..core.environments.facts import NOTEBOOKS, job_name_prefix
 from ..core.errors import AccountRefused, BadInput
 from .preparation import facts_of
 from .stacks.application import Application, failure, refuse_foreign
-from .stacks.events import Teller
+from .stacks.events import Reporter
 from .stacks.notebooks import notebook_of
 from .stacks.stacks import Stack, Stacks
 from .stacks.steps import SUCCESSES
@@ -23,10 +23,10 @@ _SHOWN = 8
 class Demolition:
     """An environment that is to be taken down."""
 
-    def __init__(self, session: Session, environment: Environment, teller: Teller) -> None:
-        self._session, self._environment, self._teller = session, environment, teller
+    def __init__(self, session: Session, environment: Environment, reporter: Reporter) -> None:
+        self._session, self._environment, self._reporter = session, environment, reporter
         self._stacks = Stacks(session)
-        self._application = Application(session, self._stacks, environment, teller)
+        self._application = Application(session, self._stacks, environment, reporter)
         self.facts: Mapping[str, str] = {}
         self._notebook = ""
 
@@ -86,12 +86,12 @@ class Demolition:
     def carry_out(self, stack: Stack) -> None:
         """Take the stack down. Safe to call again. Raises `DeploymentFailed` with the first real cause."""
         if stack.moving and stack.status != "DELETE_IN_PROGRESS":
-            self._teller.say(f"{stack.name}: {stack.status} goes on; it goes when that has ended")
+            self._reporter.say(f"{stack.name}: {stack.status} goes on; it goes when that has ended")
             self._application.follow(stack, "following")
         ending = self._application.delete(stack, again="trainyard destroy")
         if ending.status not in SUCCESSES:
             raise failure(stack.name, ending, "could not be deleted")
-        self._teller.say(f"{stack.name}: deleted")
+        self._reporter.say(f"{stack.name}: deleted")
 
     def _notebook_lines(self) -> list[str]:
         if not self._notebook:

@@ -56,8 +56,8 @@ def find() -> Address:
         raise BadInput(
             "the sandbox is being started", cure="wait until `trainyard sandbox start` has returned"
         )
-    told = "the sandbox was killed" if os.path.exists(os.path.join(where, ADDRESS)) else "no sandbox runs"
-    raise BadInput(told, cure=START)
+    problem = "the sandbox was killed" if os.path.exists(os.path.join(where, ADDRESS)) else "no sandbox runs"
+    raise BadInput(problem, cure=START)
 
 
 def running(where: str) -> Address | None:
@@ -66,13 +66,13 @@ def running(where: str) -> Address | None:
         return None
     try:
         with open(os.path.join(where, ADDRESS), encoding="utf-8") as stream:
-            told = json.load(stream)
+            content = json.load(stream)
     except FileNotFoundError:
         return None
     except PermissionError:
         raise BadInput("the sandbox belongs to another user", where=where, cure=_another_folder()) from None
-    known = {key: told[key] for key in Address._fields if key in told}
-    return Address(**{**known, "lost": tuple(told.get("lost", ()))})
+    known = {key: content[key] for key in Address._fields if key in content}
+    return Address(**{**known, "lost": tuple(content.get("lost", ()))})
 
 
 def is_held(where: str) -> bool:
@@ -118,16 +118,16 @@ def ask(address: Address, what: str, body: Mapping[str, Any] | None = None) -> d
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_PATIENCE) as answer:
-            told: dict[str, Any] = json.load(answer)
-            return told
+            content: dict[str, Any] = json.load(answer)
+            return content
     except urllib.error.HTTPError as error:
         with error:
-            raise BadInput(_told(error.read(), error.reason)) from None
+            raise BadInput(_message(error.read(), error.reason)) from None
     except OSError as error:
         raise BadInput(f"the sandbox does not answer: {error}", cure=START) from None
 
 
-def _told(body: bytes, reason: str) -> str:
+def _message(body: bytes, reason: str) -> str:
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):

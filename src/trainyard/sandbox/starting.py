@@ -28,7 +28,7 @@ _PATIENCE, _STEP = 90.0, 0.02
 _LAST_WORDS = 2000
 
 
-class Options(NamedTuple):
+class StartOptions(NamedTuple):
     """How to start it: `port` 0 is any that is free, `slots` 0 as many jobs at once as there are cores."""
 
     port: int = 0
@@ -36,7 +36,7 @@ class Options(NamedTuple):
     region: str = "us-east-1"
 
 
-def start(options: Options) -> Address:
+def start(options: StartOptions) -> Address:
     """Start the sandbox as a process of its own, and return once its stacks are deployed.
 
     Raises `BadInput` where the extra is not installed, another sandbox has the folder or another program the
@@ -49,7 +49,7 @@ def start(options: Options) -> Address:
     return address
 
 
-def serve(options: Options) -> tuple[subprocess.Popen[bytes], Address]:
+def serve(options: StartOptions) -> tuple[subprocess.Popen[bytes], Address]:
     """Start the sandbox as a child of this process that gets what its terminal sends, too; as `start`
     does.
     """
@@ -84,8 +84,8 @@ def _ready() -> str:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        told = f"the sandbox needs {', '.join(missing)}, which {verb} not installed"
-        raise BadInput(told, cure='pip install "trainyard[sandbox]"')
+        problem = f"the sandbox needs {', '.join(missing)}, which {verb} not installed"
+        raise BadInput(problem, cure='pip install "trainyard[sandbox]"')
     folder = sandbox_address.folder()
     if sandbox_address.is_held(folder):
         raise _runs_already(folder)
@@ -93,8 +93,8 @@ def _ready() -> str:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         status = os.stat(folder)
     except OSError as error:
-        told = f"the sandbox's folder cannot be made: {error.strerror}"
-        raise BadInput(told, where=folder, cure=_elsewhere()) from None
+        problem = f"the sandbox's folder cannot be made: {error.strerror}"
+        raise BadInput(problem, where=folder, cure=_elsewhere()) from None
     if status.st_uid != os.geteuid():
         raise BadInput("the sandbox's folder belongs to another user", where=folder, cure=_elsewhere())
     os.chmod(folder, 0o700)
@@ -114,7 +114,7 @@ def _elsewhere() -> str:
     return f"set {sandbox_address.VARIABLE} to a folder of your own"
 
 
-def _spawn(folder: str, options: Options, *, detached: bool) -> subprocess.Popen[bytes]:
+def _spawn(folder: str, options: StartOptions, *, detached: bool) -> subprocess.Popen[bytes]:
     """The process, which has the folder's lock from its first moment: two that start at once are told apart,
     and one can be ended before it is ready."""
     lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -142,13 +142,18 @@ def _spawn(folder: str, options: Options, *, detached: bool) -> subprocess.Popen
     return process
 
 
-def _command(folder: str, options: Options, lock: int) -> list[str]:
-    told = {
+def _command(folder: str, options: StartOptions, lock: int) -> list[str]:
+    values = {
         "--folder": folder,
         "--lock": lock,
         **{f"--{name}": value for name, value in options._asdict().items()},
     }
-    return [sys.executable, "-m", "trainyard.sandbox", *(str(each) for pair in told.items() for each in pair)]
+    return [
+        sys.executable,
+        "-m",
+        "trainyard.sandbox",
+        *(str(each) for pair in values.items() for each in pair),
+    ]
 
 
 def _environment() -> Mapping[str, str]:
@@ -181,13 +186,13 @@ def _failure(status: int, folder: str) -> TrainyardError:
         return TrainyardError("the sandbox was stopped before it was ready")
     try:
         with open(path, "rb") as log:
-            told = log.read()[-_LAST_WORDS:].decode(errors="replace").strip()
+            words = log.read()[-_LAST_WORDS:].decode(errors="replace").strip()
     except FileNotFoundError:
-        told = ""
-    if status == BadInput.exit_status and told:
+        words = ""
+    if status == BadInput.exit_status and words:
         if not os.path.isdir(os.path.join(folder, "work")):  # what an earlier one lost is still to be told
             _remove(folder)
-        return BadInput(told.splitlines()[-1])
+        return BadInput(words.splitlines()[-1])
     return TrainyardError(f"the sandbox could not start (status {status}): see {path}")
 
 

@@ -21,7 +21,7 @@ class Detached(BaseException):
         super().__init__(signal.Signals(number).name)
 
 
-class Signals:
+class TerminalSignals:
     """While entered: the first Ctrl-C calls `stop`, in a thread, and disturbs nothing else; the second
     raises KeyboardInterrupt; SIGHUP and SIGTERM raise `Detached`.
 
@@ -35,7 +35,7 @@ class Signals:
         self._before: dict[int, Any] = {}
         self._stopping: threading.Thread | None = None
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> TerminalSignals:
         for number, action in (
             (signal.SIGINT, self._interrupt),
             (signal.SIGTERM, self._detach),

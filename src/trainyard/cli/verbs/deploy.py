@@ -9,7 +9,7 @@ from typing import Any
 from ...aws.account.session import Session
 from ...core.environments.environment import DEFAULT
 from ...core.errors import TrainyardError
-from ...deploy.deployment import Deployment
+from ...deploy.deployment import EnvironmentDeployment
 from ...deploy.preparation import target_of
 from ...infra.synthesis import synthesise
 from ..deploying import Narrator, add_options, asked, environment_of, refuse_silence
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     session = Session(environment.region)
     target = target_of(session, environment)  # before the templates, which take ten times as long
     narrator = Narrator(as_json=args.json)
-    deployment = Deployment(session, target, environment, synthesise(environment), narrator)
+    deployment = EnvironmentDeployment(session, target, environment, synthesise(environment), narrator)
     for line in deployment.forecast(narrator.warn):
         narrator.show(line)
     if not args.yes and not _agreed(f"Deploy to account {target.account}, {target.region}? [y/N] "):
@@ -43,7 +43,9 @@ def _agreed(question: str) -> bool:
     return asked(question).lower() in ("y", "yes")
 
 
-def _apply(deployment: Deployment, narrator: Narrator, head: dict[str, Any], *, as_json: bool) -> int:
+def _apply(
+    deployment: EnvironmentDeployment, narrator: Narrator, head: dict[str, Any], *, as_json: bool
+) -> int:
     began = time.monotonic()
     try:
         applied = deployment.apply()
@@ -69,7 +71,7 @@ def _apply(deployment: Deployment, narrator: Narrator, head: dict[str, Any], *, 
     return 0
 
 
-def _stacks(deployment: Deployment) -> list[dict[str, str]]:
+def _stacks(deployment: EnvironmentDeployment) -> list[dict[str, str]]:
     try:
         return deployment.statuses()
     except TrainyardError:  # why it failed is told already, and this for the same reason

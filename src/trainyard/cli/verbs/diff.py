@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(found: list[Comparison], before: list[cost.Item], after: list[cost.Item]) -> None:
+def _print(found: list[Comparison], before: list[cost.CostItem], after: list[cost.CostItem]) -> None:
     warn = red if sys.stdout.isatty() else str
     for each in found:
         for line in each.lines(warn, clean):
@@ -50,7 +50,7 @@ def _print(found: list[Comparison], before: list[cost.Item], after: list[cost.It
         print(f"idle cost: {cost.total(before):,.2f} -> {cost.total(after):,.2f} USD a month")
 
 
-def _print_json(found: list[Comparison], before: list[cost.Item], after: list[cost.Item]) -> None:
+def _print_json(found: list[Comparison], before: list[cost.CostItem], after: list[cost.CostItem]) -> None:
     for each in found:
         print_json(
             {

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add("--on", metavar="YARD", default=DEFAULT, help=f"whose repository (default: {DEFAULT})")
         parser.set_defaults(do=_push)
     else:
-        told = f"what machines it is for (default: {tools.PLATFORM})"
-        add("--platform", metavar="OS/CPU", default=tools.PLATFORM, help=told)
+        text = f"what machines it is for (default: {tools.PLATFORM})"
+        add("--platform", metavar="OS/CPU", default=tools.PLATFORM, help=text)
         parser.set_defaults(do=_build)
     add("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 

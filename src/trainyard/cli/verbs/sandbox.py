@@ -80,7 +80,7 @@ def _start(args: argparse.Namespace) -> int:
         raise BadInput(
             f"{args.port} is no port", key="--port", cure="use 1 to 65535, or 0 for any that is free"
         )
-    options = starting.Options(port=args.port, slots=args.slots, region=args.region)
+    options = starting.StartOptions(port=args.port, slots=args.slots, region=args.region)
     if not args.foreground:
         _tell(starting.start(options), as_json=args.json)
         return 0
@@ -108,8 +108,8 @@ def _tell(address: Address, *, as_json: bool) -> None:
     if address.lost:
         shown = ", ".join(name.replace("-", " ", 1) for name in address.lost[:_MOST_LOST])
         more = f" and {len(address.lost) - _MOST_LOST} more" if len(address.lost) > _MOST_LOST else ""
-        told = f"the sandbox before this one was killed, and with it {many(len(address.lost), 'job')}"
-        print(clean(f"{told}: {shown}{more}"), file=sys.stderr)
+        text = f"the sandbox before this one was killed, and with it {many(len(address.lost), 'job')}"
+        print(clean(f"{text}: {shown}{more}"), file=sys.stderr)
 
 
 def _shown(address: Address) -> dict[str, Any]:
@@ -137,8 +137,8 @@ def _status(args: argparse.Namespace) -> int:
     address = sandbox_address.running(sandbox_address.folder())
     if address is None:
         starting = sandbox_address.is_held(sandbox_address.folder())
-        told = "the sandbox is being started" if starting else f"no sandbox runs; {sandbox_address.START}"
-        print_json({"running": False}) if args.json else print(told)
+        text = "the sandbox is being started" if starting else f"no sandbox runs; {sandbox_address.START}"
+        print_json({"running": False}) if args.json else print(text)
         return 1
     found = sandbox_address.ask(address, "status")
     if args.json:
@@ -185,12 +185,12 @@ def _interrupt(args: argparse.Namespace) -> int:
         print_json(found)
         return 0
     names = found["interrupted"]
-    told = names[0] if len(names) == 1 else many(len(names), "job")
+    text = names[0] if len(names) == 1 else many(len(names), "job")
     print(
         clean(
-            f"{told}: the machine is taken away"
+            f"{text}: the machine is taken away"
             if len(names) == 1
-            else f"{told}: their machines are taken away"
+            else f"{text}: their machines are taken away"
         )
     )
     return 0

@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found.to_json())
     else:
-        told = " has ended already:" if had_ended else ":"
-        print(f"{found.id}{told} {found.state} ({clean(found.reason)})")
+        verb = " has ended already:" if had_ended else ":"
+        print(f"{found.id}{verb} {found.state} ({clean(found.reason)})")
     return 0
 
 

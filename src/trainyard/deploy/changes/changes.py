@@ -13,7 +13,7 @@ from typing import Any
 
 from ...core.record import Record
 from .intrinsics import canonical
-from .propagation import MAY_BE_REPLACED, REPLACED, STAYS, Following, covers, watched
+from .propagation import MAY_BE_REPLACED, REPLACED, STAYS, Propagation, covers, watched
 from .replacements import CREATE_ONLY
 from .values import ABSENT, differences
 
@@ -70,7 +70,7 @@ def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[Chang
     """
     before: Mapping[str, Any] = (old or {}).get("Resources", {})
     after: Mapping[str, Any] = new.get("Resources", {})
-    following = Following(before, after, _changed_defaults(old or {}, new))
+    following = Propagation(before, after, _changed_defaults(old or {}, new))
     found = [
         change
         for name in sorted({*before, *after})
@@ -120,7 +120,7 @@ def _line(change: Change) -> str:
 
 
 def _change(
-    name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, following: Following
+    name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, following: Propagation
 ) -> Change | None:
     if new is None or old is None:
         resource: Mapping[str, Any] = old or new or {}
@@ -156,13 +156,13 @@ def summarise(changes: Sequence[Change]) -> list[str]:
     holders = {each.type.removeprefix("AWS::") for each in changes if each.holds_data}
     named = sorted(kinds, key=lambda kind: (kind not in holders, -kinds[kind], kind))
     # A number and its type stay on one line.
-    told = ", ".join(f"{kinds[kind]}\N{NO-BREAK SPACE}{kind}" for kind in named)
-    lines = wrap(f"{sum(kinds.values())} resources: {told}", _WIDTH, subsequent_indent="  ")
+    listed = ", ".join(f"{kinds[kind]}\N{NO-BREAK SPACE}{kind}" for kind in named)
+    lines = wrap(f"{sum(kinds.values())} resources: {listed}", _WIDTH, subsequent_indent="  ")
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _details(
-    name: str, old: Mapping[str, Any], new: Mapping[str, Any], following: Following
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any], following: Propagation
 ) -> tuple[str, ...]:
     own = list(differences(old, new))
     paths = list(watched(new))

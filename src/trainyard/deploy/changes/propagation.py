@@ -43,7 +43,7 @@ def places(value: Any, path: str = "") -> Iterator[tuple[str, Reference]]:
             yield path, reference
 
 
-class Following:
+class Propagation:
     """What becomes of every resource that is in both templates.
 
     `fate` is by logical id. A resource that names a replaced one where it can only be set at creation is

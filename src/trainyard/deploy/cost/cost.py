@@ -26,7 +26,7 @@ _FAST = 60
 """Seconds below which the period of an alarm makes it a high-resolution one."""
 
 
-class Item(NamedTuple):
+class CostItem(NamedTuple):
     """A line of the bill: `usd` a month. Where `known` is false there is no price here, and `usd` is 0."""
 
     name: str
@@ -46,7 +46,7 @@ class _Found(NamedTuple):
         return self.resources.get(kind, ())
 
 
-def idle_cost(*templates: Mapping[str, Any]) -> list[Item]:
+def idle_cost(*templates: Mapping[str, Any]) -> list[CostItem]:
     """What the stacks of the templates cost a month of 730 hours, USD in us-east-1, while no job runs.
 
     Templates of nested stacks are given beside their parent's. Data stored, logs and traffic come by use and
@@ -66,12 +66,12 @@ def idle_cost(*templates: Mapping[str, Any]) -> list[Item]:
     ]
 
 
-def total(items: Sequence[Item]) -> float:
+def total(items: Sequence[CostItem]) -> float:
     """The sum, USD a month, to the cent."""
     return round(sum(item.usd for item in items), 2)
 
 
-def lines(items: Sequence[Item]) -> list[str]:
+def lines(items: Sequence[CostItem]) -> list[str]:
     """An aligned table, its total, and what is counted."""
     sums = "total" if all(item.known for item in items) else "total of what has a known price"
     rows = [(item.name, f"{item.usd:,.2f}" if item.known else "?", item.note) for item in items]
@@ -92,17 +92,17 @@ def _found(templates: Sequence[Mapping[str, Any]]) -> _Found:
     return _Found(resources, parameters)
 
 
-def _nat_gateways(found: _Found) -> Iterator[Item]:
+def _nat_gateways(found: _Found) -> Iterator[CostItem]:
     gateways = found.of("AWS::EC2::NatGateway")
     if gateways:
         public = sum(1 for each in gateways if each.get("ConnectivityType", "public") == "public")
         usd = len(gateways) * NAT_GATEWAY.monthly + public * PUBLIC_ADDRESS.monthly
-        yield Item(
+        yield CostItem(
             _counted(len(gateways), "NAT gateway"), usd, "with its public IPv4 address; traffic is extra"
         )
 
 
-def _addresses(found: _Found) -> Iterator[Item]:
+def _addresses(found: _Found) -> Iterator[CostItem]:
     """Elastic addresses that no NAT gateway has."""
     taken = sum(
         1
@@ -111,12 +111,12 @@ def _addresses(found: _Found) -> Iterator[Item]:
     )
     free = len(found.of("AWS::EC2::EIP")) - taken
     if free > 0:
-        yield Item(
+        yield CostItem(
             _counted(free, "public IPv4 address", "public IPv4 addresses"), free * PUBLIC_ADDRESS.monthly
         )
 
 
-def _endpoints(found: _Found) -> Iterator[Item]:
+def _endpoints(found: _Found) -> Iterator[CostItem]:
     endpoints = [
         each
         for each in found.of("AWS::EC2::VPCEndpoint")
@@ -126,7 +126,7 @@ def _endpoints(found: _Found) -> Iterator[Item]:
         zones = sum(_length(each.get("SubnetIds"), found.parameters) for each in endpoints)
         note = f"{_counted(zones, 'network interface')}, one a zone; traffic is extra"
         name = _counted(len(endpoints), "interface endpoint")
-        yield Item(name, zones * INTERFACE_ENDPOINT.monthly, note)
+        yield CostItem(name, zones * INTERFACE_ENDPOINT.monthly, note)
 
 
 def _length(subnets: Any, parameters: Mapping[str, Any]) -> int:
@@ -138,21 +138,21 @@ def _length(subnets: Any, parameters: Mapping[str, Any]) -> int:
     return 1
 
 
-def _notebooks(found: _Found) -> Iterator[Item]:
+def _notebooks(found: _Found) -> Iterator[CostItem]:
     for each in found.of("AWS::SageMaker::NotebookInstance"):
         kind = str(each.get("InstanceType", _DEFAULT_NOTEBOOK))
         price = NOTEBOOKS.get(kind)
         name = f"notebook {kind}"
         if each.get("LifecycleConfigName"):
             running = f"; {price.usd:.2f} an hour while it runs" if price else ""
-            yield Item(name, 0.0, f"stops itself when idle{running}")
+            yield CostItem(name, 0.0, f"stops itself when idle{running}")
         elif price:
-            yield Item(name, price.monthly, "never stops by itself")
+            yield CostItem(name, price.monthly, "never stops by itself")
         else:
-            yield Item(name, 0.0, "never stops by itself, and its price is not known here", known=False)
+            yield CostItem(name, 0.0, "never stops by itself, and its price is not known here", known=False)
 
 
-def _machines(found: _Found) -> Iterator[Item]:
+def _machines(found: _Found) -> Iterator[CostItem]:
     environments = [each.get("ComputeResources", {}) for each in found.of("AWS::Batch::ComputeEnvironment")]
     if not environments:
         return
@@ -163,22 +163,22 @@ def _machines(found: _Found) -> Iterator[Item]:
     note = f"{kept} vCPUs kept up, as an m5 on demand" if kept else "come with jobs and go with them"
     if at_first:
         note += f"; {at_first} vCPUs are started at first, until Batch finds them idle"
-    yield Item("Batch machines", kept * VCPU.monthly, note)
+    yield CostItem("Batch machines", kept * VCPU.monthly, note)
 
 
-def _dashboards(found: _Found) -> Iterator[Item]:
+def _dashboards(found: _Found) -> Iterator[CostItem]:
     count = len(found.of("AWS::CloudWatch::Dashboard"))
     if count:
         note = "an account's first three are free"
-        yield Item(_counted(count, "dashboard"), count * DASHBOARD.monthly, note)
+        yield CostItem(_counted(count, "dashboard"), count * DASHBOARD.monthly, note)
 
 
-def _alarms(found: _Found) -> Iterator[Item]:
+def _alarms(found: _Found) -> Iterator[CostItem]:
     alarms, composites = found.of("AWS::CloudWatch::Alarm"), found.of("AWS::CloudWatch::CompositeAlarm")
     count = len(alarms) + len(composites)
     if count:
         usd = sum(map(_alarm, alarms)) + len(composites) * COMPOSITE_ALARM.monthly
-        yield Item(_counted(count, "alarm"), usd, "an account's first ten are free")
+        yield CostItem(_counted(count, "alarm"), usd, "an account's first ten are free")
 
 
 def _alarm(alarm: Mapping[str, Any]) -> float:
@@ -189,13 +189,13 @@ def _alarm(alarm: Mapping[str, Any]) -> float:
     return len(periods) * (FAST_ALARM_METRIC if fast else ALARM_METRIC).monthly
 
 
-def _keys(found: _Found) -> Iterator[Item]:
+def _keys(found: _Found) -> Iterator[CostItem]:
     count = len(found.of("AWS::KMS::Key"))
     if count:
-        yield Item(_counted(count, "KMS key"), count * KEY.monthly, "requests are extra")
+        yield CostItem(_counted(count, "KMS key"), count * KEY.monthly, "requests are extra")
 
 
-def _data(found: _Found) -> Iterator[Item]:
+def _data(found: _Found) -> Iterator[CostItem]:
     counts = Counter(
         {
             "bucket": len(found.of("AWS::S3::Bucket")),
@@ -208,7 +208,7 @@ def _data(found: _Found) -> Iterator[Item]:
         if count
     ]
     if names:
-        yield Item(" and ".join(names), 0.0, "by use")
+        yield CostItem(" and ".join(names), 0.0, "by use")
 
 
 def _counted(count: int, noun: str, plural: str | None = None) -> str:

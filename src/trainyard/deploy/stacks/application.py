@@ -14,7 +14,7 @@ from ...core.environments.environment import Environment, stack_tags
 from ...core.errors import AccountRefused, BadInput, DeploymentFailed
 from ...infra.synthesis import StackTemplate
 from . import causes
-from .events import Ending, Following, Teller
+from .events import OperationEnd, Reporter, StackFollower
 from .notebooks import notebook_of, stop_notebook
 from .stacks import OWNER_TAG, ChangeSet, Stack, Stacks, is_busy
 from .steps import SUCCESSES, Step, holds_data, next_step
@@ -47,9 +47,11 @@ def refuse_foreign(stack: Stack | None, environment: Environment) -> None:
 class Application:
     """What brings a stack to its template."""
 
-    def __init__(self, session: Session, stacks: Stacks, environment: Environment, teller: Teller) -> None:
+    def __init__(
+        self, session: Session, stacks: Stacks, environment: Environment, reporter: Reporter
+    ) -> None:
         self._session, self._stacks = session, stacks
-        self._environment, self._teller = environment, teller
+        self._environment, self._reporter = environment, reporter
 
     def apply(self, template: StackTemplate) -> Applied:
         """Create or update the stack, whatever a former command has left of it.
@@ -64,7 +66,7 @@ class Application:
             except AccountRefused as error:
                 if not is_busy(error):
                     raise
-                self._teller.say(f"{template.name}: somebody else changes it just now")
+                self._reporter.say(f"{template.name}: somebody else changes it just now")
         raise DeploymentFailed(f"{template.name}: others keep changing it; try again when they are done")
 
     def settle(self, name: str) -> Stack | None:
@@ -83,30 +85,32 @@ class Application:
             f"{name}: it does not come to rest; see its events in CloudFormation's console"
         )
 
-    def follow(self, stack: Stack, what: str, token: str = "", again: str = "trainyard deploy") -> Ending:
+    def follow(
+        self, stack: Stack, what: str, token: str = "", again: str = "trainyard deploy"
+    ) -> OperationEnd:
         """Follow an operation on a stack to its end: the one with that token, or the one that goes on.
 
         `again` is the command that follows it where this one is interrupted.
         """
-        following = Following(self._stacks, stack.id, self._teller.progress, token)
+        following = StackFollower(self._stacks, stack.id, self._reporter.progress, token)
         try:
-            with self._teller.during(f"{what} {stack.name}", following.under_way):
+            with self._reporter.during(f"{what} {stack.name}", following.under_way):
                 return following.to_end()
         except KeyboardInterrupt:
             self._tell_it_goes_on(stack.name, again)
             raise
 
-    def delete(self, stack: Stack, again: str = "trainyard deploy") -> Ending:
+    def delete(self, stack: Stack, again: str = "trainyard deploy") -> OperationEnd:
         """Delete a stack, and follow that to its end; also where that goes on already."""
         token = ""
         if stack.status != "DELETE_IN_PROGRESS":
-            stop_notebook(self._session, self._stacks, notebook_of(self._stacks, stack), self._teller)
+            stop_notebook(self._session, self._stacks, notebook_of(self._stacks, stack), self._reporter)
             token = new_token()
             self._stacks.delete(stack, token)
         return self.follow(stack, "deleting", token, again)
 
     def _take(self, step: Step, stack: Stack) -> None:
-        say, name = self._teller.say, stack.name
+        say, name = self._reporter.say, stack.name
         if step is Step.FOLLOW:
             say(f"{name}: {stack.status} goes on; following it")
             self.follow(stack, "following")
@@ -154,7 +158,7 @@ class Application:
         there = stack is not None or self._stacks.find(name) is not None
         try:
             tags = stack_tags(self._environment)
-            with self._teller.during(f"preparing {name}", {}):
+            with self._reporter.during(f"preparing {name}", {}):
                 made = self._stacks.prepare(name, template.body, tags, token=token, create=stack is None)
                 made = self._stacks.await_change_set(made)
             if made.empty:
@@ -173,9 +177,9 @@ class Application:
         return Applied(name, UPDATED if stack else CREATED)
 
     def _refused(self, name: str, made: ChangeSet) -> DeploymentFailed:
-        told = self._stacks.refusals_of(made)
+        errors = self._stacks.errors_of(made)
         self._stacks.discard(made)
-        reason = causes.plain(" ".join(told) or made.reason or made.status)
+        reason = causes.plain(" ".join(errors) or made.reason or made.status)
         cure = causes.cure_of(reason) or causes.cure_of(made.reason)
         return DeploymentFailed(
             f"{name}: CloudFormation refuses the change: {reason}" + (f"; {cure}" if cure else "")
@@ -192,10 +196,10 @@ class Application:
             empty = self._stacks.find(made.stack_id)
             if not was_there and empty is not None and empty.status == "REVIEW_IN_PROGRESS":
                 self._stacks.delete(empty, new_token())
-        self._teller.say(f"{name}: nothing was changed")
+        self._reporter.say(f"{name}: nothing was changed")
 
     def _tell_it_goes_on(self, name: str, again: str = "trainyard deploy") -> None:
-        self._teller.say(
+        self._reporter.say(
             f"{name}: CloudFormation goes on in AWS without this command;"
             f" `{again} {self._environment.name}` follows it"
         )
@@ -206,8 +210,8 @@ def new_token() -> str:
     return f"trainyard-{uuid.uuid4()}"
 
 
-def failure(name: str, ending: Ending, what: str) -> DeploymentFailed:
+def failure(name: str, ending: OperationEnd, what: str) -> DeploymentFailed:
     """How an operation that failed is told: the first real cause and the cure."""
     cause = causes.first_cause(ending.events)
-    told = str(cause) if cause else "see its events in CloudFormation's console"
-    return DeploymentFailed(f"{name} {what} ({ending.status}): {told}")
+    why = str(cause) if cause else "see its events in CloudFormation's console"
+    return DeploymentFailed(f"{name} {what} ({ending.status}): {why}")

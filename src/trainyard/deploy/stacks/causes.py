@@ -10,7 +10,7 @@ from ...aws.account.errors import EXPIRED, denial
 from .events import Event, is_cascade
 
 
-class Cause(NamedTuple):
+class FailureCause(NamedTuple):
     """The resource that failed first, AWS's reason, and what to do about it ("" where nobody knows)."""
 
     resource: str
@@ -23,20 +23,20 @@ class Cause(NamedTuple):
         return f"{where}{self.reason.rstrip('.')}" + (f"; {self.cure}" if self.cure else "")
 
 
-def first_cause(events: Sequence[Event]) -> Cause | None:
+def first_cause(events: Sequence[Event]) -> FailureCause | None:
     """The first failure among an operation's events, oldest first, that no other one brought about.
 
     What was cancelled since another resource failed, and what the rollback could not undo, comes after it.
     """
     failed = [event for event in events if event.failed and event.reason]
     real = [event for event in failed if not event.whole and not is_cascade(event.reason)]
-    told = real or [event for event in events if event.whole and event.reason and _is_bad(event.status)]
-    if not told:
+    shown = real or [event for event in events if event.whole and event.reason and _is_bad(event.status)]
+    if not shown:
         return None
-    event = told[0]
+    event = shown[0]
     resource, kind = ("", "") if event.whole else (event.resource, event.type)
     reason = plain(event.reason)
-    return Cause(resource, kind, reason, cure_of(event.reason, event.type))
+    return FailureCause(resource, kind, reason, cure_of(event.reason, event.type))
 
 
 def plain(reason: str) -> str:

@@ -38,7 +38,7 @@ class Event(Record):
         return self.status.endswith("_FAILED")
 
 
-class Progress(NamedTuple):
+class ResourceProgress(NamedTuple):
     """A resource that is done: `action` is `create`, `update`, `delete`, `keep` or `failed`."""
 
     action: str
@@ -48,7 +48,7 @@ class Progress(NamedTuple):
     reason: str
 
 
-class Ending(NamedTuple):
+class OperationEnd(NamedTuple):
     """How an operation ended: the stack's status, and all the operation's events, oldest first."""
 
     status: str
@@ -77,7 +77,7 @@ def known_before(events: Sequence[Event]) -> frozenset[str]:
     return frozenset(event.id for event in events[: last + 1])
 
 
-def progress_of(event: Event, began: float) -> Progress | None:
+def progress_of(event: Event, began: float) -> ResourceProgress | None:
     """What to tell about an event; None for one that only begins something, and for the stack itself."""
     if event.whole or event.moving or not event.status:
         return None
@@ -86,7 +86,7 @@ def progress_of(event: Event, began: float) -> Progress | None:
         action = "keep"
     elif event.failed:
         action = "cancel" if is_cascade(event.reason) else "failed"
-    return Progress(action, event.type, event.resource, max(0.0, event.time - began), event.reason)
+    return ResourceProgress(action, event.type, event.resource, max(0.0, event.time - began), event.reason)
 
 
 def is_cascade(reason: str) -> bool:
@@ -94,19 +94,19 @@ def is_cascade(reason: str) -> bool:
     return "cancelled" in reason.lower() or reason.startswith("The following resource(s) failed to")
 
 
-class Following:
+class StackFollower:
     """An operation that is followed: by its token, or, where it is somebody else's, whatever happens from the
     last time on that the stack was at rest. `under_way` maps what is being worked on to when that began."""
 
     def __init__(
-        self, stacks: Stacks, stack_id: str, tell: Callable[[Progress], None], token: str = ""
+        self, stacks: Stacks, stack_id: str, tell: Callable[[ResourceProgress], None], token: str = ""
     ) -> None:
         self._stacks, self._stack_id, self._tell, self._token = stacks, stack_id, tell, token
         self._events: dict[str, Event] = {}
         self._before: frozenset[str] = frozenset()
         self.under_way: dict[str, float] = {}
 
-    def to_end(self) -> Ending:
+    def to_end(self) -> OperationEnd:
         """Tell each resource that is done, until the operation has ended."""
         quiet = 0
         if not self._token:
@@ -147,17 +147,17 @@ class Following:
         status = "DELETE_COMPLETE" if stack is None else stack.status
         return "" if is_moving(status) else status
 
-    def _ending(self, status: str) -> Ending:
-        return Ending(status, sorted(self._events.values(), key=lambda event: event.time))
+    def _ending(self, status: str) -> OperationEnd:
+        return OperationEnd(status, sorted(self._events.values(), key=lambda event: event.time))
 
 
-class Teller(Protocol):
+class Reporter(Protocol):
     """Whoever watches."""
 
     def say(self, line: str) -> None:
         """A line of text."""
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: ResourceProgress) -> None:
         """A resource is done."""
 
     def during(self, what: str, under_way: Mapping[str, float]) -> AbstractContextManager[object]:

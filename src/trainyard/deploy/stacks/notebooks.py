@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...aws.account.session import Session
 from ...core.errors import AccountRefused
-from .events import Teller
+from .events import Reporter
 from .stacks import Stack, Stacks
 
 _TYPE = "AWS::SageMaker::NotebookInstance"
@@ -24,12 +24,12 @@ def notebook_of(stacks: Stacks, stack: Stack) -> str:
     return held[0].physical.rpartition("/")[2] if held else ""
 
 
-def stop_notebook(session: Session, stacks: Stacks, name: str, teller: Teller) -> None:
+def stop_notebook(session: Session, stacks: Stacks, name: str, reporter: Reporter) -> None:
     """Stop a notebook instance, and wait until it has stopped; silent where it does not run."""
     asked = False
     while (status := _status(session, name)) not in _AT_REST:
         if status == "InService" and not asked:
-            teller.say(f"stopping the notebook {name}")
+            reporter.say(f"stopping the notebook {name}")
             session.call("sagemaker", "stop_notebook_instance", NotebookInstanceName=name)
             asked = True
         stacks.pause()

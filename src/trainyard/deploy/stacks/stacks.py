@@ -173,7 +173,7 @@ class Stacks:
                 return found
             self.pause()
 
-    def refusals_of(self, change_set: ChangeSet) -> list[str]:
+    def errors_of(self, change_set: ChangeSet) -> list[str]:
         """What CloudFormation's early validation has against a change set, a line each; [] where unknown."""
         try:
             answer = self._call(

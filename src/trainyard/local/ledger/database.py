@@ -98,7 +98,7 @@ def open_database(path: str) -> sqlite3.Connection:
         # Each thread has its own; one is only closed from another, where that drops the last reference.
         connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
     except sqlite3.DatabaseError as error:
-        raise told(error, path) from None
+        raise plain_error(error, path) from None
     try:
         connection.row_factory = sqlite3.Row
         if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:
@@ -106,7 +106,7 @@ def open_database(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise told(error, path) from None
+        raise plain_error(error, path) from None
     except BaseException:
         connection.close()
         raise
@@ -130,7 +130,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def told(error: sqlite3.Error, path: str) -> Exception:
+def plain_error(error: sqlite3.Error, path: str) -> Exception:
     """SQLite's error in our words, or itself where it is a bug."""
     text = str(error)
     if "disk is full" in text:

@@ -140,7 +140,7 @@ class SqliteLedger:
         try:
             yield self._connection()
         except sqlite3.Error as error:
-            raise database.told(error, self._home.database) from None
+            raise database.plain_error(error, self._home.database) from None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -149,7 +149,7 @@ class SqliteLedger:
             with database.transaction(self._connection()) as db:
                 yield db
         except sqlite3.Error as error:
-            raise database.told(error, self._home.database) from None
+            raise database.plain_error(error, self._home.database) from None
         except OSError as error:
             raise BadInput(error.strerror or str(error), where=str(error.filename)) from None
 

@@ -56,7 +56,7 @@ PASS: Final = _Pass()
 Result = Mapping[str, Any] | None | _Pass
 
 
-class Request:
+class ApiRequest:
     """One request as an operation sees it. What is costly is found out when it is asked for."""
 
     def __init__(self, world: World, environ: WSGIEnvironment, moto: WSGIApplication) -> None:
@@ -151,8 +151,8 @@ class Request:
         return dict(content)
 
 
-Handler = Callable[[World, Request], Result]
-Guard = Callable[[World, Request], None]
+Handler = Callable[[World, ApiRequest], Result]
+Guard = Callable[[World, ApiRequest], None]
 
 OPERATIONS: dict[tuple[str, str], Handler] = {}
 GUARDS: list[Guard] = []
@@ -191,7 +191,7 @@ class Dispatcher:
         self._services = {service for service, _ in OPERATIONS}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = Request(self._world, environ, self._moto)
+        request = ApiRequest(self._world, environ, self._moto)
         try:
             answer = self._answer(request)
         except AwsError as error:
@@ -207,7 +207,7 @@ class Dispatcher:
         start_response(f"{answer.status} {_phrase(answer.status)}", headers)
         return [answer.body]
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: ApiRequest) -> Answer:
         # The body comes over the network: whoever sends it slowly must not hold up the others.
         request.body  # noqa: B018
         if request.service in _UNLOCKED and (request.service, request.operation) not in OPERATIONS:
@@ -223,12 +223,12 @@ class Dispatcher:
         assert request.operation_model
         return protocols.write(request.operation_model, request.http, result)
 
-    def _handler(self, request: Request) -> Handler | None:
+    def _handler(self, request: ApiRequest) -> Handler | None:
         if request.service not in self._services:
             return None
         return OPERATIONS.get((request.service, request.operation))
 
-    def _call(self, handler: Handler, request: Request) -> Result:
+    def _call(self, handler: Handler, request: ApiRequest) -> Result:
         if request.operation_model is None:
             return PASS
         if request.region != self._world.region:
@@ -238,7 +238,7 @@ class Dispatcher:
         protocols.check(request.operation_model, request.parameters, code)
         return handler(self._world, request)
 
-    def _ask_guards(self, request: Request) -> None:
+    def _ask_guards(self, request: ApiRequest) -> None:
         for check in GUARDS:
             check(self._world, request)
 
@@ -253,10 +253,10 @@ def _signer(environ: WSGIEnvironment) -> tuple[str, str, str]:
 
 def _collect(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
     """What an application answers, whole."""
-    told: list[Any] = []
+    head: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[[bytes], object]:
-        told[:] = [int(status.split(" ", 1)[0]), dict(headers)]
+        head[:] = [int(status.split(" ", 1)[0]), dict(headers)]
         return lambda _: None
 
     chunks = app(environ, start_response)
@@ -265,10 +265,10 @@ def _collect(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
     finally:
         if close := getattr(chunks, "close", None):
             close()
-    return Answer(told[0], told[1], body)
+    return Answer(head[0], head[1], body)
 
 
-def _refusal(request: Request, error: AwsError) -> Answer:
+def _refusal(request: ApiRequest, error: AwsError) -> Answer:
     if request.model is None:
         return _plain_refusal(error)
     try:
@@ -282,8 +282,8 @@ def _plain_refusal(error: AwsError) -> Answer:
     return Answer(error.status, {"Content-Type": "application/json"}, body)
 
 
-def _not_emulated(request: Request, told: str) -> AwsError:
-    what = f"{request.service}:{request.operation}" if request.operation else told or "this request"
+def _not_emulated(request: ApiRequest, described: str) -> AwsError:
+    what = f"{request.service}:{request.operation}" if request.operation else described or "this request"
     return AwsError("NotImplemented", f"the sandbox does not emulate {what}", 501)
 
 

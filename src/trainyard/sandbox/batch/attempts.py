@@ -16,9 +16,9 @@ from typing import Protocol
 
 from ...machine import memory
 from ..tasks import containers
-from ..tasks.spec import Outcome
-from ..tasks.tasks import Task
-from ..world.cloudwatch import Logs, Stream, ensure_stream
+from ..tasks.spec import TaskEnd
+from ..tasks.tasks import RunningTask
+from ..world.cloudwatch import FileStream, Logs, ensure_stream
 from ..world.world import World
 from .container import (
     LONGEST_REASON,
@@ -29,8 +29,8 @@ from .container import (
     pull_problem,
     task_spec,
 )
-from .jobs import EXITED, NOT_STARTED, OUT_OF_MEMORY, Attempt, Job
-from .retries import Ending
+from .jobs import EXITED, NOT_STARTED, OUT_OF_MEMORY, BatchAttempt, Job
+from .retries import AttemptEnd
 
 _PATIENCE = 20.0
 _log = logging.getLogger(__name__)
@@ -40,13 +40,13 @@ _KILLED = 128 + signal.SIGKILL
 class Listener(Protocol):
     """Who hears what becomes of attempts; called under the world's lock."""
 
-    def began(self, job: Job, attempt: Attempt) -> None:
+    def began(self, job: Job, attempt: BatchAttempt) -> None:
         """Its program runs."""
 
-    def ended(self, job: Job, attempt: Attempt) -> None:
+    def ended(self, job: Job, attempt: BatchAttempt) -> None:
         """Nothing of it is left, its log is written, and its `ending` says how."""
 
-    def memory_exceeded(self, attempt: Attempt) -> None:
+    def memory_exceeded(self, attempt: BatchAttempt) -> None:
         """Its processes have more memory than it may have."""
 
 
@@ -60,15 +60,15 @@ class Attempts:
         self._logs = world.part(Logs)
         self._live = 0
         self._changed = threading.Condition()
-        self._starts: queue.SimpleQueue[tuple[Job, Attempt] | None] = queue.SimpleQueue()
+        self._starts: queue.SimpleQueue[tuple[Job, BatchAttempt] | None] = queue.SimpleQueue()
         self._starter = threading.Thread(target=self._run, name="batch", daemon=True)
         self._starter.start()
 
-    def make(self, job: Job) -> Attempt:
+    def make(self, job: Job) -> BatchAttempt:
         """The next attempt at a job, on a machine of its own."""
         task_id = uuid.uuid4().hex
         stream = f"{job.spec.log_prefix}/default/{task_id}" if job.spec.log_group else ""
-        return Attempt(
+        return BatchAttempt(
             number=len(job.attempts) + 1,
             created=time.time(),
             task_id=task_id,
@@ -77,17 +77,17 @@ class Attempts:
             stream=stream,
         )
 
-    def launch(self, job: Job, attempt: Attempt) -> None:
+    def launch(self, job: Job, attempt: BatchAttempt) -> None:
         """Start an attempt soon; returns at once."""
         self._starts.put((job, attempt))
 
-    def terminate(self, attempt: Attempt, reason: str, grace: float) -> None:
+    def terminate(self, attempt: BatchAttempt, reason: str, grace: float) -> None:
         """End an attempt: SIGTERM, and SIGKILL after so many seconds. `reason` becomes its status reason."""
         attempt.cause, attempt.grace = reason, grace
         if attempt.task:
             attempt.task.terminate(grace)
 
-    def kill(self, attempt: Attempt, reason: str) -> None:
+    def kill(self, attempt: BatchAttempt, reason: str) -> None:
         """End an attempt at once."""
         attempt.cause, attempt.grace = reason or attempt.cause, 0.0
         if attempt.task:
@@ -103,7 +103,7 @@ class Attempts:
                 with self._world.lock:
                     self._listener.memory_exceeded(attempt)
 
-    def end(self, active: Sequence[Attempt]) -> None:
+    def end(self, active: Sequence[BatchAttempt]) -> None:
         """End all attempts and the thread; called without the lock, after which nobody listens."""
         self._starts.put(None)
         self._starter.join()
@@ -122,20 +122,20 @@ class Attempts:
                 # No room on the disk, say: this attempt fails, and the next one is tried all the same.
                 _log.exception("%s could not be started", job.id)
                 reason = cannot_start(f"{type(error).__name__}: {error}")
-                self._over(job, attempt, Ending(None, reason, attempt.cause or NOT_STARTED))
+                self._over(job, attempt, AttemptEnd(None, reason, attempt.cause or NOT_STARTED))
 
-    def _start(self, job: Job, attempt: Attempt) -> None:
+    def _start(self, job: Job, attempt: BatchAttempt) -> None:
         image = str(job.spec.container["image"])
         engine = containers.engine_with(self._world.engines, image)
         with self._world.lock:
             problem = self._problem(job, image) or place_problem(image, engine)
             is_over = bool(attempt.cause)
         if problem or is_over:
-            self._over(job, attempt, Ending(None, problem, attempt.cause or NOT_STARTED))
+            self._over(job, attempt, AttemptEnd(None, problem, attempt.cause or NOT_STARTED))
         else:
             self._start_process(job, attempt, engine)
 
-    def _start_process(self, job: Job, attempt: Attempt, engine: str) -> None:
+    def _start_process(self, job: Job, attempt: BatchAttempt, engine: str) -> None:
         folder = self._world.new_folder("batch", job.spec.name)
         log = self._follow(job, attempt, os.path.join(folder, "log"))
         with self._world.lock:
@@ -149,7 +149,7 @@ class Attempts:
                 lambda task: self._began(job, attempt, task),
             )
         except OSError as error:
-            self._ended(job, attempt, log, folder, Outcome(1, str(error)))
+            self._ended(job, attempt, log, folder, TaskEnd(1, str(error)))
             return
         with self._world.lock:
             attempt.task = task
@@ -157,7 +157,7 @@ class Attempts:
                 # Somebody wanted it to end before it had a process.
                 task.terminate(attempt.grace)
 
-    def _follow(self, job: Job, attempt: Attempt, path: str) -> Stream | None:
+    def _follow(self, job: Job, attempt: BatchAttempt, path: str) -> FileStream | None:
         """The stream that the log goes to; None where another driver was asked for."""
         if not attempt.stream:
             return None
@@ -172,12 +172,14 @@ class Attempts:
             job.spec.log_group, job.spec.container, self._world
         )
 
-    def _began(self, job: Job, attempt: Attempt, task: Task) -> None:
+    def _began(self, job: Job, attempt: BatchAttempt, task: RunningTask) -> None:
         with self._world.lock:
             attempt.task = task
             self._listener.began(job, attempt)
 
-    def _ended(self, job: Job, attempt: Attempt, log: Stream | None, folder: str, outcome: Outcome) -> None:
+    def _ended(
+        self, job: Job, attempt: BatchAttempt, log: FileStream | None, folder: str, outcome: TaskEnd
+    ) -> None:
         try:
             if log:
                 self._logs.finish(log)
@@ -188,20 +190,20 @@ class Attempts:
                 self._live -= 1
                 self._changed.notify_all()
 
-    def _over(self, job: Job, attempt: Attempt, ending: Ending) -> None:
+    def _over(self, job: Job, attempt: BatchAttempt, ending: AttemptEnd) -> None:
         with self._world.lock:
             attempt.ending = ending
             self._listener.ended(job, attempt)
 
 
-def _ending(attempt: Attempt, outcome: Outcome) -> Ending:
+def _ending(attempt: BatchAttempt, outcome: TaskEnd) -> AttemptEnd:
     if attempt.is_out_of_memory:
-        return Ending(_KILLED, OUT_OF_MEMORY, EXITED)
+        return AttemptEnd(_KILLED, OUT_OF_MEMORY, EXITED)
     if attempt.is_lost:
         # Its machine is gone, and nobody heard how the container ended.
-        return Ending(None, "", attempt.cause)
+        return AttemptEnd(None, "", attempt.cause)
     if attempt.cause:
-        return Ending(outcome.status, "", attempt.cause)
+        return AttemptEnd(outcome.status, "", attempt.cause)
     if not outcome.was_started:
-        return Ending(outcome.status, cannot_start(outcome.reason)[:LONGEST_REASON], NOT_STARTED)
-    return Ending(outcome.status, "", EXITED)
+        return AttemptEnd(outcome.status, cannot_start(outcome.reason)[:LONGEST_REASON], NOT_STARTED)
+    return AttemptEnd(outcome.status, "", EXITED)

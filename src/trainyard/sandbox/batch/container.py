@@ -13,7 +13,7 @@ from ...machine.namespace import Mount
 from ..tasks import containers
 from ..tasks.spec import OWN_PYTHON, TaskSpec
 from ..world.world import World
-from .jobs import Attempt, Job
+from .jobs import BatchAttempt, Job
 from .requests import DEFAULT_LOG_GROUP
 
 OPT_ML = "/opt/ml"
@@ -24,7 +24,7 @@ _OWN_IMAGE = re.compile(
 )
 
 
-def task_spec(job: Job, attempt: Attempt, world: World, folder: str, engine: str) -> TaskSpec:
+def task_spec(job: Job, attempt: BatchAttempt, world: World, folder: str, engine: str) -> TaskSpec:
     """How the attempt is started, as a container where an engine has its image; its files lie in `folder`,
     which is made ready for it."""
     root = os.path.join(folder, "ml")
@@ -48,7 +48,7 @@ def task_spec(job: Job, attempt: Attempt, world: World, folder: str, engine: str
     return spec._replace(environment={**ours, **spec.environment}, mounts=(*spec.mounts, OWN_PYTHON))
 
 
-def environment(job: Job, attempt: Attempt, world: World) -> dict[str, str]:
+def environment(job: Job, attempt: BatchAttempt, world: World) -> dict[str, str]:
     """The variables of the container ("Job environment variables", AWS Batch user guide), and what a client
     needs to find the sandbox. The job's own come first: nobody can take Batch's away."""
     spec = job.spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..world.world import World
-from .jobs import RUNNING, STATUSES, TERMINAL, Attempt, Job
+from .jobs import RUNNING, STATUSES, TERMINAL, BatchAttempt, Job
 
 
 def describe(job: Job, world: World) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _container(job: Job, world: World) -> dict[str, Any]:
     return shown
 
 
-def _attempt(attempt: Attempt, world: World) -> dict[str, Any]:
+def _attempt(attempt: BatchAttempt, world: World) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "container": {**_places(attempt, world), "networkInterfaces": [], **_ending(attempt)}
     }
@@ -104,7 +104,7 @@ def _attempt(attempt: Attempt, world: World) -> dict[str, Any]:
     return shown
 
 
-def _places(attempt: Attempt, world: World) -> dict[str, Any]:
+def _places(attempt: BatchAttempt, world: World) -> dict[str, Any]:
     shown = {
         "containerInstanceArn": world.arn("ecs", f"container-instance/{attempt.container_instance}"),
         "taskArn": world.arn("ecs", f"task/{attempt.task_id}"),
@@ -115,7 +115,7 @@ def _places(attempt: Attempt, world: World) -> dict[str, Any]:
     return shown
 
 
-def _ending(attempt: Attempt) -> dict[str, Any]:
+def _ending(attempt: BatchAttempt) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if attempt.ending.exit_code is not None:
         shown["exitCode"] = attempt.ending.exit_code

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..tasks.tasks import Task
+from ..tasks.tasks import RunningTask
 from ..world.clock import Timer
-from .retries import Ending
+from .retries import AttemptEnd
 
 SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING = "SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING"
 SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
@@ -49,7 +49,7 @@ class Spec(NamedTuple):
     capabilities: tuple[str, ...]
 
 
-class Attempt:
+class BatchAttempt:
     """One try at a job: a task of ECS on some machine."""
 
     def __init__(
@@ -66,14 +66,14 @@ class Attempt:
         self.container_instance, self.stream = container_instance, stream
         self.started: float | None = None
         self.stopped: float | None = None
-        self.ending = Ending()
+        self.ending = AttemptEnd()
         self.cause = ""
         """The status reason with which we end it; "" while nobody does."""
         self.grace = 0.0
         self.is_final = False
         """Whether what ends it ends the job too: it was terminated or timed out."""
         self.is_lost = self.is_out_of_memory = False
-        self.task: Task | None = None
+        self.task: RunningTask | None = None
         self.timer: Timer | None = None
 
 
@@ -112,7 +112,7 @@ class Job:
         self.status_reason = ""
         self.started: float | None = None
         self.stopped: float | None = None
-        self.attempts: list[Attempt] = []
+        self.attempts: list[BatchAttempt] = []
         self.children: list[Job] = []
         self.summary: Counter[str] = Counter()
         self.summary_updated = created
@@ -130,7 +130,7 @@ class Job:
         return self.status in TERMINAL
 
     @property
-    def attempt(self) -> Attempt | None:
+    def attempt(self) -> BatchAttempt | None:
         """The attempt that goes on, if one does."""
         return self.attempts[-1] if self.attempts and self.status in ACTIVE else None
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from ..world.cloudwatch import put_metrics
 from ..world.world import World
-from .jobs import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUCCEEDED, Attempt, Job
+from .jobs import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUCCEEDED, BatchAttempt, Job
 
 NAMESPACE, DIMENSION = "AWS/Batch", "JobQueueName"
 _MOVED = {
@@ -48,7 +48,7 @@ class Metrics:
         elif job.is_cancelled:
             self.count("JobsCancelled", job)
 
-    def attempt_ended(self, job: Job, attempt: Attempt) -> None:
+    def attempt_ended(self, job: Job, attempt: BatchAttempt) -> None:
         """How long an attempt has taken, in milliseconds; nothing for one that did not run."""
         if attempt.started is None or attempt.stopped is None:
             return

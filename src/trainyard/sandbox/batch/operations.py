@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.errors import BadInput
 from ..api.control import Call, control
-from ..api.dispatch import PASS, Request, Result, operation
+from ..api.dispatch import PASS, ApiRequest, Result, operation
 from ..world.world import World
 from . import definitions, listing, requests
 from .definitions import Definition, Definitions
@@ -15,7 +15,7 @@ from .description import describe, summarize
 from .errors import client_exception, not_emulated
 from .jobs import RUNNABLE, Job
 from .queues import find_queue, known_queue
-from .scheduler import BatchJobs
+from .scheduler import JobScheduler
 
 MOST_DESCRIBED = 100
 LONGEST_REASON = 1_024
@@ -23,7 +23,7 @@ _JOB, _DEFINITION = ":job/", ":job-definition/"
 
 
 @operation("batch", "RegisterJobDefinition")
-def register_job_definition(world: World, request: Request) -> Result:
+def register_job_definition(world: World, request: ApiRequest) -> Result:
     """A new revision of a job definition."""
     made = definitions.register(
         _definitions(world), request.parameters, world.arn("batch", "job-definition/")
@@ -32,7 +32,7 @@ def register_job_definition(world: World, request: Request) -> Result:
 
 
 @operation("batch", "DescribeJobDefinitions")
-def describe_job_definitions(world: World, request: Request) -> Result:
+def describe_job_definitions(world: World, request: ApiRequest) -> Result:
     """Revisions, by name, ARN or status."""
     found = definitions.select(_definitions(world), request.parameters)
     shown, token = listing.page(found, {**request.parameters, "filters": True})
@@ -40,21 +40,21 @@ def describe_job_definitions(world: World, request: Request) -> Result:
 
 
 @operation("batch", "DeregisterJobDefinition")
-def deregister_job_definition(world: World, request: Request) -> Result:
+def deregister_job_definition(world: World, request: ApiRequest) -> Result:
     """A revision is INACTIVE from now on; jobs that have it go on."""
     definitions.deregister(_definitions(world), request.parameters["jobDefinition"])
     return None
 
 
 @operation("batch", "SubmitJob")
-def submit_job(world: World, request: Request) -> Result:
+def submit_job(world: World, request: ApiRequest) -> Result:
     """A job, or an array of them."""
     asked = request.parameters
     requests.check(asked)
     queue = find_queue(world, asked["jobQueue"])
     definition = definitions.find(_definitions(world), asked["jobDefinition"])
     spec = requests.merge(asked, definition, queue)
-    jobs = world.part(BatchJobs)
+    jobs = world.part(JobScheduler)
     size = (asked.get("arrayProperties") or {}).get("size") or 0
     _check_dependencies(jobs, asked.get("dependsOn") or (), size)
     job = jobs.submit(spec, size, asked.get("dependsOn") or (), asked.get("tags") or {})
@@ -62,7 +62,7 @@ def submit_job(world: World, request: Request) -> Result:
 
 
 @operation("batch", "DescribeJobs")
-def describe_jobs(world: World, request: Request) -> Result:
+def describe_jobs(world: World, request: ApiRequest) -> Result:
     """Up to 100 jobs; those that are not known are left out."""
     wanted = request.parameters["jobs"]
     if len(wanted) > MOST_DESCRIBED:
@@ -72,11 +72,11 @@ def describe_jobs(world: World, request: Request) -> Result:
 
 
 @operation("batch", "ListJobs")
-def list_jobs(world: World, request: Request) -> Result:
+def list_jobs(world: World, request: ApiRequest) -> Result:
     """The jobs of a queue or the children of an array."""
     asked = request.parameters
     listing.check(asked)
-    jobs = world.part(BatchJobs)
+    jobs = world.part(JobScheduler)
     if asked.get("arrayJobId"):
         parent = _find(world, asked["arrayJobId"])
         if parent is None or not parent.array:
@@ -92,14 +92,14 @@ def list_jobs(world: World, request: Request) -> Result:
 
 
 @operation("batch", "CancelJob", "TerminateJob")
-def end_job(world: World, request: Request) -> Result:
+def end_job(world: World, request: ApiRequest) -> Result:
     """End a job that does not run yet, or with TerminateJob any. One that is not known is passed over."""
     _end(world, request.parameters["jobId"], request.parameters["reason"], request.operation)
     return None
 
 
 @operation("batch", "CancelJobs", "TerminateJobs")
-def end_jobs(world: World, request: Request) -> Result:
+def end_jobs(world: World, request: ApiRequest) -> Result:
     """The same for up to 50 jobs at once."""
     wanted = request.parameters["jobs"]
     if not 1 <= len(wanted) <= 50:
@@ -110,12 +110,12 @@ def end_jobs(world: World, request: Request) -> Result:
 
 
 @operation("batch", "GetJobQueueSnapshot")
-def get_job_queue_snapshot(world: World, request: Request) -> Result:
+def get_job_queue_snapshot(world: World, request: ApiRequest) -> Result:
     """The first 100 jobs of a queue that are RUNNABLE."""
     queue = known_queue(world, request.parameters["jobQueue"])
     waiting = [
         job
-        for job in world.part(BatchJobs).jobs.values()
+        for job in world.part(JobScheduler).jobs.values()
         if job.status == RUNNABLE and job.spec.queue_arn == queue.arn
     ]
     shown = [
@@ -128,7 +128,7 @@ def get_job_queue_snapshot(world: World, request: Request) -> Result:
 
 
 @operation("batch", "ListTagsForResource", "TagResource", "UntagResource")
-def tags_of_resource(world: World, request: Request) -> Result:
+def tags_of_resource(world: World, request: ApiRequest) -> Result:
     """Tags of jobs and job definitions; those of queues and compute environments are moto's."""
     asked = request.parameters
     tags = _tags(world, asked["resourceArn"])
@@ -148,7 +148,7 @@ def tags_of_resource(world: World, request: Request) -> Result:
 @operation(
     "batch", "SubmitServiceJob", "CreateServiceEnvironment", "CreateConsumableResource", "CreateQuotaShare"
 )
-def refuse(world: World, request: Request) -> Result:
+def refuse(world: World, request: ApiRequest) -> Result:
     """Batch's newer resources."""
     raise not_emulated(f"batch:{request.operation}")
 
@@ -159,7 +159,7 @@ def control_batch(world: World, call: Call) -> Mapping[str, Any]:
     if call.rest != "images":
         raise BadInput(f"batch/{call.rest}: no such call")
     with world.lock:
-        world.part(BatchJobs).miss_images(call.body.get("missing", ()))
+        world.part(JobScheduler).miss_images(call.body.get("missing", ()))
     return {}
 
 
@@ -170,7 +170,7 @@ def _definitions(world: World) -> Definitions:
 
 def _find(world: World, wanted: str) -> Job | None:
     """A job by id or ARN."""
-    return world.part(BatchJobs).jobs.get(wanted.rpartition(_JOB)[2])
+    return world.part(JobScheduler).jobs.get(wanted.rpartition(_JOB)[2])
 
 
 def _end(world: World, wanted: str, reason: str, name: str) -> None:
@@ -180,7 +180,7 @@ def _end(world: World, wanted: str, reason: str, name: str) -> None:
     if len(reason) > LONGEST_REASON:
         raise client_exception(f"'reason' must have at most {LONGEST_REASON} characters")
     if job := _find(world, wanted):
-        world.part(BatchJobs).stop(job, reason, terminate=name.startswith("Terminate"))
+        world.part(JobScheduler).stop(job, reason, terminate=name.startswith("Terminate"))
 
 
 def _tags(world: World, arn: str) -> dict[str, str] | None:
@@ -198,7 +198,7 @@ def _tags(world: World, arn: str) -> dict[str, str] | None:
     return None
 
 
-def _check_dependencies(jobs: BatchJobs, depends_on: Any, size: int) -> None:
+def _check_dependencies(jobs: JobScheduler, depends_on: Any, size: int) -> None:
     for each in depends_on:
         if each.get("type") == "SEQUENTIAL":
             continue

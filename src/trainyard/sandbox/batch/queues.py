@@ -39,12 +39,12 @@ def known_queue(world: World, wanted: str) -> Any:
     return queue
 
 
-class Machines:
+class MachineLimits:
     """Whether a job can have a machine: it is always this one, but settings and limits can keep it away."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._told: set[tuple[str, str]] = set()
+        self._announced: set[tuple[str, str]] = set()
 
     def is_gone(self, job: Job) -> bool:
         """Whether the job's queue was deleted."""
@@ -66,8 +66,8 @@ class Machines:
             queue = self._queue(job)
             reason = self._problem(job, queue) if queue else ""
             job.status_reason = reason
-            if reason and queue.arn not in heads and (job.id, reason) not in self._told:
-                self._told.add((job.id, reason))
+            if reason and queue.arn not in heads and (job.id, reason) not in self._announced:
+                self._announced.add((job.id, reason))
                 resources = [self._world.arn("batch", f"job/{job.id}"), queue.arn]
                 self._world.emit(
                     "aws.batch", "Batch Job Queue Blocked", describe(job, self._world), resources

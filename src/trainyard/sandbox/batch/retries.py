@@ -17,7 +17,7 @@ _CONDITIONS = {"onStatusReason": _REASON, "onReason": _REASON, "onExitCode": _EX
 _ACTIONS = ("retry", "exit")
 
 
-class Ending(NamedTuple):
+class AttemptEnd(NamedTuple):
     """How an attempt ended. `exit_code` is None when the container never ended by itself: it did not start,
     or its machine was lost."""
 
@@ -26,7 +26,7 @@ class Ending(NamedTuple):
     status_reason: str = ""
 
 
-def is_retried(strategy: Mapping[str, Any], attempt: int, ending: Ending) -> bool:
+def is_retried(strategy: Mapping[str, Any], attempt: int, ending: AttemptEnd) -> bool:
     """Whether a job whose attempt of this number (from 1) failed is started again.
 
     The first rule whose conditions all hold decides; where none does, the job is retried. Never more often
@@ -58,7 +58,7 @@ def normal(strategy: Mapping[str, Any]) -> dict[str, Any]:
     return {"attempts": int(strategy.get("attempts", 1)), "evaluateOnExit": rules}
 
 
-def _holds(rule: Mapping[str, Any], ending: Ending) -> bool:
+def _holds(rule: Mapping[str, Any], ending: AttemptEnd) -> bool:
     # What is not there is empty: Batch's own example ends with onReason "*", "for any reason", though
     # a container that failed by itself has no reason.
     code = "" if ending.exit_code is None else str(ending.exit_code)

@@ -23,20 +23,20 @@ from .jobs import (
     SUBMITTED,
     SUCCEEDED,
     TIMED_OUT,
-    Attempt,
+    BatchAttempt,
     Job,
     Spec,
 )
 from .line import Line
 from .metrics import Metrics
-from .queues import Machines
+from .queues import MachineLimits
 
 GRACE = 30.0
 """Seconds between SIGTERM and SIGKILL ("Job timeouts", AWS Batch user guide)."""
 _TICK = 0.25
 
 
-class BatchJobs:
+class JobScheduler:
     """All jobs of a sandbox. Its methods are called under the world's lock, but for `end` and what says so.
 
     As many jobs run at once as the machine has cores, whatever vCPUs they ask for.
@@ -51,7 +51,7 @@ class BatchJobs:
         self._active: dict[str, Job] = {}
         self._slots = world.slots
         self._metrics = Metrics(world)
-        self._machines = Machines(world)
+        self._machines = MachineLimits(world)
         self._attempts = Attempts(world, self)
         self._ends: deque[tuple[Job, str, str]] = deque()
         self._is_settling = False
@@ -99,7 +99,7 @@ class BatchJobs:
         """Nobody can pull images of these names from now on, and all others again."""
         self._attempts.missing_images = set(names)
 
-    def began(self, job: Job, attempt: Attempt) -> None:
+    def began(self, job: Job, attempt: BatchAttempt) -> None:
         """The attempt's program runs."""
         if self._has_ended or job.status != STARTING:
             return
@@ -109,7 +109,7 @@ class BatchJobs:
         if job.spec.timeout:
             attempt.timer = self._world.clock.after(job.spec.timeout, lambda: self._time_out(job, attempt))
 
-    def ended(self, job: Job, attempt: Attempt) -> None:
+    def ended(self, job: Job, attempt: BatchAttempt) -> None:
         """Nothing of the attempt is left and its log is written: it is over, and the job perhaps too."""
         if self._has_ended:
             return
@@ -130,7 +130,7 @@ class BatchJobs:
             self._make_runnable(job)
         self._pump()
 
-    def memory_exceeded(self, attempt: Attempt) -> None:
+    def memory_exceeded(self, attempt: BatchAttempt) -> None:
         """The processes of the attempt have more memory than it asked for: what the kernel does then."""
         if not attempt.cause:
             attempt.is_out_of_memory = True
@@ -238,7 +238,7 @@ class BatchJobs:
             self._set(job, STARTING)
             self._attempts.launch(job, attempt)
 
-    def _time_out(self, job: Job, attempt: Attempt) -> None:
+    def _time_out(self, job: Job, attempt: BatchAttempt) -> None:
         with self._world.lock:
             if job.attempt is attempt and not attempt.cause:
                 attempt.is_final = True

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-from .cloudformation import Made, Place, Properties, made
+from .cloudformation import Made, Placement, Properties, made
 
 
 @made("AWS::CloudWatch::Alarm")
-def put(properties: Properties, place: Place) -> Made:
+def put(properties: Properties, place: Placement) -> Made:
     """An alarm over one metric, as PutMetricAlarm would make it."""
     backend = cloudwatch_backends[place.account][place.region]
     name = properties["AlarmName"]

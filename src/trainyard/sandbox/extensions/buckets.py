@@ -14,11 +14,11 @@ from typing import Any
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from .cloudformation import Made, Place, Properties, after, made
+from .cloudformation import Made, Placement, Properties, after, made
 
 
 @after("AWS::S3::Bucket")
-def configure(bucket: Any, properties: Properties, place: Place) -> None:
+def configure(bucket: Any, properties: Properties, place: Placement) -> None:
     """Everything of a bucket's properties but its encryption, which it has."""
     backend, name = _backend(place), bucket.name
     if status := properties.get("VersioningConfiguration", {}).get("Status"):
@@ -32,12 +32,12 @@ def configure(bucket: Any, properties: Properties, place: Place) -> None:
         backend.put_bucket_ownership_controls(name, ownership["Rules"][0]["ObjectOwnership"])
     if logging := properties.get("LoggingConfiguration"):
         target = logging.get("DestinationBucketName", name)
-        told = {"TargetBucket": target, "TargetPrefix": logging.get("LogFilePrefix", "")}
-        backend.put_bucket_logging(name, told)
+        status = {"TargetBucket": target, "TargetPrefix": logging.get("LogFilePrefix", "")}
+        backend.put_bucket_logging(name, status)
 
 
 @made("AWS::S3::BucketPolicy")
-def put_policy(properties: Properties, place: Place) -> Made:
+def put_policy(properties: Properties, place: Placement) -> Made:
     """A bucket's policy, without what would refuse every request that comes without TLS."""
     backend, bucket = _backend(place), properties["Bucket"]
     document = properties["PolicyDocument"]
@@ -50,7 +50,7 @@ def put_policy(properties: Properties, place: Place) -> Made:
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 
-def _backend(place: Place) -> Any:
+def _backend(place: Placement) -> Any:
     return s3_backends[place.account][get_partition(place.region)]
 
 

@@ -47,7 +47,7 @@ _TAG_MAPS = frozenset(
 )
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where a resource is made, and the name that it gets where its properties give none."""
 
     account: str
@@ -58,9 +58,9 @@ class Place(NamedTuple):
 
 
 Properties = dict[str, Any]
-_makers: dict[str, Callable[[Properties, Place], Any]] = {}
-_before: dict[str, Callable[[Properties, Place], None]] = {}
-_after: dict[str, Callable[[Any, Properties, Place], None]] = {}
+_makers: dict[str, Callable[[Properties, Placement], Any]] = {}
+_before: dict[str, Callable[[Properties, Placement], None]] = {}
+_after: dict[str, Callable[[Any, Properties, Placement], None]] = {}
 _ends: dict[str, Callable[[Any], None]] = {}
 _moto_class: Callable[[str], Any] = parsing.resource_class_from_type
 
@@ -93,20 +93,24 @@ class Made:
         return True
 
 
-def made(kind: str) -> Callable[[Callable[[Properties, Place], Any]], Callable[[Properties, Place], Any]]:
+def made(
+    kind: str,
+) -> Callable[[Callable[[Properties, Placement], Any]], Callable[[Properties, Placement], Any]]:
     """The function makes a resource of that type, in the place of moto's model."""
 
-    def keep(function: Callable[[Properties, Place], Any]) -> Callable[[Properties, Place], Any]:
+    def keep(function: Callable[[Properties, Placement], Any]) -> Callable[[Properties, Placement], Any]:
         _makers[kind] = function
         return function
 
     return keep
 
 
-def before(kind: str) -> Callable[[Callable[[Properties, Place], None]], Callable[[Properties, Place], None]]:
+def before(
+    kind: str,
+) -> Callable[[Callable[[Properties, Placement], None]], Callable[[Properties, Placement], None]]:
     """The function puts the properties right that moto's model of that type gets."""
 
-    def keep(function: Callable[[Properties, Place], None]) -> Callable[[Properties, Place], None]:
+    def keep(function: Callable[[Properties, Placement], None]) -> Callable[[Properties, Placement], None]:
         _before[kind] = function
         return function
 
@@ -115,10 +119,12 @@ def before(kind: str) -> Callable[[Callable[[Properties, Place], None]], Callabl
 
 def after(
     kind: str,
-) -> Callable[[Callable[[Any, Properties, Place], None]], Callable[[Any, Properties, Place], None]]:
+) -> Callable[[Callable[[Any, Properties, Placement], None]], Callable[[Any, Properties, Placement], None]]:
     """The function does to what moto's model of that type made whatever it leaves out."""
 
-    def keep(function: Callable[[Any, Properties, Place], None]) -> Callable[[Any, Properties, Place], None]:
+    def keep(
+        function: Callable[[Any, Properties, Placement], None],
+    ) -> Callable[[Any, Properties, Placement], None]:
         _after[kind] = function
         return function
 
@@ -156,7 +162,7 @@ def _create(logical_id: str, body: dict[str, Any], resources: Any, account_id: s
         return None
     properties = parsing.clean_json(body.get("Properties", {}), resources)
     _tag(kind, properties, resources.tags)
-    place = Place(
+    place = Placement(
         account_id,
         region_name,
         resources.stack_id,
@@ -177,7 +183,7 @@ def _create(logical_id: str, body: dict[str, Any], resources: Any, account_id: s
     return resource
 
 
-def _by_moto(kind: str, body: dict[str, Any], properties: Properties, place: Place) -> Any:
+def _by_moto(kind: str, body: dict[str, Any], properties: Properties, place: Placement) -> Any:
     model = _moto_class(kind)
     if model is None:  # a wait condition
         return None
@@ -237,8 +243,8 @@ def _refuse_unknown_types() -> None:
         kinds = sorted({body.get("Type", "") for body in self._resource_json_map.values()})
         unknown = [kind for kind in kinds if not _is_known(kind)]
         if unknown:
-            told = f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]"
-            raise ValidationError(message=f"{told} (the sandbox does not emulate them)")
+            message = f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]"
+            raise ValidationError(message=f"{message} (the sandbox does not emulate them)")
         load(self)
 
     load_known.refuses = True  # type: ignore[attr-defined]

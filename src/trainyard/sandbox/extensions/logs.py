@@ -13,13 +13,13 @@ from typing import Any
 
 from moto.logs.models import LogGroup
 
-from ..api.dispatch import Request, operation
+from ..api.dispatch import ApiRequest, operation
 from ..api.protocols import AwsError
 from ..world.world import World
 
 
 @operation("logs", "FilterLogEvents")
-def filter_events(world: World, request: Request) -> Mapping[str, Any]:
+def filter_events(world: World, request: ApiRequest) -> Mapping[str, Any]:
     """The events of the streams that are wanted, by time; moto applies the pattern and makes the pages."""
     wanted = dict(request.parameters)
     group, names, prefix = (
@@ -28,11 +28,11 @@ def filter_events(world: World, request: Request) -> Mapping[str, Any]:
         wanted.pop("logStreamNamePrefix", None),
     )
     if names and prefix:
-        told = "LogStreamNamePrefix and LogStreamNames are mutually exclusive."
-        raise AwsError("InvalidParameterException", told)
+        message = "LogStreamNamePrefix and LogStreamNames are mutually exclusive."
+        raise AwsError("InvalidParameterException", message)
     if wanted.get("startFromHead") is False:
-        told = "the sandbox does not emulate logs:FilterLogEvents with startFromHead=false"
-        raise AwsError("NotImplemented", told, 501)
+        message = "the sandbox does not emulate logs:FilterLogEvents with startFromHead=false"
+        raise AwsError("NotImplemented", message, 501)
     found = world.backend("logs").groups.get(group)
     streams = found.streams if found else {}
     if found and not all(name in streams for name in names or ()):
@@ -49,8 +49,8 @@ def _group(wanted: dict[str, Any]) -> str:
     """The group's name, out of its ARN where it is given by that."""
     name, identifier = wanted.get("logGroupName"), wanted.pop("logGroupIdentifier", None)
     if bool(name) is bool(identifier):
-        told = "Exactly one of logGroupName and logGroupIdentifier is required."
-        raise AwsError("InvalidParameterException", told)
+        message = "Exactly one of logGroupName and logGroupIdentifier is required."
+        raise AwsError("InvalidParameterException", message)
     return str(name or identifier.rpartition(":log-group:")[2].removesuffix(":*"))
 
 

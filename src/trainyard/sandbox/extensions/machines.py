@@ -11,13 +11,13 @@ from typing import Any
 from moto.batch.models import ComputeEnvironment, batch_backends
 
 from ..batch import definitions
-from .cloudformation import Made, Place, Properties, after, ending, made
+from .cloudformation import Made, Placement, Properties, after, ending, made
 
 SERVICE_LINKED = "arn:aws:iam::{account}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
 
 
 @made("AWS::Batch::ComputeEnvironment")
-def make(properties: Properties, place: Place) -> Any:
+def make(properties: Properties, place: Placement) -> Any:
     """A compute environment that is valid and enabled, and has no machines."""
     backend: Any = batch_backends[place.account][place.region]
     kind: Any = ComputeEnvironment  # abstract to a type checker: it leaves out what stacks do with it
@@ -43,7 +43,7 @@ def delete(environment: Any) -> None:
 
 
 @made("AWS::Batch::JobDefinition")
-def register(properties: Properties, place: Place) -> Made:
+def register(properties: Properties, place: Placement) -> Made:
     """A revision of a job definition; moto's forgets its timeout and what a job that fails is tried again
     for.
     """
@@ -60,7 +60,7 @@ def register(properties: Properties, place: Place) -> Made:
 
 
 @after("AWS::Batch::JobQueue")
-def tag(queue: Any, properties: Properties, place: Place) -> None:
+def tag(queue: Any, properties: Properties, place: Placement) -> None:
     """moto gives no tags to a queue that a stack makes."""
     batch_backends[place.account][place.region].tag_resource(queue.arn, properties["Tags"])
 

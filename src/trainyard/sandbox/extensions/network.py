@@ -12,11 +12,11 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
-from .cloudformation import Made, Place, Properties, after, before, made
+from .cloudformation import Made, Placement, Properties, after, before, made
 
 
 @after("AWS::EC2::VPC")
-def set_dns(vpc: Any, properties: Properties, place: Place) -> None:
+def set_dns(vpc: Any, properties: Properties, place: Placement) -> None:
     """Whether a VPC resolves names, and gives them ("AWS::EC2::VPC")."""
     backend: Any = ec2_backends[place.account][place.region]
     for key, attribute in (
@@ -28,7 +28,7 @@ def set_dns(vpc: Any, properties: Properties, place: Place) -> None:
 
 
 @after("AWS::EC2::Subnet")
-def set_public_addresses(subnet: Any, properties: Properties, place: Place) -> None:
+def set_public_addresses(subnet: Any, properties: Properties, place: Placement) -> None:
     """Whether machines get a public address in a subnet ("AWS::EC2::Subnet")."""
     if "MapPublicIpOnLaunch" in properties:
         backend: Any = ec2_backends[place.account][place.region]
@@ -38,7 +38,7 @@ def set_public_addresses(subnet: Any, properties: Properties, place: Place) -> N
 
 
 @before("AWS::EC2::SecurityGroup")
-def describe_rules(properties: Properties, place: Place) -> None:
+def describe_rules(properties: Properties, place: Placement) -> None:
     """moto reads one address range of a rule, and its description only where the range is an object."""
     for rule in properties.get("SecurityGroupIngress", []):
         if isinstance(rule.get("CidrIp"), str):
@@ -48,14 +48,14 @@ def describe_rules(properties: Properties, place: Place) -> None:
 
 
 @after("AWS::EC2::SecurityGroupIngress")
-def name_rule(ingress: Any, properties: Properties, place: Place) -> None:
+def name_rule(ingress: Any, properties: Properties, place: Placement) -> None:
     """A rule that stands alone is known by its id."""
     rules = ingress.security_group.ingress_rules
     ingress.physical_resource_id = rules[-1].id
 
 
 @made("AWS::EC2::SubnetRouteTableAssociation")
-def associate(properties: Properties, place: Place) -> Made:
+def associate(properties: Properties, place: Placement) -> Made:
     """A subnet's route table, as AssociateRouteTable makes it and DescribeRouteTables shows it."""
     backend: Any = ec2_backends[place.account][place.region]
     made_id = backend.associate_route_table(properties["RouteTableId"], subnet_id=properties["SubnetId"])

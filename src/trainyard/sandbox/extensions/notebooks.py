@@ -13,16 +13,16 @@ from typing import Any
 from moto.sagemaker.models import sagemaker_backends
 
 from ..api.control import Call, control
-from ..api.dispatch import Request, operation
+from ..api.dispatch import ApiRequest, operation
 from ..api.protocols import AwsError
 from ..world.world import World
-from .cloudformation import Place, Properties, ending, made
+from .cloudformation import Placement, Properties, ending, made
 
 _SHOWN = ("PlatformIdentifier", "InstanceMetadataServiceConfiguration")
 
 
 @made("AWS::SageMaker::NotebookInstance")
-def create(properties: Properties, place: Place) -> Any:
+def create(properties: Properties, place: Placement) -> Any:
     """A notebook instance as CreateNotebookInstance would make it, in service."""
     instance = sagemaker_backends[place.account][place.region].create_notebook_instance(
         notebook_instance_name=properties["NotebookInstanceName"],
@@ -51,23 +51,23 @@ def delete(instance: Any) -> None:
 
 
 @operation("sagemaker", "DescribeNotebookInstance")
-def describe(world: World, request: Request) -> Mapping[str, Any]:
+def describe(world: World, request: ApiRequest) -> Mapping[str, Any]:
     """moto's answer, with the properties that its instances don't keep."""
-    told = request.forwarded()
-    instance = _instance(world, told["NotebookInstanceName"])
-    return {**told, **getattr(instance, "properties", {})}
+    described = request.forwarded()
+    instance = _instance(world, described["NotebookInstanceName"])
+    return {**described, **getattr(instance, "properties", {})}
 
 
 @operation("sagemaker", "CreatePresignedNotebookInstanceUrl")
-def presign(world: World, request: Request) -> Mapping[str, Any]:
+def presign(world: World, request: ApiRequest) -> Mapping[str, Any]:
     """An address for a browser, of an instance that is in service."""
     name = request.parameters["NotebookInstanceName"]
     instance = _instance(world, name)
     if instance is None:
         raise AwsError("ValidationException", "RecordNotFound")
     if instance.status != "InService":
-        told = f"Notebook instance {name} is {instance.status}: it has to be InService"
-        raise AwsError("ValidationException", told)
+        message = f"Notebook instance {name} is {instance.status}: it has to be InService"
+        raise AwsError("ValidationException", message)
     token = secrets.token_urlsafe(16)
     return {"AuthorizedUrl": f"{world.endpoint}/_trainyard/notebook/{name}?authToken={token}"}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.dispatch import Request, operation
+from ..api.dispatch import ApiRequest, operation
 from ..world.world import World
 
 
@@ -23,7 +23,7 @@ class Packages:
 
 
 @operation("sagemaker", "CreateModelPackage")
-def create_package(world: World, request: Request) -> Mapping[str, Any]:
+def create_package(world: World, request: ApiRequest) -> Mapping[str, Any]:
     """The package that the token made before, or a new one of moto's."""
     token, made = request.parameters.get("ClientToken"), world.part(Packages).made
     if token in made:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .cloudformation import Place, Properties, before
+from .cloudformation import Placement, Properties, before
 
 
 @before("AWS::SSM::Parameter")
-def list_tags(properties: Properties, place: Place) -> None:
+def list_tags(properties: Properties, place: Placement) -> None:
     """Tags as the API has them."""
     properties["Tags"] = [{"Key": key, "Value": value} for key, value in properties["Tags"].items()]

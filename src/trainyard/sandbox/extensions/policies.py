@@ -11,11 +11,11 @@ from typing import Any
 from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
-from .cloudformation import Made, Place, Properties, after, before, ending, made
+from .cloudformation import Made, Placement, Properties, after, before, ending, made
 
 
 @after("AWS::IAM::Role")
-def attach(role: Any, properties: Properties, place: Place) -> None:
+def attach(role: Any, properties: Properties, place: Placement) -> None:
     """The managed policies of a role."""
     for arn in properties.get("ManagedPolicyArns", []):
         _backend(place).attach_role_policy(arn, role.name)
@@ -30,19 +30,19 @@ def detach(role: Any) -> None:
 
 
 @before("AWS::IAM::ManagedPolicy")
-def with_path(properties: Properties, place: Place) -> None:
+def with_path(properties: Properties, place: Placement) -> None:
     """A managed policy lies under `/` where nothing else is said."""
     properties.setdefault("Path", "/")
     properties.setdefault("Description", "")
 
 
 @made("AWS::IAM::RolePolicy")
-def put(properties: Properties, place: Place) -> Made:
+def put(properties: Properties, place: Placement) -> Made:
     """An inline policy of a role that is there."""
     backend, role, name = _backend(place), properties["RoleName"], properties["PolicyName"]
     backend.put_role_policy(role, name, json.dumps(properties["PolicyDocument"]))
     return Made(f"{name}|{role}", unmake=lambda: backend.delete_role_policy(role, name))
 
 
-def _backend(place: Place) -> Any:
+def _backend(place: Placement) -> Any:
     return iam_backends[place.account][get_partition(place.region)]

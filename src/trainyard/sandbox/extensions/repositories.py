@@ -10,11 +10,11 @@ from typing import Any
 
 from moto.ecr.models import ecr_backends
 
-from .cloudformation import Place, Properties, after, before
+from .cloudformation import Placement, Properties, after, before
 
 
 @before("AWS::ECR::Repository")
-def as_the_api_says(properties: Properties, place: Place) -> None:
+def as_the_api_says(properties: Properties, place: Placement) -> None:
     """CloudFormation begins the keys of these with a capital letter, ECR's API does not."""
     for key in ("ImageScanningConfiguration", "EncryptionConfiguration"):
         if key in properties:
@@ -22,7 +22,7 @@ def as_the_api_says(properties: Properties, place: Place) -> None:
 
 
 @after("AWS::ECR::Repository")
-def put_lifecycle_policy(repository: Any, properties: Properties, place: Place) -> None:
+def put_lifecycle_policy(repository: Any, properties: Properties, place: Placement) -> None:
     """The policy that expires images."""
     if policy := properties.get("LifecyclePolicy"):
         backend = ecr_backends[place.account][place.region]

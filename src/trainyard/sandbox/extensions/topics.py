@@ -7,26 +7,26 @@ from typing import Any
 
 from moto.sns.models import sns_backends
 
-from .cloudformation import Made, Place, Properties, after, before, made, suffix
+from .cloudformation import Made, Placement, Properties, after, before, made, suffix
 
 _tags: dict[str, Any] = {}
 
 
 @before("AWS::SNS::Topic")
-def take_tags(properties: Properties, place: Place) -> None:
+def take_tags(properties: Properties, place: Placement) -> None:
     """Tags aside, until there is a topic to put them on."""
     _tags[place.name] = properties.pop("Tags")
 
 
 @after("AWS::SNS::Topic")
-def put_tags(topic: Any, properties: Properties, place: Place) -> None:
+def put_tags(topic: Any, properties: Properties, place: Placement) -> None:
     """The tags, by their own API call."""
     tags = {tag["Key"]: tag["Value"] for tag in _tags.pop(place.name)}
     sns_backends[place.account][place.region].tag_resource(topic.arn, tags)
 
 
 @made("AWS::SNS::TopicPolicy")
-def put_policy(properties: Properties, place: Place) -> Made:
+def put_policy(properties: Properties, place: Placement) -> Made:
     """Who may publish to topics."""
     backend = sns_backends[place.account][place.region]
     for arn in properties["Topics"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..api.dispatch import Request
+from ..api.dispatch import ApiRequest
 from ..api.protocols import AwsError
 from ..world.world import World
 from . import s3actions
@@ -25,7 +25,7 @@ FREE = frozenset({("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")})
 """Operations that need no permission."""
 
 
-class Deed(NamedTuple):
+class AccessRequest(NamedTuple):
     """One thing that a request does; `resource` None is any."""
 
     action: str
@@ -33,12 +33,12 @@ class Deed(NamedTuple):
     context: Mapping[str, str | None] = {}
 
 
-def deeds_of(world: World, request: Request) -> list[Deed]:
+def access_requests(world: World, request: ApiRequest) -> list[AccessRequest]:
     """All that a request does. It is allowed when each of them is."""
     if (request.service, request.operation) in FREE:
         return []
     if request.service in ("s3", ""):
-        return [Deed(*asked) for asked in s3actions.actions(request.environ)]
+        return [AccessRequest(*asked) for asked in s3actions.actions(request.environ)]
     action = f"{PREFIXES.get(request.service, request.service)}:{request.operation or 'Unknown'}"
     try:
         parameters = request.parameters
@@ -46,13 +46,13 @@ def deeds_of(world: World, request: Request) -> list[Deed]:
         parameters = {}
     resources = _resources(world, request, parameters)
     passed = [
-        Deed("iam:PassRole", role, {"iam:passedtoservice": None if "," in services else services})
+        AccessRequest("iam:PassRole", role, {"iam:passedtoservice": None if "," in services else services})
         for role, services in _passed_roles(request.service, request.operation, parameters)
     ]
-    return [*(Deed(action, resource) for resource in resources), *passed]
+    return [*(AccessRequest(action, resource) for resource in resources), *passed]
 
 
-def _resources(world: World, request: Request, parameters: Mapping[str, Any]) -> Sequence[str | None]:
+def _resources(world: World, request: ApiRequest, parameters: Mapping[str, Any]) -> Sequence[str | None]:
     find = _FINDERS.get(request.service)
     if find is None:
         return [None]

@@ -19,7 +19,7 @@ Context = Mapping[str, str | None]
 """Condition keys in lower case, and their values; None for one that is known not to be there."""
 
 
-class Verdict(enum.Enum):
+class Decision(enum.Enum):
     """What policies say; the values are `SimulatePrincipalPolicy`'s."""
 
     ALLOWED = "allowed"
@@ -34,22 +34,22 @@ def evaluate(
     context: Context,
     *,
     strict: bool = False,
-) -> Verdict:
+) -> Decision:
     """What the policies of a principal say; `resource` None is one that is not known, and fits every pattern.
 
     With `strict`, a condition key that is not in the context is not there.
     """
-    verdict = Verdict.NOT_ALLOWED
+    decision = Decision.NOT_ALLOWED
     for statement in statements(documents):
         if not _covers(statement, action, resource, context):
             continue
         holds = _holds(statement.get("Condition", {}), context, strict)
         if statement.get("Effect") == "Deny":
             if holds:
-                return Verdict.DENIED
+                return Decision.DENIED
         elif holds is not False:
-            verdict = Verdict.ALLOWED
-    return verdict
+            decision = Decision.ALLOWED
+    return decision
 
 
 def statements(documents: Iterable[Document]) -> list[Mapping[str, Any]]:

@@ -18,12 +18,12 @@ from moto.s3.models import FakeDeleteMarker
 
 from ...core.errors import BadInput
 from ..api.control import Call, control
-from ..api.dispatch import Request, guard, operation
+from ..api.dispatch import ApiRequest, guard, operation
 from ..api.protocols import AwsError
 from ..world.world import World
 from . import actions, policies, s3actions
-from .actions import Deed
-from .policies import Context, Document, Verdict
+from .actions import AccessRequest
+from .policies import Context, Decision, Document
 
 PATH = "/_trainyard/credentials/"
 """Where the credentials of a role lie, below the endpoint; a token follows."""
@@ -87,10 +87,10 @@ class Roles:
 
     def allowed(self, role_arn: str, action: str, resource: str) -> bool:
         """Whether the role's policies allow it; a role that is not known may do nothing."""
-        verdict = self.judge(self._limits(role_arn), action, resource, {})
-        return verdict is Verdict.ALLOWED
+        decision = self.judge(self._limits(role_arn), action, resource, {})
+        return decision is Decision.ALLOWED
 
-    def refuse(self, request: Request) -> None:
+    def refuse(self, request: ApiRequest) -> None:
         """Raise the service's own AwsError where whoever signed a request may not do what it asks.
 
         Who may connect to the port may be anybody on this machine: the key is what tells them apart.
@@ -101,21 +101,21 @@ class Roles:
         if not request.access_key:
             raise AwsError("AccessDenied", "Access Denied: the request is not signed", 403)
         principal = self._principal(request)
-        deeds = actions.deeds_of(self._world, request)
-        for deed in [*deeds, *self._of_missing(request, deeds)]:
-            context = {**deed.context, **principal.context}
-            verdict = self.judge(principal.limits, deed.action, deed.resource, context)
-            if verdict is not Verdict.ALLOWED:
-                raise denial(request.service, principal.arn, deed, verdict)
+        accesses = actions.access_requests(self._world, request)
+        for access in [*accesses, *self._of_missing(request, accesses)]:
+            context = {**access.context, **principal.context}
+            decision = self.judge(principal.limits, access.action, access.resource, context)
+            if decision is not Decision.ALLOWED:
+                raise denial(request.service, principal.arn, access, decision)
 
     def judge(
         self, limits: Sequence[Sequence[Document]], action: str, resource: str | None, context: Context
-    ) -> Verdict:
+    ) -> Decision:
         """What all of these allow together: a role's policies, its boundary, its session's policy."""
         verdicts = [policies.evaluate(documents, action, resource, context) for documents in limits]
-        if Verdict.DENIED in verdicts:
-            return Verdict.DENIED
-        return Verdict.NOT_ALLOWED if Verdict.NOT_ALLOWED in verdicts or not verdicts else Verdict.ALLOWED
+        if Decision.DENIED in verdicts:
+            return Decision.DENIED
+        return Decision.NOT_ALLOWED if Decision.NOT_ALLOWED in verdicts or not verdicts else Decision.ALLOWED
 
     def documents(self, arn: str) -> list[Document]:
         """The policies of a role or a user, inline and managed. Raises KeyError for one that is not known."""
@@ -151,7 +151,7 @@ class Roles:
             external_id="",
         )
 
-    def _principal(self, request: Request) -> Principal:
+    def _principal(self, request: ApiRequest) -> Principal:
         known = {"aws:principalaccount": self._world.account, "aws:requestedregion": self._world.region}
         session = self._world.backend("sts").get_assumed_role_from_access_key(request.access_key)
         if session is not None:
@@ -165,12 +165,12 @@ class Roles:
         known |= {"aws:principalarn": user.arn, "aws:userid": user.id, "aws:username": user.name}
         return Principal(user.arn, [self.documents(user.arn)], known)
 
-    def _of_missing(self, request: Request, deeds: Sequence[Deed]) -> list[Deed]:
+    def _of_missing(self, request: ApiRequest, accesses: Sequence[AccessRequest]) -> list[AccessRequest]:
         """Whether an object is there is told only to those who may list its bucket ("GetObject", S3).
 
         A condition on the prefix does not hold then, since such a request has none.
         """
-        if not deeds or deeds[0].action != "s3:GetObject":
+        if not accesses or accesses[0].action != "s3:GetObject":
             return []
         name, key = s3actions.place(request.environ)
         bucket = self._world.backend("s3").buckets.get(name)
@@ -178,28 +178,28 @@ class Roles:
         if bucket is None or not (found is None or isinstance(found, FakeDeleteMarker)):
             return []
         missing = {f"s3:{word}": None for word in ("prefix", "delimiter", "max-keys")}
-        return [Deed("s3:ListBucket", f"arn:aws:s3:::{name}", missing)]
+        return [AccessRequest("s3:ListBucket", f"arn:aws:s3:::{name}", missing)]
 
 
-def denial(service: str, principal: str, deed: Deed, verdict: Verdict) -> AwsError:
+def denial(service: str, principal: str, access: AccessRequest, decision: Decision) -> AwsError:
     """The error of a request that is denied, as its service words it.
 
     "Troubleshoot access denied error messages", IAM user guide.
     """
     quote = '"' if service == "s3" else ""
-    on = f" on resource: {quote}{deed.resource}{quote}" if deed.resource else ""
+    on = f" on resource: {quote}{access.resource}{quote}" if access.resource else ""
     why = (
         "with an explicit deny in an identity-based policy"
-        if verdict is Verdict.DENIED
-        else f"because no identity-based policy allows the {deed.action} action"
+        if decision is Decision.DENIED
+        else f"because no identity-based policy allows the {access.action} action"
     )
-    told = f"User: {principal} is not authorized to perform: {deed.action}{on} {why}"
+    message = f"User: {principal} is not authorized to perform: {access.action}{on} {why}"
     if service == "ec2":
         return AwsError(
-            "UnauthorizedOperation", f"You are not authorized to perform this operation. {told}", 403
+            "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403
         )
     code = "AccessDenied" if service in _PLAIN else "AccessDeniedException"
-    return AwsError(code, told, 400 if service in _OF_JSON else 403)
+    return AwsError(code, message, 400 if service in _OF_JSON else 403)
 
 
 _PLAIN = frozenset(
@@ -232,7 +232,7 @@ _EXPIRED = {
 
 
 @guard
-def hold_to_policies(world: World, request: Request) -> None:
+def hold_to_policies(world: World, request: ApiRequest) -> None:
     """Every request is held to what its credentials may do."""
     world.part(Roles).refuse(request)
 
@@ -248,15 +248,15 @@ def credentials(world: World, call: Call) -> dict[str, str]:
 
 
 @operation("iam", "SimulatePrincipalPolicy")
-def simulate(world: World, request: Request) -> dict[str, Any]:
+def simulate(world: World, request: ApiRequest) -> dict[str, Any]:
     """The answer that a request of this principal would get, by the same evaluation."""
     parameters = request.parameters
     roles = world.part(Roles)
     try:
         documents = roles.documents(parameters["PolicySourceArn"])
     except KeyError:
-        told = f"The principal {parameters['PolicySourceArn']} cannot be found."
-        raise AwsError("NoSuchEntity", told, 404) from None
+        message = f"The principal {parameters['PolicySourceArn']} cannot be found."
+        raise AwsError("NoSuchEntity", message, 404) from None
     documents += [_parsed(text) for text in parameters.get("PolicyInputList", ())]
     context = {
         entry["ContextKeyName"].lower(): next(iter(entry.get("ContextKeyValues", ())), None)
@@ -273,12 +273,12 @@ def simulate(world: World, request: Request) -> dict[str, Any]:
 
 
 def _simulated(documents: list[Document], action: str, resource: str, context: Context) -> dict[str, Any]:
-    verdict = policies.evaluate(documents, action, resource, context, strict=True)
+    decision = policies.evaluate(documents, action, resource, context, strict=True)
     missing = {key for key in policies.condition_keys(documents) if key.lower() not in context}
     return {
         "EvalActionName": action,
         "EvalResourceName": resource,
-        "EvalDecision": verdict.value,
+        "EvalDecision": decision.value,
         "MatchedStatements": [],
         "MissingContextValues": sorted(missing),
     }

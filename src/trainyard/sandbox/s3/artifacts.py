@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterable
 
-from .transfers import Place, Transfers
+from .transfers import S3Location, Transfers
 
 ARCHIVE = "tar.gz"
 
@@ -41,7 +41,7 @@ def collect(folders: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def upload(transfers: Transfers, found: dict[str, str], place: Place, scratch: str) -> None:
+def upload(transfers: Transfers, found: dict[str, str], place: S3Location, scratch: str) -> None:
     """All of it as one compressed archive at `place`. Raises TransferRefused and OSError."""
     with tempfile.TemporaryFile(dir=scratch) as aside:
         # SageMaker's role is to hand it on at once: the fastest compression is enough.
@@ -53,7 +53,7 @@ def upload(transfers: Transfers, found: dict[str, str], place: Place, scratch: s
         transfers.store(aside, place)
 
 
-def upload_files(transfers: Transfers, found: dict[str, str], place: Place) -> None:
+def upload_files(transfers: Transfers, found: dict[str, str], place: S3Location) -> None:
     """All of it as objects below `place`. Raises TransferRefused and OSError."""
     for name in sorted(found):
         if not name.endswith("/"):

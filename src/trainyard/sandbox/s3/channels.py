@@ -10,19 +10,19 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .transfers import Object, Place, TransferRefused, Transfers, place_of
+from .transfers import S3Location, StoredObject, TransferRefused, Transfers, place_of
 
 
-class Item(NamedTuple):
+class ChannelFile(NamedTuple):
     """An object of a channel and its path below the channel's folder."""
 
-    place: Place
+    place: S3Location
     path: str
 
 
 def items_of(
     transfers: Transfers, source: Mapping[str, Any], host: int, hosts: int, *, missing: str
-) -> list[Item]:
+) -> list[ChannelFile]:
     """What one of the hosts (from 0) gets of an S3DataSource.
 
     Raises TransferRefused, with the text `missing` where nothing is there at all.
@@ -31,7 +31,10 @@ def items_of(
     if source.get("S3DataType") == "ManifestFile":
         found = list(_listed(transfers, place))
     else:
-        found = [Item(Place(place.bucket, each.key), _below(place, each)) for each in transfers.list(place)]
+        found = [
+            ChannelFile(S3Location(place.bucket, each.key), _below(place, each))
+            for each in transfers.list(place)
+        ]
         if not found:
             raise TransferRefused("", 404, missing)
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
@@ -41,7 +44,7 @@ def items_of(
     return found
 
 
-def download(transfers: Transfers, items: list[Item], folder: str) -> Iterator[None]:
+def download(transfers: Transfers, items: list[ChannelFile], folder: str) -> Iterator[None]:
     """Copy the objects below `folder`, which is made, one a step."""
     os.makedirs(folder, exist_ok=True)
     for item in items:
@@ -52,12 +55,12 @@ def download(transfers: Transfers, items: list[Item], folder: str) -> Iterator[N
             else:
                 transfers.download(item.place, path)
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            told = f"{item.place}: a file and a folder of the channel have the same path"
-            raise TransferRefused("InvalidObject", 400, told) from None
+            message = f"{item.place}: a file and a folder of the channel have the same path"
+            raise TransferRefused("InvalidObject", 400, message) from None
         yield
 
 
-def _listed(transfers: Transfers, manifest: Place) -> Iterator[Item]:
+def _listed(transfers: Transfers, manifest: S3Location) -> Iterator[ChannelFile]:
     """The objects that a manifest names: `[{"prefix": "s3://bucket/some/"}, "path", …]`."""
     try:
         entries = json.loads(transfers.read(manifest))
@@ -66,10 +69,10 @@ def _listed(transfers: Transfers, manifest: Place) -> Iterator[Item]:
     except (ValueError, LookupError, TypeError):
         raise TransferRefused("InvalidManifest", 400, f"{manifest} is no manifest") from None
     for name in names:
-        yield Item(Place(prefix.bucket, prefix.key + name), name)
+        yield ChannelFile(S3Location(prefix.bucket, prefix.key + name), name)
 
 
-def _below(prefix: Place, each: Object) -> str:
+def _below(prefix: S3Location, each: StoredObject) -> str:
     """The path of an object in the channel's folder."""
     if each.key == prefix.key and not each.key.endswith("/"):
         return each.key.rpartition("/")[2]
@@ -79,6 +82,6 @@ def _below(prefix: Place, each: Object) -> str:
     return each.key[prefix.key.rfind("/") + 1 :]
 
 
-def _refuse_climbing(item: Item) -> None:
+def _refuse_climbing(item: ChannelFile) -> None:
     if ".." in item.path.split("/") or item.path.startswith("/"):
         raise TransferRefused("InvalidKey", 400, f"{item.place} leads out of the channel's folder")

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .channels import Item, download
-from .transfers import Place, Transfers
+from .channels import ChannelFile, download
+from .transfers import S3Location, Transfers
 
 
 class _State(NamedTuple):
@@ -23,7 +23,7 @@ class _State(NamedTuple):
 class Checkpoints:
     """The checkpoint folder of one host. Raises TransferRefused and OSError."""
 
-    def __init__(self, transfers: Transfers, place: Place, folder: str) -> None:
+    def __init__(self, transfers: Transfers, place: S3Location, folder: str) -> None:
         self._transfers, self._folder = transfers, folder
         self._place = place._replace(key=place.key.rstrip("/") + "/" if place.key else "")
         self._known: dict[str, _State] = {}
@@ -31,7 +31,9 @@ class Checkpoints:
     def restore(self, check: Callable[[], None]) -> None:
         """Bring everything here; `check` is called between the files and may raise."""
         start = len(self._place.key)
-        items = [Item(Place(self._place.bucket, each.key), each.key[start:]) for each in self._found()]
+        items = [
+            ChannelFile(S3Location(self._place.bucket, each.key), each.key[start:]) for each in self._found()
+        ]
         for _ in download(self._transfers, [each for each in items if each.path], self._folder):
             check()
         self._known = _look(self._folder)
@@ -51,10 +53,10 @@ class Checkpoints:
             self._transfers.delete(self._at(name))
             del self._known[name]
 
-    def _found(self) -> list[Place]:
-        return [Place(self._place.bucket, each.key) for each in self._transfers.list(self._place)]
+    def _found(self) -> list[S3Location]:
+        return [S3Location(self._place.bucket, each.key) for each in self._transfers.list(self._place)]
 
-    def _at(self, name: str) -> Place:
+    def _at(self, name: str) -> S3Location:
         return self._place._replace(key=self._place.key + name.replace(os.sep, "/"))
 
 

@@ -27,7 +27,7 @@ class TransferRefused(Exception):
         self.code = code
 
 
-class Place(NamedTuple):
+class S3Location(NamedTuple):
     """A bucket and a key or prefix in it."""
 
     bucket: str
@@ -36,30 +36,32 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
-    def under(self, *parts: str) -> Place:
+    def under(self, *parts: str) -> S3Location:
         """What lies below it, with one slash between the parts."""
-        return Place(self.bucket, "/".join([*([self.key.strip("/")] if self.key.strip("/") else []), *parts]))
+        return S3Location(
+            self.bucket, "/".join([*([self.key.strip("/")] if self.key.strip("/") else []), *parts])
+        )
 
 
-class Object(NamedTuple):
+class StoredObject(NamedTuple):
     """An object of S3 in a list."""
 
     key: str
     size: int
 
 
-def place_of(url: str) -> Place:
+def place_of(url: str) -> S3Location:
     """The place that `s3://bucket/key` names, or `https://bucket.s3….amazonaws.com/key`, or the older
     `https://s3….amazonaws.com/bucket/key`."""
     parts = urlsplit(url, allow_fragments=False)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     if parts.scheme == "s3":
-        return Place(parts.netloc, path.removeprefix("/"))
+        return S3Location(parts.netloc, path.removeprefix("/"))
     bucket, _, rest = parts.netloc.partition(".s3")
     if rest:
-        return Place(bucket, path.removeprefix("/"))
+        return S3Location(bucket, path.removeprefix("/"))
     bucket, _, key = path.removeprefix("/").partition("/")
-    return Place(bucket, key)
+    return S3Location(bucket, key)
 
 
 class Transfers:
@@ -68,34 +70,34 @@ class Transfers:
     def __init__(self, world: World, role_arn: str) -> None:
         self._world, self._role = world, role_arn
 
-    def list(self, place: Place) -> list[Object]:
+    def list(self, place: S3Location) -> list[StoredObject]:
         """The objects whose keys begin with the place's, sorted by key."""
         bucket = self._bucket(place.bucket, "s3:ListBucket", f"arn:aws:s3:::{place.bucket}")
         with self._world.lock:
             found = [
-                Object(name, key.contentsize)
+                StoredObject(name, key.contentsize)
                 for name, key in bucket.keys.items()
                 if name.startswith(place.key) and hasattr(key, "contentsize")
             ]
         return sorted(found)
 
-    def read(self, place: Place) -> bytes:
+    def read(self, place: S3Location) -> bytes:
         """A small object, whole."""
         return b"".join(self._chunks(place))
 
-    def download(self, place: Place, path: str) -> None:
+    def download(self, place: S3Location, path: str) -> None:
         """An object into a file, whose folder is made; the object's time becomes the file's."""
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb", buffering=0) as file:
             for chunk in self._chunks(place):
                 file.write(chunk)
 
-    def upload(self, path: str, place: Place) -> str:
+    def upload(self, path: str, place: S3Location) -> str:
         """A file to an object; its etag."""
         with open(path, "rb", buffering=0) as file:
             return self.store(file, place)
 
-    def store(self, source: IO[bytes], place: Place) -> str:
+    def store(self, source: IO[bytes], place: S3Location) -> str:
         """What `source` has left to an object; its etag."""
         bucket = self._bucket(place.bucket, "s3:PutObject", f"arn:aws:s3:::{place}".replace("s3://", ""))
         content = tempfile.SpooledTemporaryFile(get_s3_default_key_buffer_size())  # noqa: SIM115  (moto's)
@@ -111,14 +113,14 @@ class Transfers:
             key._value_buffer, key.contentsize, key._etag = content, size, digest.hexdigest()
         return digest.hexdigest()
 
-    def delete(self, place: Place) -> None:
+    def delete(self, place: S3Location) -> None:
         """An object; silent when it is not there."""
         bucket = self._bucket(place.bucket, "s3:DeleteObject", f"arn:aws:s3:::{place}".replace("s3://", ""))
         with self._world.lock:
             if place.key in bucket.keys:
                 self._s3().delete_object(bucket.name, place.key)
 
-    def _chunks(self, place: Place) -> Iterator[bytes]:
+    def _chunks(self, place: S3Location) -> Iterator[bytes]:
         bucket = self._bucket(place.bucket, "s3:GetObject", f"arn:aws:s3:::{place}".replace("s3://", ""))
         with self._world.lock:
             key = bucket.keys.get(place.key)
@@ -147,9 +149,9 @@ class Transfers:
         if bucket is None:
             raise TransferRefused("NoSuchBucket", 404, "The specified bucket does not exist")
         if bucket.region_name != self._world.region:
-            told = f"The bucket is in this region: {bucket.region_name}."
-            told += " Please use this region to retry the request"
-            raise TransferRefused("PermanentRedirect", 301, told)
+            message = f"The bucket is in this region: {bucket.region_name}."
+            message += " Please use this region to retry the request"
+            raise TransferRefused("PermanentRedirect", 301, message)
         if not may:
             raise TransferRefused("AccessDenied", 403, "Access Denied")
         return bucket

@@ -7,33 +7,33 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..tasks.spec import Outcome
-from ..tasks.tasks import Task
-from ..world.cloudwatch import Logs, Stream, ensure_stream, put_metrics
+from ..tasks.spec import TaskEnd
+from ..tasks.tasks import RunningTask
+from ..world.cloudwatch import FileStream, Logs, ensure_stream, put_metrics
 from ..world.world import World
-from .host import Host, Machine, NothingToRun, task_of
+from .host import HostTask, Machine, NothingToRun, task_of
 from .job import TrainingJob
 from .metrics import NAMESPACE, MachineMetrics, ScriptMetrics
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _log = logging.getLogger(__name__)
 
-Ended = Callable[[str, Outcome], None]
+Ended = Callable[[str, TaskEnd], None]
 """Called with the name of each host whose script has ended, on a thread of its own."""
 
 
-class Attempt:
+class TrainingAttempt:
     """The scripts of all hosts. All but `ended` callbacks happens on the job's own thread."""
 
     def __init__(
-        self, world: World, job: TrainingJob, hosts: Sequence[Host], number: int, ended: Ended
+        self, world: World, job: TrainingJob, hosts: Sequence[HostTask], number: int, ended: Ended
     ) -> None:
         self._world, self._job, self._ended = world, job, ended
         self._hosts = {host.name: host for host in hosts}
         self._number = number
         self._logs = world.part(Logs)
-        self._streams: dict[str, Stream] = {}
-        self._tasks: dict[str, Task] = {}
+        self._streams: dict[str, FileStream] = {}
+        self._tasks: dict[str, RunningTask] = {}
         self._metrics: ScriptMetrics | None = None
         self._machines: MachineMetrics | None = None
         self.running: set[str] = set()
@@ -65,7 +65,7 @@ class Attempt:
         self._machines = MachineMetrics(self._world, self._job.name, self._tasks)
         return ""
 
-    def ended(self, host: str, outcome: Outcome) -> str:
+    def ended(self, host: str, outcome: TaskEnd) -> str:
         """Take down that a host's script has ended; its failure as SageMaker tells it, "" for none."""
         self.running.discard(host)
         self._logs.finish(self._streams[host])
@@ -97,7 +97,7 @@ class Attempt:
         if self._metrics:
             self._metrics.finish()
 
-    def _open_log(self, name: str, host: Host) -> None:
+    def _open_log(self, name: str, host: HostTask) -> None:
         # The second attempt of a job has streams of its own: other machines, another time.
         stream = f"{self._job.name}/{name}-{int(time.time())}"
         with self._world.lock:
@@ -115,7 +115,7 @@ class Attempt:
         group = self._world.backend("logs").groups.get(LOG_GROUP)
         return group is not None and name in group.streams
 
-    def _task_ended(self, host: str, _: Task, outcome: Outcome) -> None:
+    def _task_ended(self, host: str, _: RunningTask, outcome: TaskEnd) -> None:
         self._ended(host, outcome)
 
     def _found(self, name: str, value: float) -> None:

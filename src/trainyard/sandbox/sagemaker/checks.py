@@ -48,8 +48,8 @@ def _check_stopping(request: Mapping[str, Any]) -> None:
     wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86_400)
     if request.get("EnableManagedSpotTraining"):
         if wait is None or wait < run:
-            told = "It must be present and be greater than or equal to MaxRuntimeInSeconds"
-            raise _refuse(f"Invalid MaxWaitTimeInSeconds. {told}")
+            message = "It must be present and be greater than or equal to MaxRuntimeInSeconds"
+            raise _refuse(f"Invalid MaxWaitTimeInSeconds. {message}")
     elif wait is not None:
         raise _refuse("MaxWaitTimeInSeconds above 0 is set but EnableManagedSpotTraining is not true")
 
@@ -68,8 +68,8 @@ def _check_channels(request: Mapping[str, Any]) -> None:
         if source is None:
             raise _refuse(f"Channel {channel['ChannelName']}: the sandbox emulates S3DataSource alone")
         if source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
-            told = f"the sandbox does not emulate {source['S3DataType']}"
-            raise _refuse(f"Channel {channel['ChannelName']}: {told}")
+            message = f"the sandbox does not emulate {source['S3DataType']}"
+            raise _refuse(f"Channel {channel['ChannelName']}: {message}")
 
 
 def _check_checkpoints(checkpoints: Mapping[str, Any] | None) -> None:
@@ -101,8 +101,10 @@ def _check_role(world: World, arn: str) -> None:
     """SageMaker assumes the role at once, to see whether it may."""
     role = next((role for role in world.backend("iam").roles.values() if role.arn == arn), None)
     if role is None or not _trusts_sagemaker(role.assume_role_policy_document):
-        told = "Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume"
-        raise _refuse(f"Could not assume role {arn}. {told} the role.")
+        message = (
+            "Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume"
+        )
+        raise _refuse(f"Could not assume role {arn}. {message} the role.")
 
 
 def _trusts_sagemaker(document: Any) -> bool:

@@ -36,7 +36,7 @@ class Machine(NamedTuple):
     group: str
 
 
-class Host:
+class HostTask:
     """The folders of a host in one attempt. `work` is empty and its own; nothing is made by naming it."""
 
     def __init__(self, work: str, machine: Machine, request: Mapping[str, Any]) -> None:
@@ -122,7 +122,7 @@ def channels_of(request: Mapping[str, Any], machine: Machine) -> list[Mapping[st
 
 
 def task_of(
-    world: World, host: Host, request: Mapping[str, Any], machines: Sequence[Machine], credentials: str
+    world: World, host: HostTask, request: Mapping[str, Any], machines: Sequence[Machine], credentials: str
 ) -> TaskSpec:
     """How the host is started. `credentials` is the path of the role's below the endpoint, "" for none.
     Raises NothingToRun."""
@@ -152,8 +152,8 @@ def task_of(
         command = arguments if entrypoint else (arguments or ["train"])
         return containers.contained(spec, engine, image, world.mark, entrypoint, command)
     if not entrypoint:
-        told = "the job names no ContainerEntrypoint, and its image"
-        raise NothingToRun(f"the sandbox has nothing to run: {told} {image} is not on this machine")
+        problem = "the job names no ContainerEntrypoint, and its image"
+        raise NothingToRun(f"the sandbox has nothing to run: {problem} {image} is not on this machine")
     if refusal := namespace.refusal():
         raise NothingToRun(
             f"the image {image} is not on this machine, and without it jobs can't run: {refusal}"
@@ -212,11 +212,11 @@ def _inputs(request: Mapping[str, Any], machine: Machine) -> dict[str, dict[str,
     found = {}
     for channel in channels_of(request, machine):
         source = channel["DataSource"]["S3DataSource"]
-        told = {"ContentType": channel["ContentType"]} if channel.get("ContentType") else {}
-        told["TrainingInputMode"] = mode_of(channel, request)
-        told["S3DistributionType"] = source.get("S3DataDistributionType", "FullyReplicated")
-        told["RecordWrapperType"] = channel.get("RecordWrapperType", "None")
-        found[channel["ChannelName"]] = told
+        entry = {"ContentType": channel["ContentType"]} if channel.get("ContentType") else {}
+        entry["TrainingInputMode"] = mode_of(channel, request)
+        entry["S3DistributionType"] = source.get("S3DataDistributionType", "FullyReplicated")
+        entry["RecordWrapperType"] = channel.get("RecordWrapperType", "None")
+        found[channel["ChannelName"]] = entry
     return found
 
 

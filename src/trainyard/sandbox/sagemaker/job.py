@@ -117,7 +117,7 @@ class TrainingJob:
     def describe(self) -> dict[str, Any]:
         """The answer of DescribeTrainingJob."""
         training, billable = self._seconds()
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             **self.request,
             "TrainingJobArn": self.arn,
             "TrainingJobStatus": self.status,
@@ -146,11 +146,11 @@ class TrainingJob:
             "ModelArtifacts": self._artifacts(),
             "ProfilingStatus": "Disabled",
         }
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def summary(self) -> dict[str, Any]:
         """Its line in ListTrainingJobs."""
-        told = {
+        fields = {
             "TrainingJobName": self.name,
             "TrainingJobArn": self.arn,
             "CreationTime": when(self.created),
@@ -159,15 +159,15 @@ class TrainingJob:
             "TrainingJobStatus": self.status,
             "SecondaryStatus": self.secondary,
         }
-        return {name: value for name, value in told.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def event(self) -> dict[str, Any]:
         """The detail of `SageMaker Training Job State Change`, with times in milliseconds."""
-        told = self.describe()
-        detail = {name: told[name] for name in _EVENT_FIELDS if name in told}
+        fields = self.describe()
+        detail = {name: fields[name] for name in _EVENT_FIELDS if name in fields}
         for name in _EVENT_TIMES:
-            if name in told:
-                detail[name] = int(told[name].timestamp() * 1000)
+            if name in fields:
+                detail[name] = int(fields[name].timestamp() * 1000)
         detail["TrainingJobName"], detail["TrainingJobArn"] = self.name, self.arn
         detail["TrainingJobStatus"], detail["SecondaryStatus"] = self.status, self.secondary
         detail["Tags"] = dict(self.tags)
@@ -182,7 +182,7 @@ class TrainingJob:
         ]
         if self.failure:
             detail["FailureReason"] = self.failure
-        if artifacts := told.get("ModelArtifacts"):
+        if artifacts := fields.get("ModelArtifacts"):
             detail["ModelArtifacts"] = artifacts
         return detail
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from ..tasks.tasks import ENVIRONMENT, LAUNCHER, Task
+from ..tasks.tasks import ENVIRONMENT, LAUNCHER, RunningTask
 from ..world.cloudwatch import Usage, Value, put_metrics
 from ..world.world import World
 
@@ -74,7 +74,7 @@ class MachineMetrics:
     """What the hosts of a training job use, in percent: CPUUtilization (100 is one core), MemoryUtilization,
     and DiskUtilization of the disk that all of them share here."""
 
-    def __init__(self, world: World, job_name: str, hosts: Mapping[str, Task]) -> None:
+    def __init__(self, world: World, job_name: str, hosts: Mapping[str, RunningTask]) -> None:
         self._world, self._job, self._hosts = world, job_name, hosts
         self._usage = Usage()
         self._last = dict.fromkeys(hosts, 0.0)

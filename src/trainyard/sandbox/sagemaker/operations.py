@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..api.dispatch import PASS, Request, Result, operation
+from ..api.dispatch import PASS, ApiRequest, Result, operation
 from ..api.protocols import AwsError
 from ..world.world import World
 from .checks import check
@@ -29,7 +29,7 @@ class _Shown:
         return tags_of(self._job)
 
 
-class TrainingJobs:
+class JobTable:
     """The part of the world that holds all training jobs."""
 
     def __init__(self, world: World) -> None:
@@ -72,52 +72,52 @@ class TrainingJobs:
 
 
 @operation("sagemaker", "CreateTrainingJob")
-def create(world: World, request: Request) -> Result:
+def create(world: World, request: ApiRequest) -> Result:
     """Keep the job and begin it."""
     parameters = request.parameters
-    jobs = world.part(TrainingJobs)
+    jobs = world.part(JobTable)
     known = jobs.jobs.get(parameters["TrainingJobName"])
     if known:
-        told = "Training job names must be unique within an AWS account and region, and a training job"
-        raise AwsError("ResourceInUse", f"{told} with this name already exists ({known.arn})")
+        message = "Training job names must be unique within an AWS account and region, and a training job"
+        raise AwsError("ResourceInUse", f"{message} with this name already exists ({known.arn})")
     check(world, parameters)
     return {"TrainingJobArn": jobs.add(parameters).arn}
 
 
 @operation("sagemaker", "DescribeTrainingJob")
-def describe(world: World, request: Request) -> Result:
+def describe(world: World, request: ApiRequest) -> Result:
     """Everything that is known of a job."""
-    return world.part(TrainingJobs).get(request.parameters["TrainingJobName"]).describe()
+    return world.part(JobTable).get(request.parameters["TrainingJobName"]).describe()
 
 
 @operation("sagemaker", "StopTrainingJob")
-def stop(world: World, request: Request) -> Result:
+def stop(world: World, request: ApiRequest) -> Result:
     """Stop a job that runs; one that stops already goes on stopping."""
-    jobs = world.part(TrainingJobs)
+    jobs = world.part(JobTable)
     job = jobs.get(request.parameters["TrainingJobName"])
     if job.status in TERMINAL:
-        told = f"The request was rejected because the training job is in status {job.status}."
-        raise AwsError("ValidationException", told)
+        message = f"The request was rejected because the training job is in status {job.status}."
+        raise AwsError("ValidationException", message)
     jobs.runs[job.name].stop()
     return None
 
 
 @operation("sagemaker", "DeleteTrainingJob")
-def delete(world: World, request: Request) -> Result:
+def delete(world: World, request: ApiRequest) -> Result:
     """Forget a job that has ended: its name is free again."""
-    jobs = world.part(TrainingJobs)
+    jobs = world.part(JobTable)
     job = jobs.get(request.parameters["TrainingJobName"])
     if job.status not in TERMINAL:
-        told = f"The request was rejected because the training job is in status {job.status}."
-        raise AwsError("ResourceInUse", told)
+        message = f"The request was rejected because the training job is in status {job.status}."
+        raise AwsError("ResourceInUse", message)
     jobs.remove(job.name)
     return None
 
 
 @operation("sagemaker", "UpdateTrainingJob")
-def update(world: World, request: Request) -> Result:
+def update(world: World, request: ApiRequest) -> Result:
     """Keep what was changed: profiling, warm pools and remote debugging are not emulated."""
-    job = world.part(TrainingJobs).get(request.parameters["TrainingJobName"])
+    job = world.part(JobTable).get(request.parameters["TrainingJobName"])
     changes = {name: value for name, value in request.parameters.items() if name != "TrainingJobName"}
     for name, value in changes.items():
         job.request[name] = {**job.request.get(name, {}), **value} if isinstance(value, dict) else value
@@ -125,10 +125,10 @@ def update(world: World, request: Request) -> Result:
 
 
 @operation("sagemaker", "ListTrainingJobs")
-def list_jobs(world: World, request: Request) -> Result:
+def list_jobs(world: World, request: ApiRequest) -> Result:
     """The summaries of jobs that fit the filters."""
     wanted = request.parameters
-    found = [job for job in world.part(TrainingJobs).jobs.values() if _fits(job, wanted)]
+    found = [job for job in world.part(JobTable).jobs.values() if _fits(job, wanted)]
     keys = {"Name": lambda job: job.name, "Status": lambda job: (job.status, job.created)}
     found.sort(key=keys.get(wanted.get("SortBy", ""), lambda job: (job.created, job.name)))
     if wanted.get("SortOrder") == "Descending":
@@ -173,14 +173,14 @@ def tags_of(job: TrainingJob) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in job.tags.items()]
 
 
-def _tagged(world: World, request: Request) -> TrainingJob | None:
+def _tagged(world: World, request: ApiRequest) -> TrainingJob | None:
     """The job whose tags are asked for; None when it is no training job's ARN."""
     _, is_job, name = request.parameters["ResourceArn"].partition(":training-job/")
-    return world.part(TrainingJobs).get(name) if is_job else None
+    return world.part(JobTable).get(name) if is_job else None
 
 
 @operation("sagemaker", "AddTags")
-def add_tags(world: World, request: Request) -> Result:
+def add_tags(world: World, request: ApiRequest) -> Result:
     """Set tags of a training job."""
     job = _tagged(world, request)
     if job is None:
@@ -193,7 +193,7 @@ def add_tags(world: World, request: Request) -> Result:
 
 
 @operation("sagemaker", "ListTags")
-def list_tags(world: World, request: Request) -> Result:
+def list_tags(world: World, request: ApiRequest) -> Result:
     """The tags of a training job."""
     job = _tagged(world, request)
     if job is None:
@@ -204,7 +204,7 @@ def list_tags(world: World, request: Request) -> Result:
 
 
 @operation("sagemaker", "DeleteTags")
-def delete_tags(world: World, request: Request) -> Result:
+def delete_tags(world: World, request: ApiRequest) -> Result:
     """Remove tags of a training job."""
     job = _tagged(world, request)
     if job is None:

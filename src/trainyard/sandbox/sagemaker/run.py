@@ -17,10 +17,10 @@ from ...core.errors import BadInput
 from ..s3.artifacts import collect, upload, upload_files
 from ..s3.checkpoints import Checkpoints
 from ..s3.transfers import TransferRefused, Transfers, place_of
-from ..tasks.spec import Outcome
+from ..tasks.spec import TaskEnd
 from ..world.world import World
-from .attempt import Attempt
-from .host import Host, machines_of
+from .attempt import TrainingAttempt
+from .host import HostTask, machines_of
 from .job import TERMINAL, TrainingJob
 
 _TICK = 1.0
@@ -55,12 +55,12 @@ class _Abandoned(Exception):
     """The sandbox ends."""
 
 
-class _Told(NamedTuple):
+class _Message(NamedTuple):
     """What came in: `stop`, `interrupt`, `kill` (an interruption without SIGTERM), `abandon` or `ended`."""
 
     what: str
     host: str = ""
-    outcome: Outcome | None = None
+    outcome: TaskEnd | None = None
 
 
 class TrainingRun:
@@ -70,7 +70,7 @@ class TrainingRun:
         self._world, self._job, self._request = world, job, job.request
         self._transfers = Transfers(world, self._request["RoleArn"])
         self._machines = machines_of(self._request["ResourceConfig"])
-        self._told: queue.SimpleQueue[_Told] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._folder = world.new_folder("training", job.name)
         self._number = 0
         self._secondary_at_end = "Stopped"
@@ -85,7 +85,7 @@ class TrainingRun:
         """Stop the job; silent when it ends anyway. Under the world's lock."""
         if self._job.status == "InProgress":
             self._job.enter("Stopping", "Stopping the training job")
-            self._told.put(_Told("stop"))
+            self._messages.put(_Message("stop"))
 
     def interrupt(self, *, kill: bool) -> None:
         """Take its spot machines away, with or without a SIGTERM before. Raises BadInput where it has none.
@@ -95,11 +95,11 @@ class TrainingRun:
         if self._job.secondary not in ("Downloading", "Training"):
             state = self._job.secondary
             raise BadInput(f"the job is {state}: it has no machines to lose", where=self._job.name)
-        self._told.put(_Told("kill" if kill else "interrupt"))
+        self._messages.put(_Message("kill" if kill else "interrupt"))
 
     def abandon(self) -> None:
         """End its processes and its thread, without another word to anybody; returns at once."""
-        self._told.put(_Told("abandon"))
+        self._messages.put(_Message("abandon"))
 
     def join(self) -> None:
         """Wait until its thread has ended."""
@@ -151,13 +151,13 @@ class TrainingRun:
 
     def _check_idle(self, seconds: float = 0.0) -> None:
         """Wait for what comes while no script runs, and raise what comes of it."""
-        told = self._next(seconds)
-        if told is None:
+        message = self._next(seconds)
+        if message is None:
             if secondary := self._exceeded():
                 raise self._stopping(secondary)
-        elif told.what == "stop":
+        elif message.what == "stop":
             raise self._stopping("Stopped")
-        elif told.what in ("interrupt", "kill"):
+        elif message.what in ("interrupt", "kill"):
             raise _Interrupted
 
     def _stopping(self, secondary: str) -> _Stopped:
@@ -166,14 +166,14 @@ class TrainingRun:
                 self._job.enter("Stopping", "Stopping the training job")
         return _Stopped(secondary)
 
-    def _next(self, seconds: float) -> _Told | None:
+    def _next(self, seconds: float) -> _Message | None:
         try:
-            told = self._told.get(timeout=seconds) if seconds else self._told.get_nowait()
+            message = self._messages.get(timeout=seconds) if seconds else self._messages.get_nowait()
         except queue.Empty:
             return None
-        if told.what == "abandon":
+        if message.what == "abandon":
             raise _Abandoned
-        return told
+        return message
 
     def _exceeded(self) -> str:
         """The secondary status of a job that has had its time; "" for one that still has some."""
@@ -188,12 +188,12 @@ class TrainingRun:
     def _attempt(self) -> None:
         self._number += 1
         folder = os.path.join(self._folder, str(self._number))
-        hosts = [Host(os.path.join(folder, each.host), each, self._request) for each in self._machines]
+        hosts = [HostTask(os.path.join(folder, each.host), each, self._request) for each in self._machines]
         with self._world.lock:
             self._job.take_machines()
             self._job.enter("Downloading", "Downloading input data")
         checkpoints = self._fetch(hosts)
-        attempt = Attempt(self._world, self._job, hosts, self._number, self._hand_in)
+        attempt = TrainingAttempt(self._world, self._job, hosts, self._number, self._hand_in)
         try:
             if refusal := attempt.start(self._machines):
                 raise _Failed(refusal)
@@ -209,10 +209,10 @@ class TrainingRun:
         self._hand_over(hosts, attempt.ended_by, failed)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def _hand_in(self, host: str, outcome: Outcome) -> None:
-        self._told.put(_Told("ended", host, outcome))
+    def _hand_in(self, host: str, outcome: TaskEnd) -> None:
+        self._messages.put(_Message("ended", host, outcome))
 
-    def _fetch(self, hosts: list[Host]) -> list[Checkpoints]:
+    def _fetch(self, hosts: list[HostTask]) -> list[Checkpoints]:
         """Everything that the hosts begin with."""
         checkpoints = []
         try:
@@ -230,20 +230,20 @@ class TrainingRun:
         self._say("Downloading the training image")
         return checkpoints
 
-    def _follow(self, attempt: Attempt, checkpoints: list[Checkpoints]) -> str:
+    def _follow(self, attempt: TrainingAttempt, checkpoints: list[Checkpoints]) -> str:
         """See the scripts to their end; the reason of a failure, "" for none."""
         failed = ""
         synced = time.monotonic()
         while attempt.running:
-            told = self._next(_TICK / 4)
-            if told is not None and told.what == "ended":
-                assert told.outcome
-                reason = attempt.ended(told.host, told.outcome)
+            message = self._next(_TICK / 4)
+            if message is not None and message.what == "ended":
+                assert message.outcome
+                reason = attempt.ended(message.host, message.outcome)
                 if reason and not attempt.ended_by and not failed:
                     failed = reason
                     attempt.terminate(_PEERS_GRACE)
-            elif told is not None:
-                self._end_attempt(attempt, told.what)
+            elif message is not None:
+                self._end_attempt(attempt, message.what)
             elif not attempt.ended_by and (secondary := self._exceeded()):
                 self._secondary_at_end = secondary
                 self._stopping(secondary)
@@ -253,7 +253,7 @@ class TrainingRun:
                 synced = time.monotonic()
         return failed
 
-    def _end_attempt(self, attempt: Attempt, what: str) -> None:
+    def _end_attempt(self, attempt: TrainingAttempt, what: str) -> None:
         if attempt.ended_by == "stop":
             return
         attempt.ended_by = what
@@ -269,7 +269,7 @@ class TrainingRun:
             except (TransferRefused, OSError) as error:
                 raise _Failed(f"ClientError: Checkpoint upload failed:{error}") from None
 
-    def _hand_over(self, hosts: list[Host], ended_by: str, failed: str) -> None:
+    def _hand_over(self, hosts: list[HostTask], ended_by: str, failed: str) -> None:
         """Upload what was made, whatever came of the job, and raise what did."""
         models = collect(host.model for host in hosts)
         data = collect(host.output_data for host in hosts)

@@ -9,10 +9,10 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ..api.dispatch import PASS, Request, Result, operation
+from ..api.dispatch import PASS, ApiRequest, Result, operation
 from ..api.protocols import AwsError
 from ..world.world import World
-from .operations import TrainingJobs, paged, tags_of
+from .operations import JobTable, paged, tags_of
 
 _PAGE = 50
 _RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -24,13 +24,13 @@ _RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 @operation("sagemaker", "Search")
-def search(world: World, request: Request) -> Result:
+def search(world: World, request: ApiRequest) -> Result:
     """The training jobs for which an expression holds."""
     wanted = request.parameters
     if wanted["Resource"] != "TrainingJob":
         return PASS
     found = []
-    for job in world.part(TrainingJobs).jobs.values():
+    for job in world.part(JobTable).jobs.values():
         record = {**job.describe(), "Tags": tags_of(job)}
         if _holds(wanted.get("SearchExpression", {}), record):
             found.append(record)

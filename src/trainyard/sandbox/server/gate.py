@@ -23,8 +23,8 @@ class Gate:
         self._inner = inner
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if told := refusal(environ):
-            body = f"trainyard's sandbox: {told}\n".encode()
+        if reason := refusal(environ):
+            body = f"trainyard's sandbox: {reason}\n".encode()
             headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
             start_response("403 Forbidden", [*headers, ("Connection", "close")])
             return [body]

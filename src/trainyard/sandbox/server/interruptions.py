@@ -10,9 +10,9 @@ from ...core.environments.facts import job_name_prefix
 from ...core.errors import BadInput, nearest
 from ..api.control import Call, control
 from ..batch.jobs import Job
-from ..batch.scheduler import BatchJobs
+from ..batch.scheduler import JobScheduler
 from ..sagemaker.job import TERMINAL, TrainingJob
-from ..sagemaker.operations import TrainingJobs
+from ..sagemaker.operations import JobTable
 from ..world.world import World
 from .stacks import ENVIRONMENT
 
@@ -30,9 +30,9 @@ def lose(world: World, call: Call) -> Mapping[str, Any]:
         trainings, batches = _running(world)
         named = [job for job in trainings if _means(wanted, job.name, r"(-\d+)?")]
         if named:
-            world.part(TrainingJobs).runs[named[-1].name].interrupt(kill=kill)
+            world.part(JobTable).runs[named[-1].name].interrupt(kill=kill)
             return {"interrupted": [named[-1].name]}
-        known = world.part(BatchJobs)
+        known = world.part(JobScheduler)
         found = [job for job in batches if _means(wanted, job.spec.name, r"-\d+-\w+")]
         found += [known.jobs[wanted]] if wanted in known.jobs else []
         lost = [each for job in found for each in known.interrupt(job)]
@@ -55,8 +55,8 @@ def status(world: World, _: Call) -> Mapping[str, Any]:
 
 def _running(world: World) -> tuple[list[TrainingJob], list[Job]]:
     """The jobs that have not ended, in the order of their making; of Batch's no children of arrays."""
-    trainings = [job for job in world.part(TrainingJobs).jobs.values() if job.status not in TERMINAL]
-    batches = world.part(BatchJobs).jobs.values()
+    trainings = [job for job in world.part(JobTable).jobs.values() if job.status not in TERMINAL]
+    batches = world.part(JobScheduler).jobs.values()
     return trainings, [job for job in batches if not job.has_ended and job.parent is None]
 
 

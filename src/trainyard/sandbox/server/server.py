@@ -42,7 +42,7 @@ SETUPS: list[Callable[[World], None]] = [bridge.set_up, roles.set_up, stacks.dep
 _log = logging.getLogger(__name__)
 
 
-class Options(NamedTuple):
+class ServerOptions(NamedTuple):
     """What the sandbox is started with. `port` 0: any that is free; `slots` 0: as many as cores."""
 
     folder: str
@@ -53,7 +53,7 @@ class Options(NamedTuple):
     """A descriptor of the folder's lock, where whoever started the sandbox holds it already."""
 
 
-class Handler(MotoRequestHandler):
+class RequestHandler(MotoRequestHandler):
     """Requests are not logged, and answers not held back for more to come."""
 
     disable_nagle_algorithm = True
@@ -72,7 +72,7 @@ def _application(service: Any) -> Any:
 class Sandbox:
     """A sandbox that listens from the making on. `serve` answers until `end` is called or a signal comes."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         """Raises BadInput where another sandbox has the folder or the port, or where jobs cannot run."""
         self.folder = os.path.realpath(options.folder)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
@@ -84,7 +84,12 @@ class Sandbox:
         with _listen(options.port) as listening:
             port = listening.getsockname()[1]
             self._server = make_server(
-                HOST, port, lambda *_: [], threaded=True, request_handler=Handler, fd=listening.fileno()
+                HOST,
+                port,
+                lambda *_: [],
+                threaded=True,
+                request_handler=RequestHandler,
+                fd=listening.fileno(),
             )
         # Once nothing refuses this start: one that failed must not forget what was lost.
         self.lost = _sweep(self.folder, self.mark)
@@ -139,7 +144,7 @@ class Sandbox:
         self._lock.close()
 
 
-def run(options: Options) -> int:
+def run(options: ServerOptions) -> int:
     """Be the sandbox until SIGTERM or SIGINT; the exit status."""
     # moto's remarks on error codes that botocore's models leave out.
     warnings.filterwarnings("ignore", module="moto")

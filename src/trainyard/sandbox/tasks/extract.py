@@ -46,12 +46,12 @@ def main(arguments: list[str]) -> None:
     logs: list[_Log] = []
     pending = b""
     while True:
-        told = b""
+        received = b""
         if select.select([0], [], [], _PERIOD)[0]:
-            told = os.read(0, 65536)
-            *paths, pending = (pending + told).split(b"\n")
+            received = os.read(0, 65536)
+            *paths, pending = (pending + received).split(b"\n")
             logs += [_Log(os.fsdecode(path)) for path in paths]
-            if not told:
+            if not received:
                 break
         for log in logs:
             _find(extractor, log.lines())

@@ -41,34 +41,36 @@ def main(verb: str, arguments: list[str]) -> None:
         start(arguments[0], int(arguments[1]), int(arguments[2]))
 
 
-def start(path: str, parent: int, teller: int) -> None:
+def start(path: str, parent: int, reports: int) -> None:
     """Become the program of the spec in the file `path`; end with 125 to 127 where that cannot be done."""
     namespace.die_with_parent(parent)
-    os.set_inheritable(teller, False)
+    os.set_inheritable(reports, False)
     with open(path, encoding="utf-8") as stream:
         spec = json.load(stream)
     try:
         if spec["mounts"]:
             mounts = [namespace.Mount(*each) for each in spec["mounts"]]
             namespace.enter(mounts, hosts=spec["hosts"], scratch=spec["folder"])
-            _send_namespace(teller)
+            _send_namespace(reports)
         os.chdir(spec["working_folder"])
     except OSError as error:
-        _give_up(teller, f"{error.strerror}: {error.filename}" if error.filename else str(error), NOT_STARTED)
-    _exec(spec, teller)
+        _give_up(
+            reports, f"{error.strerror}: {error.filename}" if error.filename else str(error), NOT_STARTED
+        )
+    _exec(spec, reports)
 
 
-def _send_namespace(teller: int) -> None:
+def _send_namespace(reports: int) -> None:
     descriptor = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     # Without its wrapper in Python, which takes as long to import as all the rest.
-    line = _socket.socket(fileno=os.dup(teller))
+    line = _socket.socket(fileno=os.dup(reports))
     rights = descriptor.to_bytes(4, sys.byteorder)
     line.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
     line.close()
     os.close(descriptor)
 
 
-def _exec(spec: dict[str, Any], teller: int) -> None:
+def _exec(spec: dict[str, Any], reports: int) -> None:
     program, environment = spec["command"][0], spec["environment"]
     try:
         # Python ignores it, and children inherit what is ignored.
@@ -76,10 +78,10 @@ def _exec(spec: dict[str, Any], teller: int) -> None:
         os.execvpe(program, spec["command"], environment)
     except OSError as error:
         _give_up(
-            teller, _explain(program, error), NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
+            reports, _explain(program, error), NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
         )
     except ValueError as error:
-        _give_up(teller, f'exec: "{program}": {error}', NOT_EXECUTABLE)
+        _give_up(reports, f'exec: "{program}": {error}', NOT_EXECUTABLE)
 
 
 def _explain(program: str, error: OSError) -> str:
@@ -90,8 +92,8 @@ def _explain(program: str, error: OSError) -> str:
     return f'exec: "{program}": {"stat" if error.errno == errno.ENOENT else "exec"} {program}: {reason}'
 
 
-def _give_up(teller: int, reason: str, status: int) -> None:
-    os.write(teller, json.dumps({"reason": " ".join(reason.split()), "status": status}).encode())
+def _give_up(reports: int, reason: str, status: int) -> None:
+    os.write(reports, json.dumps({"reason": " ".join(reason.split()), "status": status}).encode())
     os._exit(status)
 
 

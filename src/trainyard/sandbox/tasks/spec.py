@@ -27,7 +27,7 @@ class TaskSpec(NamedTuple):
     remove: Sequence[str] = ()  # the command that removes the task's container, if it is one
 
 
-class Outcome(NamedTuple):
+class TaskEnd(NamedTuple):
     """How a task ended."""
 
     status: int  # as a shell has it: 128 + n for one ended by the signal n

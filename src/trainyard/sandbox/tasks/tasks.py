@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from ...machine import processes
 from ...machine.processes import MARK
 from .launcher import BOOT, UNSTARTED, in_namespaces
-from .spec import Outcome, TaskSpec
+from .spec import TaskEnd, TaskSpec
 
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 LAUNCHER = [sys.executable, "-I", "-S", "-c", BOOT, _PACKAGES]
@@ -33,23 +33,28 @@ ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name i
 _log = logging.getLogger(__name__)
 
 
-Ended = Callable[["Task", Outcome], None]
+Ended = Callable[["RunningTask", TaskEnd], None]
 """Called once, on the task's own thread, without any lock, when nothing of the task is left."""
 
-Began = Callable[["Task"], None]
+Began = Callable[["RunningTask"], None]
 """Called once, on the task's own thread and before `Ended`, when its program runs; never where it cannot."""
 
 
-class Task:
+class RunningTask:
     """A task that was started. All methods are silent when it has ended."""
 
     def __init__(
-        self, spec: TaskSpec, mark: str, process: subprocess.Popen[bytes], told: socket.socket, guard: _Guard
+        self,
+        spec: TaskSpec,
+        mark: str,
+        process: subprocess.Popen[bytes],
+        listener: socket.socket,
+        guard: _Guard,
     ) -> None:
         self.spec, self.pid = spec, process.pid
-        self.outcome: Outcome | None = None
+        self.outcome: TaskEnd | None = None
         """None while it runs."""
-        self._mark, self._process, self._told = f"{mark}/{spec.name}", process, told
+        self._mark, self._process, self._listener = f"{mark}/{spec.name}", process, listener
         self._guard, self._inode = guard, 0
         self._has_ended = threading.Event()
 
@@ -77,16 +82,16 @@ class Task:
 
     def follow(self, ended: Ended, began: Began | None = None) -> None:
         """See the task to its end; the body of its thread."""
-        told = self._listen()
-        if not told and began:
+        message = self._listen()
+        if not message and began:
             began(self)
         status = self._process.wait()
         self._end_others()
-        failure: dict[str, Any] = json.loads(told) if told else {}
+        failure: dict[str, Any] = json.loads(message) if message else {}
         reason = failure.get("reason", "")
         if self.spec.remove and status in UNSTARTED:
             reason = reason or _last_line(self.spec.log).removeprefix("Error: ")
-        outcome = Outcome(128 - status if status < 0 else status, reason)
+        outcome = TaskEnd(128 - status if status < 0 else status, reason)
         self.outcome = outcome
         self._has_ended.set()
         try:
@@ -96,15 +101,15 @@ class Task:
 
     def _listen(self) -> bytes:
         """What the launcher says before its program runs: why it cannot. Its namespace comes before."""
-        told = b""
-        with self._told:
+        message = b""
+        with self._listener:
             while True:
-                content, descriptors, *_ = socket.recv_fds(self._told, 4096, 1)
+                content, descriptors, *_ = socket.recv_fds(self._listener, 4096, 1)
                 for descriptor in descriptors:
                     self._inode = self._guard.enter(descriptor)
                 if not content:
-                    return told
-                told += content.lstrip(b"\0")
+                    return message
+                message += content.lstrip(b"\0")
 
     def _remove_container(self) -> None:
         if self.spec.remove and not self._has_ended.is_set():
@@ -179,7 +184,7 @@ class _Start(NamedTuple):
     spec: TaskSpec
     ended: Ended
     began: Began | None
-    answer: queue.SimpleQueue[Task | OSError]
+    answer: queue.SimpleQueue[RunningTask | OSError]
 
 
 class Tasks:
@@ -188,27 +193,27 @@ class Tasks:
     def __init__(self, mark: str) -> None:
         self._mark, self._guard = mark, _Guard(mark)
         self._starts: queue.SimpleQueue[_Start | None] = queue.SimpleQueue()
-        self._running: set[Task] = set()
+        self._running: set[RunningTask] = set()
         self._lock = threading.Lock()
         self._has_ended = False
         self._starter = threading.Thread(target=self._run, name="starter", daemon=True)
         self._starter.start()
 
-    def start(self, spec: TaskSpec, ended: Ended, began: Began | None = None) -> Task:
+    def start(self, spec: TaskSpec, ended: Ended, began: Began | None = None) -> RunningTask:
         """Start a task; returns when it has a process. Raises OSError where the machine has none left.
 
         A program that cannot be started is told by the outcome, as with container engines.
         """
         if self._has_ended:
             raise OSError(errno.ESHUTDOWN, "the sandbox ends")
-        answer: queue.SimpleQueue[Task | OSError] = queue.SimpleQueue()
+        answer: queue.SimpleQueue[RunningTask | OSError] = queue.SimpleQueue()
         self._starts.put(_Start(spec, ended, began, answer))
         task = answer.get()
         if isinstance(task, OSError):
             raise task
         return task
 
-    def running(self) -> list[Task]:
+    def running(self) -> list[RunningTask]:
         """All tasks that have not ended."""
         with self._lock:
             return list(self._running)
@@ -234,7 +239,7 @@ class Tasks:
         while not self._starts.empty():
             self._starts.get().answer.put(OSError(errno.ESHUTDOWN, "the sandbox ends"))  # type: ignore[union-attr]
 
-    def _start(self, start: _Start) -> Task:
+    def _start(self, start: _Start) -> RunningTask:
         spec = start.spec
         if spec.remove:
             self._guard.watch(spec.remove[0])
@@ -243,30 +248,30 @@ class Tasks:
         environment = {**spec.environment, MARK: f"{self._mark}/{spec.name}"}
         with open(path, "w", encoding="utf-8", opener=_private) as stream:
             json.dump(spec._replace(environment=environment)._asdict(), stream)
-        told, teller = socket.socketpair()
+        listener, reports = socket.socketpair()
         try:
             with open(spec.log, "ab", buffering=0) as log:
                 process = subprocess.Popen(
-                    [*LAUNCHER, "start", path, str(os.getpid()), str(teller.fileno())],
+                    [*LAUNCHER, "start", path, str(os.getpid()), str(reports.fileno())],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     env={**ENVIRONMENT, MARK: environment[MARK]},
                     start_new_session=True,
-                    pass_fds=(teller.fileno(),),
+                    pass_fds=(reports.fileno(),),
                 )
         except BaseException:
-            told.close()
+            listener.close()
             raise
         finally:
-            teller.close()
-        task = Task(spec, self._mark, process, told, self._guard)
+            reports.close()
+        task = RunningTask(spec, self._mark, process, listener, self._guard)
         with self._lock:
             self._running.add(task)
         threading.Thread(target=self._follow, args=(task, start), name=spec.name, daemon=True).start()
         return task
 
-    def _follow(self, task: Task, start: _Start) -> None:
+    def _follow(self, task: RunningTask, start: _Start) -> None:
         try:
             task.follow(start.ended, start.began)
         finally:

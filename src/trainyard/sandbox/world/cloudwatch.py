@@ -20,7 +20,7 @@ _CHUNK = 4 << 20
 _log = logging.getLogger(__name__)
 
 
-class Stream:
+class FileStream:
     """A log stream that follows a file: every line becomes an event, about 0.1 s after it is written."""
 
     def __init__(self, world: World, path: str, group: str, name: str) -> None:
@@ -98,19 +98,19 @@ class Logs:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._streams: set[Stream] = set()
+        self._streams: set[FileStream] = set()
         self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self._thread.start()
 
-    def follow(self, path: str, group: str, name: str) -> Stream:
+    def follow(self, path: str, group: str, name: str) -> FileStream:
         """Follow a file that a task writes, into a log stream that is made with the first line."""
-        stream = Stream(self._world, path, group, name)
+        stream = FileStream(self._world, path, group, name)
         with self._world.lock:
             self._streams.add(stream)
         return stream
 
-    def finish(self, stream: Stream) -> None:
+    def finish(self, stream: FileStream) -> None:
         """Take over the rest of a file after its task's end; complete when this returns."""
         with self._world.lock:
             self._streams.discard(stream)

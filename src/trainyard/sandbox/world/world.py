@@ -1,7 +1,7 @@
 """What all of the sandbox share: where it is, its settings, one lock, and moto's memory.
 
 A service that we implement keeps its state in a *part*: a class made with the world, once, when it is
-first asked for (`world.part(TrainingJobs)`), ended and forgotten by `reset`.
+first asked for (`world.part(JobTable)`), ended and forgotten by `reset`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GLOBAL = frozenset({"s3", "iam", "sts"})
 _log = logging.getLogger(__name__)
 
 
-class Part(Protocol):
+class ServiceState(Protocol):
     """A service's state. Made with the world, under its lock."""
 
     def end(self) -> None:
@@ -79,7 +79,7 @@ class Settings:
         setattr(self, name, value)
 
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=ServiceState)
 
 
 class World:
@@ -103,7 +103,7 @@ class World:
         self.events: Events | None = None
         self.roles: Roles | None = None
         self.is_ending = False
-        self._parts: dict[type[Any], Part] = {}
+        self._parts: dict[type[Any], ServiceState] = {}
         self._numbers = itertools.count(1)
         self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._postman = threading.Thread(target=self._deliver, name="events", daemon=True)

@@ -28,7 +28,7 @@ from ...process.script import OUTSIDE, Ended, Program, Script, Signals
 from ..source import SourceRefused, empty, unpack
 from .history import FAILED, INTERRUPTED, SUCCEEDED, TERMINATED, History, took
 from .job import CODE_CHANNEL, ROOT, ConfigurationError, read_job
-from .options import Options, parse
+from .options import StartOptions, parse
 
 _LONGEST_FAILURE = 1024  # FailureReason of DescribeTrainingJob
 _STOP = 143  # a process ended by SIGTERM, as shells write it
@@ -78,7 +78,9 @@ def main(options: Sequence[str]) -> int:
 class Host:
     """One host of the job, and what it knows from one attempt to the next."""
 
-    def __init__(self, told: Options, job: TrainingSpec, layout: Layout, signals: Signals, log: Log) -> None:
+    def __init__(
+        self, told: StartOptions, job: TrainingSpec, layout: Layout, signals: Signals, log: Log
+    ) -> None:
         self._told, self._job, self._layout = told, job, layout
         self._signals, self._log = signals, log
         self._history = History(layout.checkpoints, job.current_host, log.say)

@@ -9,7 +9,7 @@ from ...errors import InputError
 from ...reasons import Interruption
 
 
-class Options(NamedTuple):
+class StartOptions(NamedTuple):
     """What the worker is told beside SageMaker's own configuration; `grace` is in seconds."""
 
     script: str
@@ -20,7 +20,7 @@ class Options(NamedTuple):
     spot: bool = False
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str]) -> StartOptions:
     """`--script train.py [--launch 1] [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot]`.
 
     Raises InputError for anything else.
@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str]) -> Options:
         found[name].append(value)
     if not found["--script"]:
         raise InputError("worker train: --script is missing; name the script to run")
-    return Options(
+    return StartOptions(
         script=found["--script"][-1],
         launch=int(_number("--launch", found["--launch"], 1)),
         grace=_number("--grace", found["--grace"], 120),
