@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,9 @@ from trainyard import Resources, State, Yard
 from trainyard.local.home.home import Home
 from trainyard.local.ipc import client
 from trainyard.local.supervisor import supervisor
+from trainyard.local.tasks.child import Child
+from trainyard.local.tasks.follower import Follower
+from trainyard.local.tasks.task import Member, Process
 
 NOTE = """
 import os, time
@@ -143,3 +149,34 @@ def test_an_idle_supervisor_leaves_and_the_next_run_starts_another(
     assert becomes_true(lambda: supervisor_pid(home) is None)
     assert local_yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED
     assert supervisor_pid(home) not in (None, first)
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[tuple[Process, int]]:
+    """A process that has not said anything yet, and the end of the pipe into which it speaks."""
+    reader, writer = os.pipe()
+    log = str(tmp_path / "log")
+    member = Member("algo-1", log, lambda: 0)
+    yield Process(member, Child(os.getpid(), reader), Follower(log, wants_lines=False)), writer
+    os.close(reader)
+
+
+def test_why_a_program_could_not_start_is_read_to_its_end_in_however_many_pieces_it_comes(
+    starting: tuple[Process, int],
+) -> None:
+    process, writer = starting
+    reason = "no such interpreter " * 1000
+    content = json.dumps({"reason": reason, "bad_input": True}).encode()
+    os.write(writer, content[:9000])
+    assert not process.drain()
+    os.write(writer, content[9000:])
+    os.close(writer)
+    assert process.drain()
+    assert (process.fault, process.fault_is_input) == (reason, True)
+
+
+def test_a_pipe_with_nothing_to_say_holds_nobody_up(starting: tuple[Process, int]) -> None:
+    process, writer = starting
+    assert (process.drain(), process.fault) == (False, "")
+    os.close(writer)
+    assert (process.drain(), process.fault) == (True, "")

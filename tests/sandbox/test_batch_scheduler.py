@@ -172,3 +172,7 @@ def test_a_start_that_goes_wrong_fails_its_attempt_and_not_the_next_ones(
     assert job.attempts[0].ending.reason.startswith("CannotStartContainerError: ")
     after = submit(world, queue, "true")
     assert becomes_true(lambda: after.status == SUCCEEDED)
+
+
+def test_where_no_roles_are_kept_nothing_is_allowed(world: World) -> None:
+    assert not world.allowed("arn:aws:iam::123456789012:role/jobs", "s3:GetObject", "arn:aws:s3:::bucket/key")

@@ -7,8 +7,9 @@ import selectors
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ...core.jobs.job import TrainingJob
@@ -178,29 +179,24 @@ class Scheduler:
         self._tasks[task.key] = task
         for process in members:
             self._by_pid[process.pid] = (task, process)
-            self._selector.register(process.pipe, selectors.EVENT_READ, self._hearer(task, process))
+            self._selector.register(process.pipe, selectors.EVENT_READ, partial(self._hear, task, process))
         # A child that starts must be in the ledger, should the supervisor die with the next instruction.
         self._journal.commit()
         self._keep_following()
         if plan.memory_mib:
             self._timers.after(_MEMORY, lambda: self._watch_memory(task))
 
-    def _hearer(self, task: Task, process: Process) -> Callable[[], None]:
-        def hear() -> None:
-            if process.has_started:
-                # Its end, in the same round, had it heard already.
-                return
-            content = os.read(process.pipe, 4096)
-            if content:
-                process.hear(content)
-                return
-            self._selector.unregister(process.pipe)
-            os.close(process.pipe)
-            process.has_started = True
-            if not process.fault and all(each.has_started for each in task.members):
-                self._task_started(task)
-
-        return hear
+    def _hear(self, task: Task, process: Process) -> None:
+        """Read a process's pipe. Once the process has ended no more is to come, even where a child that it
+        left behind still holds the pipe open."""
+        has_ended = process.status is not None
+        if process.has_started or not (process.drain() or has_ended):
+            return
+        self._selector.unregister(process.pipe)
+        os.close(process.pipe)
+        process.has_started = True
+        if not process.fault and all(each.has_started for each in task.members):
+            self._task_started(task)
 
     def _task_started(self, task: Task) -> None:
         plan, work = task.plan, self._works[task.plan.run]
@@ -221,12 +217,8 @@ class Scheduler:
             self._timers.after(task.plan.grace, lambda: task.signal(signal.SIGKILL))
 
     def _process_ended(self, task: Task, process: Process, status: int) -> None:
-        if not process.has_started:
-            # The pipe may hold the reason and has not been read yet.
-            self._selector.get_key(process.pipe).data()
-            if not process.has_started:
-                self._selector.get_key(process.pipe).data()
         process.status = status
+        self._hear(task, process)
         if (status or process.fault) and task.cause is None and task.first_failed is None:
             task.first_failed = process
             if task.alive:

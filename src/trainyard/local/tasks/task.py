@@ -70,13 +70,28 @@ class Process:
         self.has_started = False
         self.fault = ""
         self.fault_is_input = False
+        self._said = b""
+        os.set_blocking(self.pipe, False)
 
-    def hear(self, content: bytes) -> None:
-        """Take in what came through the pipe before it closed: why the program could not start."""
+    def drain(self) -> bool:
+        """Take in all that the pipe holds, why the program could not start, and do not wait for more; whether
+        the pipe has closed."""
+        has_closed = False
         try:
-            said = json.loads(content)
+            while content := os.read(self.pipe, 4096):
+                self._said += content
+            has_closed = True
+        except BlockingIOError:
+            pass
+        if self._said:
+            self._read_fault()
+        return has_closed
+
+    def _read_fault(self) -> None:
+        try:
+            said = json.loads(self._said)
         except ValueError:
-            said = {"reason": content.decode("utf-8", "replace")}
+            said = {"reason": self._said.decode("utf-8", "replace")}
         self.fault, self.fault_is_input = said["reason"], said.get("bad_input", False)
 
 

@@ -156,8 +156,8 @@ class World:
         return self.roles.credentials_for(role_arn) if self.roles else ""
 
     def allowed(self, role_arn: str, action: str, resource: str) -> bool:
-        """Whether the role may do it; everything is allowed where no roles are kept."""
-        return self.roles.allowed(role_arn, action, resource) if self.roles else True
+        """Whether the role may do it; nothing is allowed as long as no roles are kept."""
+        return self.roles is not None and self.roles.allowed(role_arn, action, resource)
 
     def reset(self) -> None:
         """End and forget all jobs, settings and everything that moto knows."""
