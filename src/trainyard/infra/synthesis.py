@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import tempfile
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from ..core.environments.environment import Environment, environment_to_json
 from ..core.errors import BadInput, TrainyardError
+from ..core.files.caches import cache_folder
 
 TEMPLATE_BYTES = 51_200
 """What CloudFormation takes inline (CreateChangeSet, TemplateBody)."""
@@ -51,19 +51,12 @@ def synthesise(environment: Environment, *, cache: str | None = None) -> tuple[S
     `TrainyardError` for a template that is larger than CloudFormation takes.
     """
     names = (environment.data_stack_name, environment.stack_name)
-    folder = os.path.join(cache or cache_folder(), _key(environment))
+    folder = os.path.join(cache or cache_folder("templates"), _key(environment))
     found = _read(folder, names)
     if found is None:
         found = _synthesise(environment, names)
         _keep(folder, found)
     return found
-
-
-def cache_folder() -> str:
-    """Where templates are kept: under `XDG_CACHE_HOME`, `~/Library/Caches` or `~/.cache`."""
-    default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(default)
-    return os.path.join(base, "trainyard", "templates")
 
 
 def _key(environment: Environment) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..core.errors import BadInput
+from ..core.files.caches import cache_folder
 
 VARIABLE = "TRAINYARD_SANDBOX"
 """Names another folder for the sandbox, and so another sandbox."""
@@ -41,9 +41,7 @@ def folder() -> str:
     named = os.environ.get(VARIABLE, "")
     if named:
         return os.path.realpath(os.path.expanduser(named))
-    default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(default)
-    return os.path.realpath(os.path.join(base, "trainyard", "sandbox"))
+    return os.path.realpath(cache_folder("sandbox"))
 
 
 def find() -> Address:

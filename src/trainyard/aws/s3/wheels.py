@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from ...core.environments.facts import CODE
 from ...core.errors import BadInput
 from ...core.files import trees
+from ...core.files.caches import cache_folder
 from ...core.ports.store import SourceFile
 from ...worker.cloud import requirements
 from ..account import parallel
@@ -90,8 +91,7 @@ def _collected(path: str, files: Sequence[SourceFile]) -> str:
                 f"{file.name}\0{trees.hash_file(file.path)[0]}\n".encode("utf-8", "surrogateescape")
             )
     asked = digest.hexdigest()
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = os.path.join(cache, "trainyard", "wheels", asked)
+    folder = cache_folder("wheels", asked)
     if os.path.isdir(folder):
         return folder
     os.makedirs(os.path.dirname(folder), exist_ok=True)

@@ -1,9 +1,8 @@
 """A Python environment for a source with a `requirements.txt`: built once, cached by content.
 
-The cache is `$XDG_CACHE_HOME/trainyard/environments` (`~/.cache` by default, `~/Library/Caches` on macOS):
-one folder an environment, named by its key, with a lock file beside it. A virtual environment cannot be
-moved, so it is built in place under the lock and holds a file `.whole` once it is complete; a folder
-without one is what a killed build left, and is begun again.
+The cache is `environments` in trainyard's cache folder: one folder an environment, named by its key, with a
+lock file beside it. A virtual environment cannot be moved, so it is built in place under the lock and holds a
+file `.whole` once it is complete; a folder without one is what a killed build left, and is begun again.
 
 uv builds it where there is one (on the PATH, else the extra `env`), else venv and pip, with the user's own
 configuration of indexes, proxies and certificates. What the requirements name on this machine is read
@@ -22,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trainyard.core.errors import BadInput, TrainyardError
+from trainyard.core.files.caches import cache_folder
 from trainyard.worker.cloud.requirements import REQUIREMENTS, tool_environ, tool_error
 
 # hashlib, shutil and subprocess are imported where they are used: the supervisor asks `needs_environment`
@@ -91,7 +91,7 @@ def environment_key(requirements: bytes, interpreter: str, source: str = ".") ->
 
 def cached_python(key: str) -> str | None:
     """The path of the Python of the environment `key`; None unless it is whole and its base still there."""
-    folder = os.path.join(_cache_folder(), key)
+    folder = cache_folder("environments", key)
     python = os.path.join(folder, "bin", "python")
     if os.path.exists(os.path.join(folder, _MARKER)) and os.access(python, os.X_OK):
         return python
@@ -114,9 +114,9 @@ def build(
     python = cached_python(key)
     if python:
         return python
-    folder = os.path.join(_cache_folder(), key)
+    folder = cache_folder("environments", key)
     try:
-        os.makedirs(_cache_folder(), exist_ok=True)
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
         with _locked(f"{folder}.lock", descriptor) as lock:
             if not cached_python(key):
                 variables = tool_environ(os.environ if environ is None else environ)
@@ -214,13 +214,6 @@ class _Build(NamedTuple):
                 while chunk:
                     chunk = chunk[os.write(self.log, chunk) :]
         return tail
-
-
-def _cache_folder() -> str:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # as the XDG base directory specification has it
-        base = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
-    return os.path.join(base, "trainyard", "environments")
 
 
 @contextlib.contextmanager
