@@ -11,6 +11,7 @@ import sys
 import time
 
 from ..worker.process.orphans import read
+from . import MARK
 
 _LINUX = sys.platform == "linux"
 
@@ -128,7 +129,3 @@ def _output(*command: str) -> str:
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C"})
     return done.stdout.strip()
-
-
-MARK = "TRAINYARD_TASK"
-"""The variable that marks every process of a task, so that one that left its process group is found."""

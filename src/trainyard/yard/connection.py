@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from ..core.environments.file import environment_names, load_environment
 from ..core.errors import BadInput, HomeRefused, NotFound, nearest
 from ..local.home.home import checked, find
 
@@ -102,6 +101,7 @@ def _sandbox() -> tuple[Session, str]:
 
 def _deployed(name: str, start: str) -> tuple[Session, str]:
     """The session of an environment of the job file, and the account that it has to be in."""
+    from ..core.environments.file import environment_names, load_environment  # for this yard alone
 
     file = _job_file(start)
     if file is None:

@@ -37,12 +37,6 @@ def environment_names(path: str = "trainyard.toml") -> list[str]:
     return sorted({DEFAULT, *(tables if isinstance(tables, dict) else ())})
 
 
-def check_tables(tables: Any) -> Mapping[str, Mapping[str, Any]]:
-    for name, table in as_table(tables, "environments").items():
-        as_table(table, entry("environments", name))
-    return dict(tables)
-
-
 def _environment(data: Mapping[str, Any], name: str) -> Environment:
     # A job starts without it.
     from .environment import DEFAULT, BatchCompute, Environment, Notebook, Retention

@@ -15,8 +15,9 @@ from ..record import Record
 if TYPE_CHECKING:
     pass
 
-_KEY = re.compile(r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w\-. \t])+?)\s*=""")
-_HEADER = re.compile(r"\s*\[.*\]\s*(?:#.*)?$")
+# Patterns are compiled where something is wrong: reading a good file needs none.
+_KEY = r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w\-. \t])+?)\s*="""
+_HEADER = r"\s*\[.*\]\s*(?:#.*)?$"
 
 
 def line_of(text: str, key: str) -> int:
@@ -40,10 +41,10 @@ def _keys(text: str) -> Iterator[tuple[int, str]]:
         if fence:
             fence = "" if fence in line else fence
             continue
-        if _HEADER.match(line) and (path := _path(line)):
+        if re.match(_HEADER, line) and (path := _path(line)):
             table = path
             yield number, ".".join(table)
-        elif (key := _KEY.match(line)) and (path := _path(f"{key[1]} = 0")):
+        elif (key := re.match(_KEY, line)) and (path := _path(f"{key[1]} = 0")):
             yield number, ".".join(table + path)
             fence = _fence(line[key.end() :])
 

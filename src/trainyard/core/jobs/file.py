@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..environments.file import check_tables
+from ..checks import entry
 from ..errors import BadInput
 from ..files.toml import TABLES, as_table, located, make, make_sections, parse_file, refuse_unknown
 from ..record import Record
@@ -80,7 +80,7 @@ def _job_file(data: Mapping[str, Any], file: str) -> JobFile:
         train = make(TrainingJob, _with_sections(data["train"], "train", _TRAIN_SECTIONS, folder), "train")
     if "infer" in data:
         infer = make(InferenceJob, _with_sections(data["infer"], "infer", _INFER_SECTIONS, folder), "infer")
-    return JobFile(file, train, infer, check_tables(data.get("environments", {})))
+    return JobFile(file, train, infer, _environments(data.get("environments", {})))
 
 
 def _with_sections(table: Any, key: str, sections: Mapping[str, type[Record]], folder: str) -> dict[str, Any]:
@@ -98,6 +98,12 @@ def _absolute(source: Any, folder: str) -> Any:
     if not isinstance(source, str) or not source or is_dataset_reference(source) or is_remote(source):
         return source
     return os.path.normpath(os.path.join(folder, os.path.expanduser(source)))
+
+
+def _environments(tables: Any) -> Mapping[str, Mapping[str, Any]]:
+    for name, table in as_table(tables, "environments").items():
+        as_table(table, entry("environments", name))
+    return dict(tables)
 
 
 def _scalar(text: str) -> str | int | float | bool:

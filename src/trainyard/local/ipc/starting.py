@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import NamedTuple
 
-from ...machine.processes import MARK
+from ...machine import MARK
 from ..home.home import Home
 
 _PROGRAM = os.path.join(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ...core.jobs.job import Job
 from ...core.runs.run import Run, State
-from ...machine import processes
+from ...machine import MARK
 from ..home.home import Home
 from ..home.runfolder import RunPaths
 from ..ledger.journal import Journal
@@ -166,7 +166,7 @@ class Work(ABC):
         """The same in a child whose own processes, if it starts any, are marked."""
 
         def run() -> int:
-            os.environ[processes.MARK] = self.mark(task, number)
+            os.environ[MARK] = self.mark(task, number)
             return body()
 
         return run

@@ -21,8 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ...machine import processes
-from ...machine.processes import MARK
+from ...machine import MARK, processes
 from .launcher import BOOT, UNSTARTED, in_namespaces
 from .spec import TaskEnd, TaskSpec
 
