@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import PATIENCE, Project, becomes_true, texts
 from trainyard import State, Yard
-from trainyard.local.home.logs import RunLogs, TaskLog
+from trainyard.local.home.logs import LocalRunLogs, TaskLog
 from trainyard.local.home.runfolder import times_of
 from trainyard.local.tasks.follower import Follower
 
@@ -118,7 +118,7 @@ def test_the_tasks_of_a_run_are_merged_by_time(tmp_path: Path) -> None:
             with path.open("a") as file:
                 file.write(piece)
             follower.read(when)
-    found = [(line.attempt, line.task, line.text) for line in RunLogs(str(tmp_path)).lines(at_end=True)]
+    found = [(line.attempt, line.task, line.text) for line in LocalRunLogs(str(tmp_path)).lines(at_end=True)]
     assert found == [
         (1, "algo-1", "a"),
         (1, "algo-2", "b"),
@@ -129,7 +129,7 @@ def test_the_tasks_of_a_run_are_merged_by_time(tmp_path: Path) -> None:
 
 
 def test_a_run_without_logs_has_no_lines(tmp_path: Path) -> None:
-    assert list(RunLogs(str(tmp_path / "absent")).lines(at_end=True)) == []
+    assert list(LocalRunLogs(str(tmp_path / "absent")).lines(at_end=True)) == []
 
 
 def test_the_series_of_a_metric_is_kept_with_its_steps_over_attempts(

@@ -38,7 +38,7 @@ PLATFORM = "notebook-al2023-v1"
 _LOG_GROUP = "log-group:/aws/sagemaker/NotebookInstances"
 
 
-class Notebook(Construct):
+class NotebookInstance(Construct):
     """`name` and `role` of the instance."""
 
     def __init__(

@@ -12,7 +12,7 @@ from .inference import Inference
 from .key import key_of, take_key
 from .monitoring import Monitoring
 from .network import Network
-from .notebook import Notebook
+from .notebook import NotebookInstance
 from .publication import Publication
 from .roles import Roles
 from .statements import DATASET_BUCKET, MODEL_BUCKET, REGISTRIES, REPOSITORY
@@ -99,7 +99,7 @@ class PlatformStack(ReadableStack):
         if inference.gpu_queue:
             facts["gpu-job-queue-arn"] = inference.gpu_queue.ref
         if environment.has_notebook:
-            notebook = Notebook(self, environment, network, training, submitters, roles)
+            notebook = NotebookInstance(self, environment, network, training, submitters, roles)
             facts["notebook-name"] = notebook.name
         Publication(self, environment, facts)
         self.name_resources()

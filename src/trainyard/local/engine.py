@@ -13,7 +13,7 @@ from ..core.jobs.job import InferenceJob, Job, TrainingJob
 from ..core.ports.engine import LogLine, RunQuery
 from ..core.runs.run import Observation, Run
 from .home.home import Home
-from .home.logs import RunLogs
+from .home.logs import LocalRunLogs
 from .home.output import reserve
 from .home.runfolder import RunPaths
 from .ipc.client import Client, Watch
@@ -94,7 +94,7 @@ class LocalEngine:
             self._client.start_early()
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[LogLine]:
-        logs = RunLogs(self._home.run(run.id))
+        logs = LocalRunLogs(self._home.run(run.id))
         if not follow:
             yield from logs.lines(at_end=True)
             return

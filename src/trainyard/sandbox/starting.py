@@ -28,7 +28,7 @@ _PATIENCE, _STEP = 90.0, 0.02
 _LAST_WORDS = 2000
 
 
-class StartOptions(NamedTuple):
+class SandboxOptions(NamedTuple):
     """How to start it: `port` 0 is any that is free, `slots` 0 as many jobs at once as there are cores."""
 
     port: int = 0
@@ -36,7 +36,7 @@ class StartOptions(NamedTuple):
     region: str = "us-east-1"
 
 
-def start(options: StartOptions) -> Address:
+def start(options: SandboxOptions) -> Address:
     """Start the sandbox as a process of its own, and return once its stacks are deployed.
 
     Raises `BadInput` where the extra is not installed, another sandbox has the folder or another program the
@@ -49,7 +49,7 @@ def start(options: StartOptions) -> Address:
     return address
 
 
-def serve(options: StartOptions) -> tuple[subprocess.Popen[bytes], Address]:
+def serve(options: SandboxOptions) -> tuple[subprocess.Popen[bytes], Address]:
     """Start the sandbox as a child of this process that gets what its terminal sends, too; as `start`
     does.
     """
@@ -114,7 +114,7 @@ def _elsewhere() -> str:
     return f"set {sandbox_address.VARIABLE} to a folder of your own"
 
 
-def _spawn(folder: str, options: StartOptions, *, detached: bool) -> subprocess.Popen[bytes]:
+def _spawn(folder: str, options: SandboxOptions, *, detached: bool) -> subprocess.Popen[bytes]:
     """The process, which has the folder's lock from its first moment: two that start at once are told apart,
     and one can be ended before it is ready."""
     lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -142,7 +142,7 @@ def _spawn(folder: str, options: StartOptions, *, detached: bool) -> subprocess.
     return process
 
 
-def _command(folder: str, options: StartOptions, lock: int) -> list[str]:
+def _command(folder: str, options: SandboxOptions, lock: int) -> list[str]:
     values = {
         "--folder": folder,
         "--lock": lock,

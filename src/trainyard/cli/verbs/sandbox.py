@@ -80,7 +80,7 @@ def _start(args: argparse.Namespace) -> int:
         raise BadInput(
             f"{args.port} is no port", key="--port", cure="use 1 to 65535, or 0 for any that is free"
         )
-    options = starting.StartOptions(port=args.port, slots=args.slots, region=args.region)
+    options = starting.SandboxOptions(port=args.port, slots=args.slots, region=args.region)
     if not args.foreground:
         _tell(starting.start(options), as_json=args.json)
         return 0

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
-class Reference(NamedTuple):
+class ResourceReference(NamedTuple):
     """A resource or parameter that a value refers to; `attribute` is empty for `Ref`."""
 
     logical_id: str
@@ -55,7 +55,7 @@ def render(value: Any) -> str:
     return f"{name.removeprefix('Fn::')}({', '.join(render(each) for each in as_list(argument))})"
 
 
-def references(value: Any) -> Iterator[Reference]:
+def references(value: Any) -> Iterator[ResourceReference]:
     """Every resource, parameter and pseudo parameter that a value refers to."""
     if isinstance(value, (list, tuple)):
         for each in value:
@@ -68,18 +68,18 @@ def references(value: Any) -> Iterator[Reference]:
             yield from references(each)
 
 
-def _called(name: str, argument: Any) -> Iterator[Reference]:
+def _called(name: str, argument: Any) -> Iterator[ResourceReference]:
     if name == "Ref" and isinstance(argument, str):
-        yield Reference(argument, "")
+        yield ResourceReference(argument, "")
     elif name == "Fn::GetAtt":
         logical_id, _, attribute = _dotted(argument).partition(".")
-        yield Reference(logical_id, attribute)
+        yield ResourceReference(logical_id, attribute)
     elif name == "Fn::Sub":
         text, values = _sub_parts(argument)
         for variable in _VARIABLE.findall(text):
             if variable not in values:
                 logical_id, _, attribute = variable.partition(".")
-                yield Reference(logical_id, attribute)
+                yield ResourceReference(logical_id, attribute)
         yield from references(list(values.values()))
     else:
         yield from references(argument)

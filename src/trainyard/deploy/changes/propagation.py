@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .intrinsics import Reference, canonical, is_intrinsic, references
+from .intrinsics import ResourceReference, canonical, is_intrinsic, references
 from .replacements import CREATE_ONLY, MAY_REPLACE
 from .values import canonical_or_absent, value_at
 
@@ -30,7 +30,7 @@ def watched(resource: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
             yield path, MAY_BE_REPLACED
 
 
-def places(value: Any, path: str = "") -> Iterator[tuple[str, Reference]]:
+def places(value: Any, path: str = "") -> Iterator[tuple[str, ResourceReference]]:
     """Every reference of a resource's properties, with the path that it stands at."""
     if isinstance(value, Mapping) and not is_intrinsic(value):
         for key, each in value.items():
@@ -66,7 +66,7 @@ class Propagation:
         while self._spread():
             pass
 
-    def change_of(self, reference: Reference) -> int:
+    def change_of(self, reference: ResourceReference) -> int:
         """How certainly what a reference gives will be another."""
         name = reference.logical_id
         if name in self._parameters:
@@ -86,7 +86,7 @@ class Propagation:
                     texts.append(words)
         return found
 
-    def _words(self, reference: Reference) -> str:
+    def _words(self, reference: ResourceReference) -> str:
         name = reference.logical_id
         if not self.change_of(reference):
             return ""

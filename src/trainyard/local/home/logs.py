@@ -78,7 +78,7 @@ class TaskLog:
             self._ends.append(int(end))
 
 
-class RunLogs:
+class LocalRunLogs:
     """All logs of a run; new attempts and shards are found as they begin."""
 
     def __init__(self, folder: str) -> None:

@@ -14,7 +14,7 @@ from ..home.home import Home
 from . import protocol
 
 
-class Client:
+class ClientConnection:
     """A connected command."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -37,13 +37,13 @@ class Server:
         self,
         home: Home,
         selector: selectors.BaseSelector,
-        handle: Callable[[Client, dict[str, Any]], None],
+        handle: Callable[[ClientConnection, dict[str, Any]], None],
     ) -> None:
         self._path = protocol.socket_path(home)
         self._selector, self._handle = selector, handle
         self._listener: socket.socket | None = None
         self._inode = 0
-        self.clients: set[Client] = set()
+        self.clients: set[ClientConnection] = set()
 
     def open(self) -> None:
         """Listen; a socket that a dead supervisor left is replaced."""
@@ -92,12 +92,12 @@ class Server:
         except BlockingIOError:
             return
         connection.setblocking(False)
-        client = Client(connection)
+        client = ClientConnection(connection)
         self.clients.add(client)
         client.say({"version": __version__, "pid": os.getpid()})
         self._selector.register(connection, selectors.EVENT_READ, lambda: self._read(client))
 
-    def _read(self, client: Client) -> None:
+    def _read(self, client: ClientConnection) -> None:
         if client not in self.clients:
             return
         try:
@@ -118,7 +118,7 @@ class Server:
                 return
             self._handle(client, message)
 
-    def _drop(self, client: Client) -> None:
+    def _drop(self, client: ClientConnection) -> None:
         self.clients.discard(client)
         self._selector.unregister(client.connection)
         client.connection.close()

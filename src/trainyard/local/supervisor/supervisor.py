@@ -19,7 +19,7 @@ from typing import Any
 from ...machine import namespace
 from ..home.home import Home
 from ..ipc import protocol, starting
-from ..ipc.server import Client, Server
+from ..ipc.server import ClientConnection, Server
 from ..ledger.journal import Journal
 from . import reserve
 from .recovery import recover
@@ -87,7 +87,7 @@ class Supervisor:
         self._server.open()
         return False
 
-    def _handle(self, client: Client, message: dict[str, Any]) -> None:
+    def _handle(self, client: ClientConnection, message: dict[str, Any]) -> None:
         self._last_busy = time.monotonic()
         match message:
             case {"do": "wake"}:

@@ -47,7 +47,7 @@ class Principal(NamedTuple):
     context: Context
 
 
-class Roles:
+class IamRoles:
     """A part of the world: tokens and sessions of jobs' roles. Use it under the world's lock."""
 
     def __init__(self, world: World) -> None:
@@ -234,14 +234,14 @@ _EXPIRED = {
 @guard
 def hold_to_policies(world: World, request: ApiRequest) -> None:
     """Every request is held to what its credentials may do."""
-    world.part(Roles).refuse(request)
+    world.part(IamRoles).refuse(request)
 
 
 @control("credentials", is_open=True)
 def credentials(world: World, call: Call) -> dict[str, str]:
     """What a job gets at the address that it was started with; the token in it is what it is known by."""
     with world.lock:
-        found = world.part(Roles).credentials(call.rest)
+        found = world.part(IamRoles).credentials(call.rest)
     if found is None:
         raise BadInput("no role has these credentials")
     return found
@@ -251,7 +251,7 @@ def credentials(world: World, call: Call) -> dict[str, str]:
 def simulate(world: World, request: ApiRequest) -> dict[str, Any]:
     """The answer that a request of this principal would get, by the same evaluation."""
     parameters = request.parameters
-    roles = world.part(Roles)
+    roles = world.part(IamRoles)
     try:
         documents = roles.documents(parameters["PolicySourceArn"])
     except KeyError:
@@ -298,7 +298,7 @@ def _parsed(document: Any) -> Document:
 def set_up(world: World) -> None:
     """Have the world's roles kept, and an administrator for whoever started the sandbox."""
     with world.lock:
-        world.roles = world.part(Roles)
+        world.roles = world.part(IamRoles)
         iam = world.backend("iam")
         iam.create_user(region_name=world.region, user_name=ADMINISTRATOR)
         iam.put_user_policy(ADMINISTRATOR, ADMINISTRATOR, json.dumps(_EVERYTHING))

@@ -12,7 +12,7 @@ from ..tasks.tasks import RunningTask
 from ..world.cloudwatch import FileStream, Logs, ensure_stream, put_metrics
 from ..world.world import World
 from .host import HostTask, Machine, NothingToRun, task_of
-from .job import TrainingJob
+from .job import EmulatedTrainingJob
 from .metrics import NAMESPACE, MachineMetrics, ScriptMetrics
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -26,7 +26,7 @@ class TrainingAttempt:
     """The scripts of all hosts. All but `ended` callbacks happens on the job's own thread."""
 
     def __init__(
-        self, world: World, job: TrainingJob, hosts: Sequence[HostTask], number: int, ended: Ended
+        self, world: World, job: EmulatedTrainingJob, hosts: Sequence[HostTask], number: int, ended: Ended
     ) -> None:
         self._world, self._job, self._ended = world, job, ended
         self._hosts = {host.name: host for host in hosts}

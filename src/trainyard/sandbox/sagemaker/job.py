@@ -43,7 +43,7 @@ class Transition(NamedTuple):
     message: str
 
 
-class TrainingJob:
+class EmulatedTrainingJob:
     """One training job. Everything here is used under the world's lock."""
 
     def __init__(self, world: World, request: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from ..api.dispatch import PASS, ApiRequest, Result, operation
 from ..api.protocols import AwsError
 from ..world.world import World
 from .checks import check
-from .job import TERMINAL, TrainingJob
+from .job import TERMINAL, EmulatedTrainingJob
 from .run import TrainingRun
 
 _PAGE = 10
@@ -21,7 +21,7 @@ _MOST_TAGS = 50
 class _Shown:
     """How moto's tagging API finds a training job."""
 
-    def __init__(self, job: TrainingJob) -> None:
+    def __init__(self, job: EmulatedTrainingJob) -> None:
         self._job, self.arn = job, job.arn
 
     @property
@@ -34,22 +34,22 @@ class JobTable:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.jobs: dict[str, TrainingJob] = {}
+        self.jobs: dict[str, EmulatedTrainingJob] = {}
         self.runs: dict[str, TrainingRun] = {}
         self._has_ended = False
 
-    def add(self, request: Mapping[str, Any]) -> TrainingJob:
+    def add(self, request: Mapping[str, Any]) -> EmulatedTrainingJob:
         """A new job, which begins at once. Raises AwsError while the sandbox is reset or ends."""
         if self._has_ended:
             raise AwsError("ServiceUnavailable", "the sandbox is reset, or ends", 503)
-        job = TrainingJob(self._world, request)
+        job = EmulatedTrainingJob(self._world, request)
         run = TrainingRun(self._world, job)
         self.jobs[job.name], self.runs[job.name] = job, run
         self._world.backend("sagemaker").training_jobs[job.name] = _Shown(job)
         run.start()
         return job
 
-    def get(self, name: str) -> TrainingJob:
+    def get(self, name: str) -> EmulatedTrainingJob:
         """The job of that name. Raises AwsError as SageMaker does."""
         if name not in self.jobs:
             raise AwsError("ValidationException", "Requested resource not found.")
@@ -137,7 +137,7 @@ def list_jobs(world: World, request: ApiRequest) -> Result:
     return {"TrainingJobSummaries": [job.summary() for job in page.items], "NextToken": page.token}
 
 
-def _fits(job: TrainingJob, wanted: Mapping[str, Any]) -> bool:
+def _fits(job: EmulatedTrainingJob, wanted: Mapping[str, Any]) -> bool:
     if wanted.get("WarmPoolStatusEquals") or wanted.get("TrainingPlanArnEquals"):
         return False
     bounds = [
@@ -168,12 +168,12 @@ def paged(items: Sequence[Any], token: str | None, most: int) -> Page:
     return Page(items[start:end], follows)
 
 
-def tags_of(job: TrainingJob) -> list[dict[str, str]]:
+def tags_of(job: EmulatedTrainingJob) -> list[dict[str, str]]:
     """The tags of a job as answers carry them."""
     return [{"Key": key, "Value": value} for key, value in job.tags.items()]
 
 
-def _tagged(world: World, request: ApiRequest) -> TrainingJob | None:
+def _tagged(world: World, request: ApiRequest) -> EmulatedTrainingJob | None:
     """The job whose tags are asked for; None when it is no training job's ARN."""
     _, is_job, name = request.parameters["ResourceArn"].partition(":training-job/")
     return world.part(JobTable).get(name) if is_job else None

@@ -21,7 +21,7 @@ from ..tasks.spec import TaskEnd
 from ..world.world import World
 from .attempt import TrainingAttempt
 from .host import HostTask, machines_of
-from .job import TERMINAL, TrainingJob
+from .job import TERMINAL, EmulatedTrainingJob
 
 _TICK = 1.0
 _PEERS_GRACE = 5.0
@@ -66,7 +66,7 @@ class _Message(NamedTuple):
 class TrainingRun:
     """Sees one job to its end. Its methods may be called from any thread."""
 
-    def __init__(self, world: World, job: TrainingJob) -> None:
+    def __init__(self, world: World, job: EmulatedTrainingJob) -> None:
         self._world, self._job, self._request = world, job, job.request
         self._transfers = Transfers(world, self._request["RoleArn"])
         self._machines = machines_of(self._request["ResourceConfig"])

@@ -11,7 +11,7 @@ from ...core.errors import BadInput, nearest
 from ..api.control import Call, control
 from ..batch.jobs import Job
 from ..batch.scheduler import JobScheduler
-from ..sagemaker.job import TERMINAL, TrainingJob
+from ..sagemaker.job import TERMINAL, EmulatedTrainingJob
 from ..sagemaker.operations import JobTable
 from ..world.world import World
 from .stacks import ENVIRONMENT
@@ -53,7 +53,7 @@ def status(world: World, _: Call) -> Mapping[str, Any]:
         }
 
 
-def _running(world: World) -> tuple[list[TrainingJob], list[Job]]:
+def _running(world: World) -> tuple[list[EmulatedTrainingJob], list[Job]]:
     """The jobs that have not ended, in the order of their making; of Batch's no children of arrays."""
     trainings = [job for job in world.part(JobTable).jobs.values() if job.status not in TERMINAL]
     batches = world.part(JobScheduler).jobs.values()

@@ -45,7 +45,7 @@ class Events(Protocol):
         """Deliver one event."""
 
 
-class Roles(Protocol):
+class JobRoles(Protocol):
     """What a role may do, and credentials that are held to it."""
 
     def credentials_for(self, role_arn: str) -> str:
@@ -101,7 +101,7 @@ class World:
         self.clock = Clock()
         self.tasks = Tasks(mark)
         self.events: Events | None = None
-        self.roles: Roles | None = None
+        self.roles: JobRoles | None = None
         self.is_ending = False
         self._parts: dict[type[Any], ServiceState] = {}
         self._numbers = itertools.count(1)
