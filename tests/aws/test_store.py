@@ -182,7 +182,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
         raise OSError(28, "No space left on device", "there")
 
     monkeypatch.setattr(transfers, "_fetch_whole", fill)
-    with pytest.raises(DiskFull, match="no space left on the device: there"):
+    with pytest.raises(DiskFull, match="there: no space left on the device; make room and try again"):
         store.fetch(staged.address, str(tmp_path / "there"))
     assert inside(tmp_path) == ["data"]
 

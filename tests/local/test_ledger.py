@@ -165,7 +165,7 @@ def test_the_ledger_outlives_a_kill_and_is_read_beside_a_writer(where: Home) -> 
     ],
 )
 def test_what_sqlite_says_is_told_in_words(text: str, kind: type[Exception]) -> None:
-    told = database.told(sqlite3.OperationalError(text), "/home/ledger.sqlite")
+    told = database.plain_error(sqlite3.OperationalError(text), "/home/ledger.sqlite")
     assert type(told) is kind
     if kind is not sqlite3.OperationalError:
         assert "/home/" in str(told)

@@ -205,13 +205,13 @@ def _complain(line: str, status: int) -> int:
 def _refuse(error: OSError) -> int:
     import errno
 
+    from ..core.files.oserrors import is_refusal, refusal
+
     if error.errno is None or error.strerror is None:
         raise error
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _complain(f"{where}no space left on the device; make room and try again", 1)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return _complain(f"{where}{error.strerror.lower()}; mind its permissions", BadInput.exit_status)
+    if is_refusal(error):
+        refused = refusal(error)
+        return _complain(str(refused), refused.exit_status)
     if error.errno == errno.EIO and not error.filename:
         return _give_up_stdout()
     raise error

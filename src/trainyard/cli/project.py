@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import random
 from collections.abc import Iterator
 
-from ..core.errors import BadInput, DiskFull
+from ..core.errors import BadInput
+from ..core.files.oserrors import no_room
 from ..core.jobs.limits import NAME_LENGTH, legal_name
+from ..worker.errors import is_disk_full
 
 _SOURCES = os.path.join(os.path.dirname(__file__), "templates")
 _FILES = {
@@ -109,8 +110,8 @@ def _taken(folder: str, name: str) -> BadInput:
 
 
 def _refusal(error: OSError, folder: str) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"{folder}: no space left on the device; nothing was written")
+    if is_disk_full(error):
+        return no_room(folder, cure="nothing was written; make room and try again")
     if isinstance(error, FileExistsError) and error.filename:
         return _taken(folder, os.path.relpath(error.filename, folder))
     cure = "name a folder that you can write in"

@@ -1,4 +1,11 @@
-"""The errors the worker raises on purpose."""
+"""The errors the worker raises on purpose, and how a full disk is known."""
+
+import errno
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the disk, or what the user may have of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class InputError(Exception):

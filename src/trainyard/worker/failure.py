@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
 from types import FrameType, TracebackType
 from typing import Any, Iterator
 
-from .errors import InputError, OutputError, ServiceError
+from .errors import InputError, OutputError, ServiceError, is_disk_full
 
 LONGEST_REASON = 1024
 _OURS = os.path.dirname(os.path.abspath(__file__))
@@ -17,7 +16,7 @@ _OURS = os.path.dirname(os.path.abspath(__file__))
 
 def describe(error: BaseException, code: str) -> str:
     """`ValueError: text (predict.py:12)`: the exception and its last line in the source folder `code`."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and is_disk_full(error):
         where = f"{error.filename}; " if error.filename else ""
         return _one_line(f"no space left on the device: {where}free some and run again")
     if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -11,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ...core.environments.facts import DATASETS, PREDICTIONS
-from ...core.errors import BadInput, DiskFull
+from ...core.errors import BadInput
 from ...core.files import archives, trees
+from ...core.files.oserrors import in_words
 from ...core.ports.store import SourceFile, Staged
 from ..account import names
 from ..account.deployment import Deployment
@@ -42,7 +42,7 @@ class S3Store:
 
     def stage(self, path: str) -> Staged:
         """Send `path` to the place that its content names; an upload that broke off goes on."""
-        with _in_words(path):
+        with in_words(path):
             content = self._send(path)
         address = names.s3(self._datasets, names.dataset_prefix(content.hash))
         return Staged(address, f"sha256:{content.hash}", content.bytes, content.files)
@@ -54,13 +54,13 @@ class S3Store:
         """The address of the file, or of the folder with a `/` at its end."""
         if names.is_address(path):
             return path
-        with _in_words(path):
+        with in_words(path):
             return self._address(path, self._send(path))
 
     def address(self, path: str) -> str:
         if names.is_address(path):
             return path
-        with _in_words(path):
+        with in_words(path):
             return self._address(path, trees.hash_tree(path))
 
     def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
@@ -72,7 +72,7 @@ class S3Store:
         if wheels.are_needed(files, self._deployment):
             wheels.send(self._session, self._models, prefix + names.WHEELS, files, there, self._progress)
         if prefix + names.SOURCE_FILE not in there:
-            with _in_words(""), tempfile.TemporaryDirectory(prefix="trainyard-source-") as folder:
+            with in_words(""), tempfile.TemporaryDirectory(prefix="trainyard-source-") as folder:
                 path = os.path.join(folder, names.SOURCE_FILE)
                 zipping.write_source(files, code, path)
                 self._upload(self._models, prefix, trees.hash_files(path), {})
@@ -100,7 +100,7 @@ class S3Store:
         bucket, key = names.bucket_and_key(address)
         parent = os.path.dirname(target)
         aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
-        with _in_words(target), _removed_on_failure(aside):
+        with in_words(target), _removed_on_failure(aside):
             os.makedirs(aside)
             if key.endswith(_ARCHIVE):
                 self._fetch_archive(bucket, key, aside)
@@ -189,19 +189,6 @@ def _counted(folder: str) -> tuple[int, int]:
         os.lstat(os.path.join(where, name)).st_size for where, _, found in os.walk(folder) for name in found
     ]
     return len(sizes), sum(sizes)
-
-
-@contextmanager
-def _in_words(path: str) -> Iterator[None]:
-    """Say in a line what the operating system refuses."""
-    try:
-        yield
-    except OSError as error:
-        where = str(error.filename or path)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no space left on the device: {where}") from None
-        cure = "mind its permissions" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ""
-        raise BadInput((error.strerror or str(error)).lower(), where=where, cure=cure) from None
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
-from ...core.errors import DiskFull, HomeRefused
+from ...core.errors import HomeRefused
+from ...core.files.oserrors import no_room
+from ...worker.errors import is_disk_full
 
 FOLDER = ".trainyard"
 VARIABLE = "TRAINYARD_HOME"
@@ -53,8 +54,8 @@ class Home:
                 with open(ignore, "w", encoding="utf-8") as stream:
                     stream.write("*\n")
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"no space left on the device of {self.path}") from None
+            if is_disk_full(error):
+                raise no_room(self.path) from None
             raise HomeRefused(
                 f"the home cannot be written: {error.strerror}",
                 where=self.path,

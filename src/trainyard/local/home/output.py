@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...core.errors import BadInput, DiskFull
+from ...core.errors import BadInput
+from ...core.files.oserrors import no_room
 from ...core.ports.store import OUTPUT_MANIFEST
 from ...core.runs.run import Run
+from ...worker.errors import is_disk_full
 
 
 @contextmanager
@@ -54,8 +55,8 @@ def _take(folder: str, run_id: str) -> bool:
             "another run is writing there, or it is no folder", where=folder, cure="name another folder"
         ) from None
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no space left on the device of {folder}") from None
+        if is_disk_full(error):
+            raise no_room(folder) from None
         raise BadInput(f"cannot be written: {error.strerror}", where=folder, key="--output") from None
     return True
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from ...core.errors import BadInput, DiskFull
+from ...core.errors import BadInput
+from ...core.files.oserrors import in_words
 from ...core.ports.store import SourceFile, Staged
 from .home import Home
 
@@ -31,7 +31,7 @@ class FolderStore:
         self._home.create()
         self._sweep()
         target = self._aside()
-        with _in_words(target):
+        with _removed_on_failure(target):
             if os.path.isfile(path):
                 os.mkdir(target)
                 copy_tree(path, os.path.join(target, os.path.basename(path)), read_only=True)
@@ -50,7 +50,7 @@ class FolderStore:
             raise BadInput("is gone", where=address)
         parent = os.path.dirname(target)
         aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
-        with _in_words(aside):
+        with _removed_on_failure(aside):
             os.makedirs(parent, exist_ok=True)
             counted = copy_tree(address, aside)
             if os.path.isdir(target):
@@ -66,7 +66,7 @@ class FolderStore:
 
         self._home.create()
         aside = self._aside()
-        with _in_words(aside):
+        with _removed_on_failure(aside):
             os.mkdir(aside)
             for file in files:
                 target = os.path.join(aside, file.name)
@@ -106,20 +106,11 @@ class FolderStore:
 
 
 @contextmanager
-def _in_words(aside: str) -> Iterator[None]:
+def _removed_on_failure(aside: str) -> Iterator[None]:
     """Leave nothing half-written at `aside`, and say why in a line."""
     try:
-        yield
-    except OSError as error:
-        _remove(aside)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no space left on the device: {error.filename or aside}") from None
-        denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-        raise BadInput(
-            (error.strerror or str(error)).lower(),
-            where=str(error.filename or aside),
-            cure="mind its permissions" if denied else "",
-        ) from None
+        with in_words(aside):
+            yield
     except BaseException:
         _remove(aside)
         raise

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from ...core.errors import DiskFull, SupervisorLost
+from ...core.files.oserrors import no_room
 from ...version import __version__
 from ..home.home import Home
 from . import protocol, starting
@@ -158,7 +159,7 @@ class Client:
 
     def _lost(self) -> SupervisorLost | DiskFull:
         if _is_full(self._home.path):
-            return DiskFull(f"no space left on the device of {self._home.path}")
+            return no_room(self._home.path)
         log = os.path.join(self._home.supervisor, "log")
         return SupervisorLost(f"the supervisor does not answer; {log} says why")
 

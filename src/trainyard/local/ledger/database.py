@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from ...core.errors import DiskFull, HomeRefused
+from ...core.errors import HomeRefused
+from ...core.files.oserrors import no_room
 
 SCHEMA = 1
 
@@ -134,7 +135,7 @@ def plain_error(error: sqlite3.Error, path: str) -> Exception:
     """SQLite's error in our words, or itself where it is a bug."""
     text = str(error)
     if "disk is full" in text:
-        return DiskFull(f"no space left on the device while writing {path}")
+        return no_room(path)
     if "unable to open" in text and len(os.fsencode(path)) > _LONGEST:
         cure = "set TRAINYARD_HOME to a shorter one"
         return HomeRefused(f"SQLite takes no path longer than {_LONGEST} bytes", where=path, cure=cure)

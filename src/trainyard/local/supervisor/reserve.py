@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 from contextlib import suppress
 
+from ...worker.errors import is_disk_full
 from ..home.home import Home
 
 _SIZE = 1 << 19
@@ -34,7 +34,7 @@ def is_want_of_it(error: Exception) -> bool:
     """Whether the error says that the disk, or what the user may have of it, is full."""
     if isinstance(error, sqlite3.Error):
         return "disk is full" in str(error)
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return is_disk_full(error)
 
 
 def _path(home: Home) -> str:

@@ -16,6 +16,7 @@ import sys
 import time
 from typing import Any
 
+from ...core.files.oserrors import no_room
 from ...machine import namespace
 from ..home.home import Home
 from ..ipc import protocol, starting
@@ -181,7 +182,7 @@ def main(arguments: list[str]) -> int:
             following = supervisor.run()
         except (sqlite3.OperationalError, OSError) as error:
             if reserve.is_want_of_it(error):
-                supervisor.fail_all(f"no space left on the device of {home.path}")
+                supervisor.fail_all(str(no_room(home.path)))
             raise
         journal.close()
         os.close(lock)
