@@ -16,15 +16,16 @@ from typing import Any
 
 import pytest
 
-from trainyard.machine import namespace
+from trainyard.machine import namespace, processes
 
 NOBODY = 65534
 
 # Everything is imported before the user changes: an ordinary user may not read this interpreter's library.
 PROGRAM = """
 import encodings.idna, errno, json, os, signal, socket, subprocess, sys, time
-from trainyard.machine import namespace
+from trainyard.machine import namespace, processes
 from trainyard.machine.namespace import Mount, enter
+from trainyard.worker.process import orphans, procfs
 
 def become(uid):
     if uid != os.getuid():
@@ -392,7 +393,6 @@ def test_outside_linux_everything_is_refused_in_words_or_does_nothing(
     monkeypatch.setattr(namespace, "_refusal", None)
     monkeypatch.setattr(sys, "platform", "darwin")
     assert "darwin" in namespace.refusal()
-    assert namespace.adopt_orphans() is False
     namespace.die_with_parent()
 
 
@@ -430,7 +430,7 @@ result = "closed"
 @linux_only
 def test_orphans_are_adopted_and_listed() -> None:
     body = """
-assert namespace.adopt_orphans()
+orphans.adopt()
 reader, writer = os.pipe()
 middle = os.fork()
 if middle == 0:
@@ -441,11 +441,11 @@ if middle == 0:
     os._exit(0)
 os.waitpid(middle, 0)
 grandchild = int(os.read(reader, 100))
-result = [namespace.orphans(os.getpid()) == [grandchild],
-          namespace._children_by_status(os.getpid()) == [grandchild]]
+result = [processes.children(os.getpid()) == [grandchild],
+          procfs.children(os.getpid()) == [grandchild]]
 os.kill(grandchild, signal.SIGKILL)
 os.waitpid(grandchild, 0)
-result.append(namespace.orphans(os.getpid()))
+result.append(processes.children(os.getpid()))
 """
     job = {"folder": "/", "uid": os.getuid(), "body": body}
     done = start(job)
@@ -453,7 +453,7 @@ result.append(namespace.orphans(os.getpid()))
 
 
 def test_orphans_of_a_process_that_is_gone_are_none() -> None:
-    assert namespace.orphans(2**22 + 1) == []
+    assert processes.children(2**22 + 1) == []
 
 
 @pytest.mark.parametrize("host_count", [1, 255, 300])

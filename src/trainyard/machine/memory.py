@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
+from ..worker.process import procfs
 from . import processes
 
 _PROC = "/proc"
@@ -46,7 +47,7 @@ def proportional(leader: int) -> int:
 def _table() -> dict[int, _Process]:
     return {
         pid: _Process(int(fields[1]), int(fields[3]), int(fields[21]) * _PAGE)
-        for pid, fields in processes.stats().items()
+        for pid, fields in procfs.stats().items()
     }
 
 

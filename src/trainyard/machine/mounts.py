@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NamedTuple
 
 # What several machines can have mounted at once: SQLite's WAL needs memory shared by all its readers.
 # What a virtual machine shares with its own host (9p, virtiofs, vboxsf) is coherent within the machine or
@@ -67,6 +68,14 @@ NETWORK_FUSE = frozenset(
 )
 
 
+class MountPoint(NamedTuple):
+    """Where a file system of some kind is mounted, and how."""
+
+    point: str
+    kind: str
+    options: tuple[str, ...] = ()
+
+
 def network_kind(path: str) -> str:
     """The kind of network file system (`nfs4`, `cifs`, `fuse.sshfs`, …) that holds `path`; "" when local.
 
@@ -74,23 +83,29 @@ def network_kind(path: str) -> str:
     """
     os.path.exists(path)  # an automounter mounts what is asked for
     real = os.path.realpath(path)
-    return _kind_in(_read_mountinfo() if sys.platform == "linux" else _read_mount_output(), real)
+    return _kind_in(_known_mounts() if sys.platform == "linux" else _read_mount_output(), real)
 
 
-def _read_mountinfo() -> list[tuple[str, str]]:
-    """Mount points and kinds of file systems, in the order they were mounted (proc(5))."""
+def mountinfo() -> list[MountPoint]:
+    """The mounts that this process sees, in the order they were made (proc(5)). Linux's; raises OSError."""
+    with open("/proc/self/mountinfo", "rb") as table:
+        return _parse_mountinfo(table.read())
+
+
+def _known_mounts() -> list[MountPoint]:
     try:
-        with open("/proc/self/mountinfo", "rb") as table:
-            return _parse_mountinfo(table.read())
+        return mountinfo()
     except OSError:
         return []
 
 
-def _parse_mountinfo(table: bytes) -> list[tuple[str, str]]:
+def _parse_mountinfo(table: bytes) -> list[MountPoint]:
     mounts = []
     for line in table.splitlines():
         mount, _, system = line.partition(b" - ")
-        mounts.append((_unescape(mount.split(b" ")[4]), system.split(b" ")[0].decode()))
+        fields = mount.split(b" ")
+        options = tuple(fields[5].decode().split(","))
+        mounts.append(MountPoint(_unescape(fields[4]), system.split(b" ")[0].decode(), options))
     return mounts
 
 
@@ -100,7 +115,7 @@ def _unescape(field: bytes) -> str:
     return os.fsdecode(field)
 
 
-def _read_mount_output() -> list[tuple[str, str]]:
+def _read_mount_output() -> list[MountPoint]:
     # Outside Linux only, and the import is slow.
     import subprocess
 
@@ -111,21 +126,21 @@ def _read_mount_output() -> list[tuple[str, str]]:
     return _parse_mount_output(os.fsdecode(done.stdout))
 
 
-def _parse_mount_output(text: str) -> list[tuple[str, str]]:
+def _parse_mount_output(text: str) -> list[MountPoint]:
     """From lines of macOS such as `//me@host/share on /Volumes/share (smbfs, nodev, nosuid)`."""
     mounts = []
     for line in text.splitlines():
         mount, _, options = line.rpartition(" (")
         _, _, point = mount.partition(" on ")
         if point:
-            mounts.append((point, options.rstrip(")").split(",")[0].strip()))
+            mounts.append(MountPoint(point, options.rstrip(")").split(",")[0].strip()))
     return mounts
 
 
-def _kind_in(mounts: list[tuple[str, str]], real: str) -> str:
+def _kind_in(mounts: list[MountPoint], real: str) -> str:
     """The network kind of the longest mount point that holds `real`; of several at one point, the last."""
     holder, kind = "", ""
-    for point, candidate in mounts:
+    for point, candidate, _ in mounts:
         inside = point == "/" or real == point or real.startswith(point + "/")
         if inside and len(point) >= len(holder):
             holder, kind = point, candidate

@@ -18,6 +18,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from .mounts import mountinfo
+
 OPT = "/opt"
 HOSTS_FILE = "/etc/hosts"
 
@@ -37,7 +39,7 @@ _MOUNT_FLAGS = {
 _SYS_MOUNT_SETATTR = 442  # Linux 5.12; the same number on every architecture Python wheels exist for
 _MOUNT_ATTR_RDONLY = 1
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG = 1
 
 _libc: Any = None
 _refusal: str | None = None
@@ -114,44 +116,6 @@ def die_with_parent(parent: int = 0) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
     if parent and os.getppid() != parent:
         os.kill(os.getpid(), 9)
-
-
-def adopt_orphans() -> bool:
-    """Become the parent of descendants whose own parent ends; False where the system cannot."""
-    if sys.platform != "linux":
-        return False
-    load()
-    return bool(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-
-
-def orphans(pid: int) -> list[int]:
-    """The pids whose parent is the process `pid` now, adopted ones included; [] where /proc can't tell."""
-    found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as children:
-                found += map(int, children.read().split())
-    except OSError:
-        return _children_by_status(pid)
-    return sorted(found)
-
-
-def _children_by_status(pid: int) -> list[int]:
-    # Kernels built without CONFIG_PROC_CHILDREN have no list of children.
-    found = []
-    try:
-        candidates = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return []
-    for candidate in candidates:
-        try:
-            with open(f"/proc/{candidate}/stat", "rb") as stat:
-                parent = int(stat.read().rpartition(b")")[2].split()[1])
-        except (OSError, IndexError, ValueError):
-            continue
-        if parent == pid:
-            found.append(candidate)
-    return sorted(found)
 
 
 def _unshare() -> None:
@@ -234,23 +198,11 @@ def _remount_read_only(path: str) -> None:
     # Kernels before 5.12, and sandboxes that filter the newer call, take one mount at a time. What a mount
     # forbids must be said again: a user namespace may not lift it.
     root = os.path.realpath(path)
-    for point, options in _read_mounts():
-        if point == root or point.startswith(root + "/"):
-            flags = sum(_MOUNT_FLAGS.get(option, 0) for option in options)
-            _mount("none", point, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | flags, f"make {point} read-only")
-
-
-def _read_mounts() -> list[tuple[str, list[str]]]:
-    """The mount points of this process with their options, from /proc/self/mountinfo (proc(5))."""
-    with open("/proc/self/mountinfo", "rb") as table:
-        rows = [line.split(b" ") for line in table]
-    return [(_unescape(row[4]), row[5].decode().split(",")) for row in rows]
-
-
-def _unescape(field: bytes) -> str:
-    for code, plain in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
-        field = field.replace(code, plain)
-    return os.fsdecode(field)
+    for seen in mountinfo():
+        if seen.point == root or seen.point.startswith(root + "/"):
+            flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY
+            flags |= sum(_MOUNT_FLAGS.get(option, 0) for option in seen.options)
+            _mount("none", seen.point, flags, f"make {seen.point} read-only")
 
 
 def _bind_hosts(hosts: Sequence[str], scratch: str) -> None:

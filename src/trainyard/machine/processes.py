@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from ..worker.process.orphans import read
+from ..worker.process import procfs
 from . import MARK
 
 _LINUX = sys.platform == "linux"
@@ -19,7 +19,7 @@ _LINUX = sys.platform == "linux"
 def boot_id() -> str:
     """What changes at each boot of the machine."""
     if _LINUX:
-        return read("/proc/sys/kernel/random/boot_id").decode().strip()
+        return procfs.read("/proc/sys/kernel/random/boot_id").decode().strip()
     return _output("sysctl", "-n", "kern.boottime")
 
 
@@ -27,7 +27,7 @@ def start_time(pid: int) -> str:
     """When the process started, in the system's own words; "" when it is gone or a zombie."""
     if not _LINUX:
         return _output("ps", "-o", "lstart=", "-p", str(pid))
-    fields = _stat(pid)
+    fields = procfs.stat(pid)
     return "" if not fields or fields[0] in (b"Z", b"X") else fields[19].decode()
 
 
@@ -49,13 +49,13 @@ def marked(prefix: str) -> list[int]:
     """The processes of this user whose environment says that they belong to tasks of `prefix`."""
     if not _LINUX:
         return []
-    wanted = f"{MARK}={prefix}".encode()
-    return [pid for pid in _pids() if pid != os.getpid() and _has_mark(pid, wanted)]
+    wanted = f"{MARK}={prefix}"
+    return [pid for pid in procfs.pids() if pid != os.getpid() and procfs.has_variable(pid, wanted)]
 
 
 def is_marked(pid: int, mark: str) -> bool:
     """Whether the process says that it belongs to exactly this task."""
-    return _has_mark(pid, f"{MARK}={mark}\0".encode())
+    return procfs.has_variable(pid, f"{MARK}={mark}\0")
 
 
 def signal_one(pid: int, number: int = signal.SIGKILL) -> None:
@@ -72,12 +72,7 @@ def memory_of_group(pid: int) -> int:
         rows = (line.split() for line in _output("ps", "-axo", "pgid=,rss=").splitlines())
         return sum(int(rss) for group, rss in rows if int(group) == pid) * 1024
     page = os.sysconf("SC_PAGE_SIZE")
-    total = 0
-    for each in _pids():
-        fields = _stat(each)
-        if fields and int(fields[3]) == pid:
-            total += int(fields[21]) * page
-    return total
+    return sum(int(fields[21]) * page for fields in procfs.stats().values() if int(fields[3]) == pid)
 
 
 def end_all(pids: list[int], prefix: str, seconds: float) -> list[int]:
@@ -104,23 +99,17 @@ def wait_until_gone(alive: list[int], seconds: float) -> list[int]:
     return alive
 
 
-def stats() -> dict[int, list[bytes]]:
-    """The fields of proc(5)'s stat from the third, `state`, on, of every process by its id; {} where there is
-    no /proc."""
-    return {pid: fields for pid in _pids() if (fields := _stat(pid))} if _LINUX else {}
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _has_mark(pid: int, wanted: bytes) -> bool:
-    return wanted in b"\0" + read(f"/proc/{pid}/environ") if _LINUX else False
-
-
-def _stat(pid: int) -> list[bytes]:
-    """The fields of proc(5)'s stat from the third, `state`, on: the second may hold spaces."""
-    return read(f"/proc/{pid}/stat").rpartition(b") ")[2].split()
+def children(pid: int) -> list[int]:
+    """The processes whose parent that one is now, adopted ones included; [] where /proc can't tell."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as listed:
+                found += map(int, listed.read().split())
+    except OSError:
+        # Kernels built without CONFIG_PROC_CHILDREN have no such list, which is fast.
+        return procfs.children(pid)
+    return sorted(found)
 
 
 def _output(*command: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from ...core.jobs.job import TrainingJob
 from ...core.runs import outcomes
 from ...core.runs.run import State
-from ...machine import namespace, processes
+from ...machine import processes
 from ...worker.process import orphans
 from ..home.home import Home
 from ..ledger.journal import Journal
@@ -253,7 +253,7 @@ class Scheduler:
         ours now."""
         found = False
         groups = {process.pid for process in task.members}
-        for pid in namespace.orphans(os.getpid()):
+        for pid in processes.children(os.getpid()):
             if pid in self._by_pid:
                 continue
             # One that is just dying of the signal to its group has no environment to look into any more.

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...core.files.oserrors import no_room
 from ...machine import namespace
+from ...worker.process import orphans
 from ..home.home import Home
 from ..ipc import protocol, starting
 from ..ipc.server import ClientConnection, Server
@@ -174,7 +175,7 @@ def main(arguments: list[str]) -> int:
         supervisor.listen()
         _tell(ready, protocol.READY)
         namespace.load()
-        namespace.adopt_orphans()
+        orphans.adopt()
         recover(home, journal)
         namespace.refusal()
         reserve.reserve(home)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn
 
 from ...machine import namespace
 from ...worker.contract import contract
+from ...worker.process import session
 from ..home.runfolder import pid_of
 
 Body = Callable[[], int]
@@ -70,10 +70,9 @@ def fork(body: Body, log: str) -> Child:
 def _become(body: Body, log: str, pipe: int, parent: int) -> NoReturn:
     status = 125
     try:
-        os.setsid()
+        session.begin()
         namespace.die_with_parent(parent)
-        _reset_signals()
-        _open_stdio(log)
+        session.redirect(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
         os.closerange(3, pipe)
         os.closerange(pipe + 1, 65_536)
         with open(pid_of(log), "w", encoding="ascii") as stream:
@@ -83,20 +82,6 @@ def _become(body: Body, log: str, pipe: int, parent: int) -> NoReturn:
         _tell(pipe, error)
     finally:
         os._exit(status)
-
-
-def _reset_signals() -> None:
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _open_stdio(log: str) -> None:
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
 
 
 def _tell(pipe: int, error: BaseException) -> None:

@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from ...machine import namespace, processes
+from ...worker.process import procfs
 
 BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
@@ -127,9 +128,7 @@ def guard(mark: str) -> None:
 
 def in_namespaces(wanted: set[int]) -> list[int]:
     """The living processes that are in one of these mount namespaces, given by their inodes."""
-    if not wanted or not os.path.isdir("/proc"):
-        return []
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    pids = procfs.pids() if wanted else []
     return [pid for pid in pids if namespace_of(pid) in wanted and processes.start_time(pid)]
 
 

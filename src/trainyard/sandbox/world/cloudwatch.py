@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from ...machine import processes
+from ...worker.process import procfs
 from .world import World
 
 LONGEST_EVENT = 256 * 1024 - 26
@@ -176,7 +176,7 @@ class Usage:
     def of_trees(self, roots: Sequence[int]) -> dict[int, tuple[float, float]]:
         """By root: the CPU seconds that it and its living descendants have used, and the share of the
         machine's memory that they hold, in percent."""
-        stats = processes.stats()
+        stats = procfs.stats()
         children: dict[int, list[int]] = {}
         for pid, fields in stats.items():
             children.setdefault(int(fields[1]), []).append(pid)

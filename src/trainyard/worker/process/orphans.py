@@ -7,6 +7,8 @@ import signal
 import time
 from typing import Iterator
 
+from . import procfs
+
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PATIENCE = 5.0
 
@@ -53,39 +55,12 @@ def end(leader: int, mark: str) -> None:
 def _children_end(leader: int, mark: str) -> bool:
     """Kill and reap what there is; whether anything was, whose own children may be ours next."""
     found = False
-    for pid in _children():
+    for pid in procfs.children(os.getpid()):
         try:
-            if os.getpgid(pid) == leader or _has_mark(pid, mark):
+            if os.getpgid(pid) == leader or (mark and procfs.has_variable(pid, f"{mark}\0")):
                 found = True
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, os.WNOHANG)
         except (ProcessLookupError, ChildProcessError, PermissionError):
             continue
     return found
-
-
-def _children() -> list[int]:
-    us, found = str(os.getpid()).encode(), []
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return []
-    for name in names:
-        # The fields of proc(5)'s stat after the program's name, which may hold anything: state, parent, …
-        fields = read(f"/proc/{name}/stat").rpartition(b") ")[2].split() if name.isdigit() else []
-        if len(fields) > 1 and fields[1] == us:
-            found.append(int(name))
-    return found
-
-
-def _has_mark(pid: int, mark: str) -> bool:
-    return bool(mark) and f"\0{mark}\0".encode() in b"\0" + read(f"/proc/{pid}/environ")
-
-
-def read(path: str) -> bytes:
-    """What a file of /proc holds; nothing where it, or its process, is gone."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError:
-        return b""

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Callable, Mapping, NamedTuple, NoReturn, Sequence
 
 from ..reasons import Interruption
-from . import orphans
+from . import orphans, session
 from .log import Log
 
 OUTSIDE = "outside"
@@ -211,14 +211,10 @@ def _spawn(program: Program, output: int) -> int:
 
 def _become(program: Program, output: int, pipe: int) -> NoReturn:
     try:
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        session.begin()
+        # Python ignores it, and a program inherits what is ignored.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        session.redirect(output)
         os.chdir(program.folder)
         os.execve(program.arguments[0], list(program.arguments), dict(program.variables))
     except BaseException as error:
