@@ -22,7 +22,6 @@ from trainyard.aws.batch.requests import (
 )
 from trainyard.core.errors import Unsupported
 from trainyard.core.jobs.job import InferenceJob, ShardResources
-from trainyard.worker.cloud.batch import task
 
 from .jobs import DIGEST, FACTS, INT_MAX, WORKER, deployment, deployments, inference, inferences, run_of
 from .model_rules import batch_violations, violations
@@ -210,7 +209,6 @@ def test_a_lost_machine_and_what_the_worker_asks_for_are_tried_again_and_nothing
             {"onExitCode": "*", "action": "EXIT"},
         ]
     assert len(RULES) == 5
-    assert task.RETRY_STATUS == 75
 
 
 def test_every_job_is_tagged_and_so_are_its_tasks() -> None:

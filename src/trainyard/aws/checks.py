@@ -12,6 +12,7 @@ from ..core.jobs.limits import is_remote, legal_name
 from ..core.runs.run import Run
 from ..worker.cloud import secrets
 from ..worker.errors import InputError
+from ..worker.protocol import SECRET
 from .account.deployment import LEAN, SANDBOX, Deployment
 from .account.names import longest_name
 from .images.images import digest_of, ecr_image, registry_of, training_image
@@ -127,7 +128,7 @@ def _check_shards(job: InferenceJob, deployment: Deployment) -> None:
 def _check_secrets(job: Job, deployment: Deployment) -> None:
     section = "train" if isinstance(job, TrainingJob) else "infer"
     for name, value in job.environment.items():
-        if value.startswith(secrets.PREFIX):
+        if value.startswith(SECRET):
             key = f"{section}.environment.{name}"
             _check_secret(value, key, deployment)
             if section == "train" and deployment.network_profile == LEAN:
@@ -137,11 +138,10 @@ def _check_secrets(job: Job, deployment: Deployment) -> None:
 
 
 def _check_secret(value: str, key: str, deployment: Deployment) -> None:
-    prefix = secrets.PREFIX
     try:
         secret = secrets.parse("", value).secret
     except InputError:
-        cure = f"write {prefix}{deployment.stack}/NAME, or {prefix}{deployment.stack}/NAME:KEY"
+        cure = f"write {SECRET}{deployment.stack}/NAME, or {SECRET}{deployment.stack}/NAME:KEY"
         raise Unsupported(f"{show(value)} names no secret", key=key, cure=cure) from None
     # An ARN ends with the name: arn:aws:secretsmanager:<region>:<account>:secret:<name>.
     name = secret.rpartition(":")[2]

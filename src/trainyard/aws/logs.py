@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ..core.errors import AccountRefused
 from ..core.ports.engine import LogLine
+from ..worker.protocol import attempt_at
 from .account import parallel
 from .account.session import Session
 
-_BORDER = re.compile(r"\[trainyard attempt=(\d+) launch=(\d+)\]")
-"""The line that the worker prints before each attempt."""
 MISSING = frozenset({"ResourceNotFoundException"})
 
 
@@ -83,8 +81,8 @@ class Stream:
             yield from self.page()
 
     def _line(self, text: str, milliseconds: int) -> Iterator[LogLine]:
-        if border := _BORDER.fullmatch(text.strip()):
-            self.attempt = int(border[1])
+        if attempt := attempt_at(text):
+            self.attempt = attempt
             return
         # What one task printed later never comes before what it printed earlier, whatever clocks say.
         self._newest = max(self._newest, milliseconds / 1000)

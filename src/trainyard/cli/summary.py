@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.jobs.limits import is_remote
 from ..core.runs.run import Attempt, Run, State
+from ..worker.protocol import is_shard
 from ..yard.yard import Yard
 from .formatting import duration, many, metrics, moment, on, place
 from .terminal.text import clean
@@ -67,7 +68,7 @@ def _shards_done(run: Run) -> int:
     if run.seen.shards_done is not None:
         return run.seen.shards_done
     done = {each.task for each in run.attempts if each.state is State.SUCCEEDED}
-    return sum(task.startswith("shard-") for task in done)
+    return sum(map(is_shard, done))
 
 
 def _outcome(run: Run) -> str:

@@ -16,6 +16,7 @@ from ..core.environments.facts import (
     CHECKPOINTS,
     CODE,
     DATASETS,
+    ENVIRONMENT_TAG,
     LEDGER,
     MODELS,
     NOTEBOOKS,
@@ -102,9 +103,9 @@ def _batch_jobs(environment: Environment, inference: Inference) -> list[Statemen
     prefix = job_name_prefix(environment.prefix, environment.name)
     definitions = [arn("batch", f"job-definition/{prefix}*")]
     jobs = arn("batch", "job/*")
-    tagged = {"StringEquals": {"aws:RequestTag/trainyard:environment": environment.stack_name}}
+    tagged = {"StringEquals": {f"aws:RequestTag/{ENVIRONMENT_TAG}": environment.stack_name}}
     # Nobody else's job can be made this environment's; one that starts has no tags yet.
-    untagged = {"StringEqualsIfExists": {"aws:ResourceTag/trainyard:environment": environment.stack_name}}
+    untagged = {"StringEqualsIfExists": {f"aws:ResourceTag/{ENVIRONMENT_TAG}": environment.stack_name}}
     unprivileged = {"BoolIfExists": {"batch:Privileged": "false"}}
     return [
         allow(["batch:SubmitJob"], [*inference.queue_arns, *definitions]),
@@ -173,7 +174,7 @@ def _notebooks(environment: Environment) -> list[Statement]:
 
 
 def _mine(environment: Environment) -> dict[str, Any]:
-    return {"StringEquals": {"aws:ResourceTag/trainyard:environment": environment.stack_name}}
+    return {"StringEquals": {f"aws:ResourceTag/{ENVIRONMENT_TAG}": environment.stack_name}}
 
 
 def _pass_role(roles: Any, services: Any) -> Statement:

@@ -12,6 +12,7 @@ from ..core.errors import BadInput, Unsupported
 from ..core.jobs.job import InferenceJob, Job, TrainingJob
 from ..core.ports.engine import LogLine, RunQuery
 from ..core.runs.run import Observation, Run
+from ..worker.protocol import SECRET
 from .home.home import Home
 from .home.logs import LocalRunLogs
 from .home.output import reserve
@@ -45,7 +46,7 @@ class LocalEngine:
         """Refuse what only a cloud can do."""
         section = "train" if isinstance(job, TrainingJob) else "infer"
         for name, value in job.environment.items():
-            if value.startswith("secretsmanager:"):
+            if value.startswith(SECRET):
                 raise Unsupported(
                     "the local yard cannot read AWS Secrets Manager",
                     key=f"{section}.environment.{name}",

@@ -10,8 +10,7 @@ import sys
 from importlib import import_module
 from typing import Any, Sequence
 
-# Each verb imports what is its own: what the others need takes time at every start.
-VERBS = ("plan", "shard", "commit")
+from .protocol import VERBS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,6 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     0 when done; 1 otherwise, with the reason at the spec's `report`. `train` and `batch` have
     options and statuses of their own.
     """
+    # Each verb imports what is its own: what the others need takes time at every start.
     if arguments[:1] == ["train"]:
         return int(import_module(".cloud.training.host", __package__).main(arguments[1:]))
     if arguments[:1] == ["batch"]:

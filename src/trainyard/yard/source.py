@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadInput
 from ..core.files.trees import source_record
-from ..core.ports.store import OUTPUT_MANIFEST, SourceFile
+from ..core.ports.store import SourceFile
+from ..worker.protocol import OUTPUT_MANIFEST
 
 if TYPE_CHECKING:
     from pathspec import PathSpec

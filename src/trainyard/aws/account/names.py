@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from ...core.environments.facts import CHECKPOINTS, CODE, DATASETS, LEDGER, MODELS, PREDICTIONS
+from ...core.environments.facts import (
+    CHECKPOINTS,
+    CODE,
+    DATASETS,
+    ENVIRONMENT_TAG,
+    LEDGER,
+    MODELS,
+    PREDICTIONS,
+)
 from ...core.jobs.limits import NAME_LENGTH
 from ...core.runs.run import Run
+from ...worker import protocol
 from .deployment import Deployment
 
 JOB_NAME = 63
 """Characters of a TrainingJobName and of a ModelPackageGroupName."""
-PLAN, SHARDS, COMMIT = "plan", "shards", "commit"
+PLAN, SHARDS, COMMIT = protocol.PLAN, "shards", protocol.COMMIT
 STEPS = (PLAN, SHARDS, COMMIT)
 """The Batch jobs of an inference run, in their order."""
 
-WORKER_CHANNEL, CODE_CHANNEL = "trainyard-worker", "trainyard-code"
-"""Channels of a training job that its script does not see."""
-WORKER_FILE, SOURCE_FILE, WHEELS = "worker.pyz", "source.zip", "wheels/"
-WORKER_PATH = f"/opt/ml/input/data/{WORKER_CHANNEL}/{WORKER_FILE}"
+WORKER_FILE, WHEELS = "worker.pyz", f"{protocol.WHEELS}/"
+WORKER_PATH = f"/opt/ml/input/data/{protocol.WORKER_CHANNEL}/{WORKER_FILE}"
 
 _SUFFIX = len("-") + 7
 _LAUNCH = len("-999")
@@ -93,7 +100,7 @@ def prediction_prefix(run_id: str) -> str:
 
 def state_prefix(run_id: str) -> str:
     """Where an inference run's plan, results and failures lie in the model bucket."""
-    return f"{prediction_prefix(run_id)}_run/"
+    return f"{prediction_prefix(run_id)}{protocol.STATE_FOLDER}"
 
 
 def dataset_prefix(digest: str) -> str:
@@ -111,13 +118,12 @@ def ending_key(run_id: str, launch: int) -> str:
     return f"{LEDGER}runs/{run_id}/{launch}-end.json"
 
 
-ENVIRONMENT = "trainyard:environment"
 RUN = "trainyard:run"
 
 
 def tags(deployment: Deployment, run: Run | None = None) -> dict[str, str]:
     """The tags of what belongs to an environment, or to a run in it."""
-    found = {ENVIRONMENT: deployment.stack}
+    found = {ENVIRONMENT_TAG: deployment.stack}
     if run is not None:
         found[RUN] = run.id
     return found

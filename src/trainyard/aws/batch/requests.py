@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ...core.jobs.job import InferenceJob, ShardResources
 from ...core.jobs.limits import SHARDS
 from ...core.runs.run import Attempt, Run
+from ...worker import protocol
 from ...worker.cloud.batch.bootstrap import BOOTSTRAP
 from ..account import names
 from ..account.deployment import Deployment
@@ -20,13 +21,11 @@ from ..images.images import short_digest
 
 ATTEMPTS = 10
 """RetryStrategy.attempts at the most: a lost machine costs one; the worker counts the job's own failures."""
-RETRY_STATUS = 75
-"""The status with which the worker asks for another attempt (EX_TEMPFAIL of sysexits.h)."""
 RULES = (
     # "Host EC2 (instance i-…) terminated." A pattern may not hold a parenthesis.
     ("onStatusReason", "Host EC2*", "RETRY"),
     ("onReason", "CannotPullContainerError:*", "RETRY"),
-    ("onExitCode", str(RETRY_STATUS), "RETRY"),
+    ("onExitCode", str(protocol.RETRY_STATUS), "RETRY"),
     # Without a rule that matches, a job is retried.
     ("onReason", "*", "EXIT"),
     ("onExitCode", "*", "EXIT"),
@@ -160,7 +159,7 @@ def _said(definition: Mapping[str, Any], field: str) -> Any:
 
 
 def _verb(step: str) -> str:
-    return "shard" if step == names.SHARDS else step
+    return protocol.SHARD if step == names.SHARDS else step
 
 
 def _overrides(
@@ -169,7 +168,7 @@ def _overrides(
     # The user's variables are in the manifest: these can be read by whoever may describe jobs, and are short.
     return {
         "command": ["python3", "-c", BOOTSTRAP, worker, manifest, verb],
-        "environment": [{"name": "TRAINYARD_REGION", "value": region}],
+        "environment": [{"name": protocol.REGION_VARIABLE, "value": region}],
         "resourceRequirements": _requirements(resources),
     }
 
@@ -201,7 +200,7 @@ def _manifest(
         "run": run.id,
         "launch": run.launch,
         "region": deployment.region,
-        "code": source + names.SOURCE_FILE,
+        "code": source + protocol.SOURCE_FILE,
         "wheels": source + names.WHEELS if wheels else None,
         "model": run.model_uri,
         "input": run.input,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
 from ...core.runs.run import Attempt, Observation, Run, State
+from ...worker import protocol
 from ..account import names, parallel
 from ..account.deployment import Deployment
 from ..account.session import Session
@@ -48,11 +49,11 @@ class InferenceJobs:
         _, output = names.bucket_and_key(run.output or "")
         bucket = self._deployment.model_bucket
         kept = list(objects.keys(self._session, bucket, state))
-        results = {int(key[-10:-5]) for key in kept if key.startswith(f"{state}results/")}
-        begin = f"{output}part-"
-        parts = {int(key.removeprefix(begin)[:5]) for key in objects.keys(self._session, bucket, begin)}
+        results = {protocol.index_of(key) for key in kept if key.startswith(state + protocol.RESULTS)}
+        begin = output + protocol.PART
+        parts = {protocol.index_of(key) for key in objects.keys(self._session, bucket, begin)}
         done = results & parts
-        return f"{state}plan.json" in kept, [n for n in range(run.job.shards) if n not in done]
+        return state + protocol.PLAN_FILE in kept, [n for n in range(run.job.shards) if n not in done]
 
     def sight(self, run: Run, jobs: Jobs, prior: Observation) -> Observation:
         """What became of a launch whose jobs are these; `prior` is what earlier launches left."""
@@ -105,7 +106,7 @@ class InferenceJobs:
 
     def failures(self, run: Run) -> list[Told]:
         """The failed attempts of a launch, as the workers wrote them down, the first first."""
-        prefix = f"{names.state_prefix(run.id)}failures/"
+        prefix = names.state_prefix(run.id) + protocol.FAILURES
         keys = list(objects.keys(self._session, self._deployment.model_bucket, prefix))
         # They never change once they are written.
         fresh = [key for key in keys if key not in self._told]
@@ -136,7 +137,7 @@ class InferenceJobs:
             said.setdefault(each.task, {})[each.attempt] = each.reason
         last = last_numbers(prior)
         for index, job in zip(self.indices(run) if children else (), children, strict=False):
-            task = shard_name(index)
+            task = protocol.shard_name(index)
             yield from states.batch_attempts(
                 run.job, job, task, said=said.get(task), first=last.get(task, 0) + 1
             )
@@ -166,22 +167,17 @@ class InferenceJobs:
         if plan is not None and plan["status"] != "SUCCEEDED":
             return None
         if run.id not in self._rows:
-            document = self._read(f"{names.state_prefix(run.id)}plan.json")
+            document = self._read(names.state_prefix(run.id) + protocol.PLAN_FILE)
             if document is None:
                 return None
             self._rows[run.id] = document["rows"]
         return self._rows[run.id]
 
     def _summary(self, run: Run) -> dict[str, Any] | None:
-        return self._read(f"{names.state_prefix(run.id)}summary.json")
+        return self._read(names.state_prefix(run.id) + protocol.SUMMARY_FILE)
 
     def _read(self, key: str) -> dict[str, Any] | None:
         return objects.read_json(self._session, self._deployment.model_bucket, key)
-
-
-def shard_name(index: int) -> str:
-    """The name of a shard's task: `shard-00002`."""
-    return f"shard-{index:05d}"
 
 
 def _succeeded(seen: Observation, summary: Mapping[str, Any]) -> Observation:
@@ -192,7 +188,7 @@ def _succeeded(seen: Observation, summary: Mapping[str, Any]) -> Observation:
 
 def _named(task: str, reason: str) -> str:
     """The reason of a run: of which shard, where it is one's."""
-    return f"{task}: {reason}" if task.startswith("shard-") else reason
+    return f"{task}: {reason}" if protocol.is_shard(task) else reason
 
 
 def _has_failures(job: Mapping[str, Any]) -> bool:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...core.runs.run import Run
+from ...worker.protocol import shard_name
 from ..account import names
 from ..account.deployment import Deployment
 from ..account.session import Session
 from ..logs import Stream
 from .jobs import BatchJobs
-from .runs import InferenceJobs, shard_name
+from .runs import InferenceJobs
 
 _ENDED = frozenset({"SUCCEEDED", "FAILED"})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ...core.environments.facts import DATASETS
 from ...core.errors import AccountRefused, BadInput
-from ...core.ports.store import OUTPUT_MANIFEST
 from ...core.runs.run import Run
+from ...worker.protocol import OUTPUT_MANIFEST
 from ..account.deployment import Deployment
 from ..account.errors import DENIED
 from ..account.names import bucket_and_key

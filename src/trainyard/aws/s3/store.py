@@ -14,13 +14,13 @@ from ...core.errors import BadInput
 from ...core.files import archives, trees
 from ...core.files.oserrors import in_words
 from ...core.ports.store import SourceFile, Staged
+from ...worker.protocol import SOURCE_FILE, STATE_FOLDER
 from ..account import names
 from ..account.deployment import Deployment
 from ..account.session import Session
 from . import objects, transfers, wheels, zipping
 
 _ARCHIVE = "/model.tar.gz"
-_STATE = "_run/"
 _LONGEST_KEY = 1024
 """Bytes of UTF-8 (Amazon S3 user guide, "Naming Amazon S3 objects")."""
 
@@ -71,9 +71,9 @@ class S3Store:
         # The source comes last: where it is, its wheels are, unless nobody needed any at that time.
         if wheels.are_needed(files, self._deployment):
             wheels.send(self._session, self._models, prefix + names.WHEELS, files, there, self._progress)
-        if prefix + names.SOURCE_FILE not in there:
+        if prefix + SOURCE_FILE not in there:
             with in_words(""), tempfile.TemporaryDirectory(prefix="trainyard-source-") as folder:
-                path = os.path.join(folder, names.SOURCE_FILE)
+                path = os.path.join(folder, SOURCE_FILE)
                 zipping.write_source(files, code, path)
                 self._upload(self._models, prefix, trees.hash_files(path), {})
         self._kept.add(prefix)
@@ -130,7 +130,7 @@ class S3Store:
         found = []
         for key, size in objects.sizes(self._session, bucket, prefix):
             name = key.removeprefix(prefix) if prefix.endswith("/") else key.rpartition("/")[2]
-            if not name or (prefix.startswith(PREDICTIONS) and name.startswith(_STATE)):
+            if not name or (prefix.startswith(PREDICTIONS) and name.startswith(STATE_FOLDER)):
                 continue
             path = _inside(aside, name.removesuffix("/"), names.s3(bucket, key))
             if name.endswith("/"):

@@ -12,10 +12,8 @@ from typing import Any, NamedTuple
 from ...core.environments.facts import CHECKPOINTS
 from ...core.runs import outcomes
 from ...core.runs.run import Attempt, State
+from ...worker.protocol import TERMINATED, history_file
 from ..outcomes import TRAIN
-
-TERMINATED = "terminated"
-"""The state of an attempt that ended after a SIGTERM from outside: a stop, a time-out, or spot."""
 
 
 class ModelFile(NamedTuple):
@@ -45,7 +43,7 @@ class Fate(NamedTuple):
 
 def key(run_id: str, host: str) -> str:
     """Where a host's history lies in the model bucket."""
-    return f"{CHECKPOINTS}{run_id}/.trainyard-history-{host}.json"
+    return f"{CHECKPOINTS}{run_id}/{history_file(host)}"
 
 
 def parse(host: str, content: bytes) -> History:

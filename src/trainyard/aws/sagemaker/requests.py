@@ -15,6 +15,7 @@ from ...core.jobs.instance_types import has_local_disk
 from ...core.jobs.job import TrainingJob
 from ...core.ports.ledger import Model
 from ...core.runs.run import Interruption, Run
+from ...worker import protocol
 from ...worker.contract.hyperparameters import encode_hyperparameter
 from ..account import names
 from ..account.deployment import Deployment
@@ -145,8 +146,8 @@ def _interruption(at: Interruption) -> str:
 def _channels(run: Run, job: TrainingJob, deployment: Deployment, worker: str) -> list[dict[str, Any]]:
     code = names.s3(deployment.model_bucket, names.source_prefix(run.code))
     return [
-        _channel(names.WORKER_CHANNEL, worker.rpartition("/")[0] + "/", _FILE),
-        _channel(names.CODE_CHANNEL, code, _FILE),
+        _channel(protocol.WORKER_CHANNEL, worker.rpartition("/")[0] + "/", _FILE),
+        _channel(protocol.CODE_CHANNEL, code, _FILE),
         *(_channel(name, channel.uri, job.input_mode) for name, channel in run.channels.items()),
     ]
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import NOTHING, Record
+from .facts import ENVIRONMENT_TAG
 from .limits import check_environment
 
 DEFAULT = "dev"
@@ -136,7 +137,7 @@ class Environment(Record):
 
 def stack_tags(environment: Environment) -> dict[str, str]:
     """The tags of both stacks, which CloudFormation puts on all that they hold."""
-    return {**environment.tags, "trainyard:environment": environment.stack_name}
+    return {**environment.tags, ENVIRONMENT_TAG: environment.stack_name}
 
 
 def environment_to_json(environment: Environment) -> dict[str, Any]:

@@ -60,6 +60,8 @@ LEDGER = "ledger/"
 NOTEBOOKS = "notebooks/"
 """Copies of the files of notebook instances."""
 
+ENVIRONMENT_TAG = "trainyard:environment"
+"""The tag of all that belongs to an environment; its value is the name of the platform's stack."""
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 """Where SageMaker writes the logs of all training jobs of an account and region, and nowhere else."""
 STOP_REASON = "stopped by "

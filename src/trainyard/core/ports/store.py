@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-OUTPUT_MANIFEST = "_manifest.json"
-"""The file that makes a folder the output of an inference run, and says of which."""
-
 
 class Staged(NamedTuple):
     """Something copied in but not yet in its place: where it lies, its content's hash and its size."""

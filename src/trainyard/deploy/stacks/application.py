@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from ...aws.account.session import Session
 from ...core.environments.environment import Environment, stack_tags
+from ...core.environments.facts import ENVIRONMENT_TAG
 from ...core.errors import AccountRefused, BadInput, DeploymentFailed
 from ...infra.synthesis import StackTemplate
 from . import causes
 from .events import OperationEnd, Reporter, StackFollower
 from .notebooks import notebook_of, stop_notebook
-from .stacks import OWNER_TAG, ChangeSet, Stack, Stacks, is_busy
+from .stacks import ChangeSet, Stack, Stacks, is_busy
 from .steps import SUCCESSES, Step, holds_data, next_step
 
 _ROUNDS = 8
@@ -36,10 +37,10 @@ def refuse_foreign(stack: Stack | None, environment: Environment) -> None:
     """Raises `BadInput` for a stack of our name that is not this environment's."""
     if stack is None or stack.status == "REVIEW_IN_PROGRESS":  # which holds nothing, and has no tags yet
         return
-    if stack.tags.get(OWNER_TAG) != environment.stack_name:
+    if stack.tags.get(ENVIRONMENT_TAG) != environment.stack_name:
         raise BadInput(
             f"there is a stack {stack.name} already that trainyard did not make (it has no tag"
-            f" {OWNER_TAG} = {environment.stack_name}); it was left alone",
+            f" {ENVIRONMENT_TAG} = {environment.stack_name}); it was left alone",
             cure="name the environment otherwise, or set another `prefix`",
         )
 

@@ -12,7 +12,6 @@ from ...aws.account.session import Session
 from ...core.errors import AccountRefused, BadInput, DeploymentFailed
 from ...core.record import NOTHING, Record
 
-OWNER_TAG = "trainyard:environment"
 """The tag of a stack that is ours; its value is the environment's `stack_name`."""
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
 POLL_VARIABLE = "TRAINYARD_POLL_SECONDS"

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from ...core.errors import BadInput
 from ...core.files.oserrors import no_room
-from ...core.ports.store import OUTPUT_MANIFEST
 from ...core.runs.run import Run
 from ...worker.errors import is_disk_full
+from ...worker.protocol import OUTPUT_MANIFEST
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ...worker import protocol
+
 
 class RunPaths:
     """The paths of one run. Nothing is created by naming it."""
@@ -15,8 +17,8 @@ class RunPaths:
         self.events = os.path.join(folder, "events.jsonl")
         self.spec = os.path.join(folder, "run.json")
         self.model = os.path.join(folder, "model")
-        self.plan = os.path.join(folder, "plan.json")
-        self.summary = os.path.join(folder, "summary.json")
+        self.plan = os.path.join(folder, protocol.PLAN_FILE)
+        self.summary = os.path.join(folder, protocol.SUMMARY_FILE)
         self.predictions = os.path.join(folder, "predictions")
         self.shards = os.path.join(folder, "shards")
         self.attempts = os.path.join(folder, "attempts")
@@ -43,7 +45,7 @@ class RunPaths:
 
     def result(self, index: int) -> str:
         """What a shard has done, in JSON."""
-        return os.path.join(self.shards, f"{index:05d}.json")
+        return os.path.join(self.shards, protocol.result_name(index))
 
     def progress(self, index: int) -> str:
         """How many rows a shard has done so far."""
@@ -58,8 +60,3 @@ def times_of(log: str) -> str:
 def pid_of(log: str) -> str:
     """Where the process id of the task that writes a log is written."""
     return log.removesuffix(".log") + ".pid"
-
-
-def shard_name(index: int) -> str:
-    """The task's name of a shard."""
-    return f"shard-{index:05d}"

@@ -13,15 +13,13 @@ from ...core.files import archives
 from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
 from ...core.runs.run import State
+from ...worker.protocol import ATTEMPT_VARIABLE, COMMIT, PART, PLAN, SHARD, index_of, shard_name
 from ..home.home import Home
-from ..home.runfolder import shard_name
 from ..ledger.journal import Journal
 from ..tasks import child
 from ..tasks.task import Member, Outcome, TaskPlan
 from .work import ENVIRONMENT, Ending, Work
 
-PLAN = "plan"
-COMMIT = "commit"
 SHARD_GRACE = 30.0
 """Seconds between SIGTERM and SIGKILL, as AWS Batch gives a job (Batch User Guide, "Job timeouts")."""
 
@@ -74,7 +72,7 @@ class InferenceWork(Work):
             if outcome.state is State.FAILED:
                 self.fail(outcome)
         elif outcome.state is State.INTERRUPTED or self.may_retry(plan.task, outcome, self.inference.retries):
-            self._pending.appendleft(_index(plan.task))
+            self._pending.appendleft(index_of(plan.task))
         else:
             self.fail(outcome, prefix=f"{plan.task}: ")
 
@@ -134,7 +132,7 @@ class InferenceWork(Work):
             self.run.id,
             task,
             number,
-            (self._member("shard", task, number, spec, model=self._model),),
+            (self._member(SHARD, task, number, spec, model=self._model),),
             grace=SHARD_GRACE,
             timeout=timeout,
             timeout_reason=outcomes.timed_out(timeout),
@@ -149,7 +147,7 @@ class InferenceWork(Work):
             **self.inference.environment,
             "AWS_BATCH_JOB_ARRAY_INDEX": str(spec.get("index", 0)),
             "AWS_BATCH_JOB_ATTEMPT": str(number),
-            "TRAINYARD_ATTEMPT": str(number),
+            ATTEMPT_VARIABLE: str(number),
         }
         start = child.WorkerStart(
             verb=verb,
@@ -171,9 +169,9 @@ class InferenceWork(Work):
 
     def _kept(self) -> set[str]:
         """The shards whose result and part are still there: what a person took away is made again."""
-        results = {f"shard-{name[:5]}" for name in _names(self.paths.shards) if name.endswith(".json")}
-        parts = {f"shard-{name[5:10]}" for name in _names(self.run.output or "") if name.startswith("part-")}
-        return results & parts
+        results = {index_of(name) for name in _names(self.paths.shards) if name.endswith(".json")}
+        parts = {index_of(name) for name in _names(self.run.output or "") if name.startswith(PART)}
+        return {shard_name(index) for index in results & parts}
 
     @staticmethod
     def _read(path: str) -> Any:
@@ -192,7 +190,3 @@ def _names(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
-
-
-def _index(task: str) -> int:
-    return int(task.rpartition("-")[2])

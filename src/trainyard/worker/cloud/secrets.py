@@ -15,11 +15,10 @@ import time
 from typing import Any, Callable, Mapping, NamedTuple
 
 from ..errors import InputError, ServiceError
+from ..protocol import SECRET
 from ..s3.connections import FAILURES, Connections
 from ..s3.credentials import Credentials, current, forget
 from ..s3.signing import sign
-
-PREFIX = "secretsmanager:"
 
 _ATTEMPTS = 5
 _ARN_PARTS = 7
@@ -63,7 +62,7 @@ def resolve(names: Mapping[str, str], section: str = "train") -> dict[str, str]:
 
 def parse(where: str, value: str) -> Reference:
     """The reference in the value of the job's key `where`. Raises InputError for none."""
-    parts = value[len(PREFIX) :].split(":")
+    parts = value[len(SECRET) :].split(":")
     own = _ARN_PARTS if parts[0] == "arn" else 1
     secret, key = ":".join(parts[:own]), ":".join(parts[own:])
     if not secret or (parts[0] == "arn" and len(parts) < _ARN_PARTS) or (len(parts) > own and not key):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-_OURS = ".trainyard-"
-_COUNTER = f"{_OURS}attempt-"
+from ..protocol import OURS
+
+_COUNTER = f"{OURS}attempt-"
 # Empty files by which SageMaker remembers what it has copied to S3, beside each file of the script.
 _MARKERS = (".sagemaker-uploading", ".sagemaker-uploaded")
 
@@ -28,7 +29,7 @@ def next_attempt(folder: str, host: str) -> int:
 
 def is_ours(name: str) -> bool:
     """Whether `name`, directly in the checkpoint folder, is a file of ours and not of the script."""
-    return name.startswith(_OURS)
+    return name.startswith(OURS)
 
 
 def newest_checkpoint(folder: str) -> float | None:

@@ -11,6 +11,7 @@ import json
 import os
 from typing import Any, Mapping
 
+from .. import protocol
 from .configuration import (
     INSTANCE_GROUP,
     TrainingSpec,
@@ -175,7 +176,7 @@ def _job_variables(spec: TrainingSpec, layout: Layout, attempt: int) -> dict[str
         "SAGEMAKER_JOB_NAME": spec.job_name,
         "SAGEMAKER_REGION": region or "",
         "TRAINYARD_CHECKPOINT_DIR": layout.checkpoints,
-        "TRAINYARD_ATTEMPT": str(attempt),
+        protocol.ATTEMPT_VARIABLE: str(attempt),
     }
     if spec.job_arn:
         variables["TRAINING_JOB_ARN"] = spec.job_arn

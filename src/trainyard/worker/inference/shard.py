@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Protocol
 
+from .. import protocol
 from ..rows.batches import Rows
 from ..rows.csv import CsvPart, CsvRows
 from ..rows.jsonl import JsonPart, JsonRows
@@ -34,7 +35,7 @@ class Part(Protocol):
 def part_name(plan: Plan, index: int) -> str:
     """`part-00000.csv`, with the suffix of the input's compression where it has one."""
     suffix = f".{plan['compression']}" if plan["compression"] else ""
-    return f"part-{index:05d}.{plan['format']}{suffix}"
+    return f"{protocol.part_name(index)}.{plan['format']}{suffix}"
 
 
 def run(spec: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from typing import Callable, ContextManager, Iterator, Mapping, NamedTuple, Sequ
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from ..errors import InputError, Missing, ServiceError, Unmet
+from ..protocol import REGION_VARIABLE
 from . import credentials, responses, signing
 from .backoff import Patience
 from .connections import FAILURES, Connections
@@ -326,10 +327,10 @@ def settings(variables: Mapping[str, str]) -> tuple[str, str]:
 
     Raises ServiceError where no region is named.
     """
-    regions = ("TRAINYARD_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
+    regions = (REGION_VARIABLE, "AWS_REGION", "AWS_DEFAULT_REGION")
     region = _first(variables, regions)
     if not region:
-        raise ServiceError("no region: set TRAINYARD_REGION to the bucket's region, such as eu-central-1")
+        raise ServiceError(f"no region: set {REGION_VARIABLE} to the bucket's region, such as eu-central-1")
     # Where it is set to nothing, AWS's own address is meant, whatever the handler's variables say.
     endpoint = variables.get("TRAINYARD_S3_ENDPOINT")
     if endpoint is None:

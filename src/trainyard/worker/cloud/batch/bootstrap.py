@@ -5,6 +5,10 @@ MANIFEST VERB` fetches the worker from S3 with the job's role and becomes it. St
 Python 3.8 on; older ones parse it, and say so.
 """
 
+from __future__ import annotations
+
+from ...protocol import RETRY_STATUS
+
 BOOTSTRAP = r'''"""Fetch trainyard's worker from S3 with the job's role, and become it."""
 import datetime, hashlib, hmac, json, os, re, signal, ssl, sys, tempfile, time
 import urllib.error, urllib.parse, urllib.request as web
@@ -32,8 +36,8 @@ def fetch(what, url, headers, opener):
             text = str(error)
         time.sleep(pause)
     cure = "see that the job's network leads there, and that the image has CA certificates"
-    # Batch tries again after 75.
-    fail("%s cannot be had (%s); %s" % (what, text, cure), 75)
+    # Batch tries again after this.
+    fail("%s cannot be had (%s); %s" % (what, text, cure), RETRY_STATUS)
 
 
 def credentials():
@@ -95,5 +99,5 @@ program = os.path.join(folder, "worker.pyz")
 with open(program, "wb") as stream:
     stream.write(body)
 os.execv(sys.executable, [sys.executable, program, "batch", verb, manifest])
-'''
+'''.replace("RETRY_STATUS", str(RETRY_STATUS))
 """The text: arguments are the `s3://` addresses of the worker and of a manifest, and a verb."""

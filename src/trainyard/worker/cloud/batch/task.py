@@ -17,10 +17,12 @@ import traceback
 from types import FrameType
 from typing import Any, Mapping, NamedTuple, Sequence, cast
 
+from ... import protocol
 from ...errors import InputError, OutputError, ServiceError, Taken
 from ...failure import describe
 from ...process.log import Log
 from ...process.script import OUTSIDE, Program, Script, Signals
+from ...protocol import COMMIT, PLAN, RETRY_STATUS, SHARD, VERBS
 from ...reasons import describe_exit, one_line
 from ...s3 import client
 from ...storage import files, places
@@ -28,17 +30,13 @@ from .. import requirements, secrets
 from ..source import SourceRefused, unpack
 from . import download
 
-RETRY_STATUS = 75
-"""The exit status that Batch's `evaluateOnExit` tries again (EX_TEMPFAIL of sysexits.h)."""
 STOPPED_STATUS = 143
 GRACE = 25.0
 """Seconds between SIGTERM and SIGKILL: Batch's own SIGKILL comes after 30 ("Job timeouts")."""
 FOLDER = "TRAINYARD_FOLDER"
 """The variable that names the folder of the bootstrap, with the worker in it; it goes when the job ends."""
-VERBS = ("plan", "shard", "commit")
 
 _WORKER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_SECRET = "secretsmanager:"
 _KEYS = (
     *("run", "launch", "region", "code", "model", "input", "output", "state", "handler", "batch_size"),
     *("shards", "indices", "retries", "environment", "requirements"),
@@ -111,8 +109,8 @@ class Task:
         self._state: str = manifest["state"]
         self._attempt = int(variables.get("AWS_BATCH_JOB_ATTEMPT") or "1")
         position = int(variables.get("AWS_BATCH_JOB_ARRAY_INDEX") or "0")
-        self._index: int = manifest["indices"][position] if verb == "shard" else 0
-        self._name = f"shard-{self._index:05d}" if verb == "shard" else verb
+        self._index: int = manifest["indices"][position] if verb == SHARD else 0
+        self._name = protocol.shard_name(self._index) if verb == SHARD else verb
         # Batch counts the attempts of a launch; people, and the handler, those of the run.
         self._number = self._attempt + int(manifest.get("tried", {}).get(self._name, 0))
         self._report = os.path.join(folder, "report.json")
@@ -151,32 +149,35 @@ class Task:
     def _prepared(self) -> Program:
         """All that the verb needs, brought here."""
         manifest, code = self._manifest, os.path.join(self._folder, "code")
-        archive = os.path.join(self._folder, "source.zip")
+        archive = os.path.join(self._folder, protocol.SOURCE_FILE)
         download.fetch_source(manifest["code"], archive, code)
         chosen: dict[str, str] = dict(manifest["environment"])
-        if self._verb == "plan":
+        if self._verb == PLAN:
             download.check_model(manifest["model"])
             self._take_output()
-        if self._verb == "shard":
+        if self._verb == SHARD:
             download.fetch_model(manifest["model"], self._model)
-            named = {name: value for name, value in chosen.items() if value.startswith(_SECRET)}
+            named = {name: value for name, value in chosen.items() if value.startswith(protocol.SECRET)}
             os.environ.setdefault("AWS_REGION", manifest["region"])
             chosen.update(secrets.resolve(named, "infer"))
         else:
-            chosen = {name: value for name, value in chosen.items() if not value.startswith(_SECRET)}
+            chosen = {name: value for name, value in chosen.items() if not value.startswith(protocol.SECRET)}
         python = self._installed(archive, code) or sys.executable
         spec = os.path.join(self._folder, "task.json")
         files.write_json(spec, self._spec(code))
         variables = self._environment(chosen, python)
         return Program(
-            [python, _WORKER, self._verb, spec], variables, code, f"TRAINYARD_ATTEMPT={self._number}"
+            [python, _WORKER, self._verb, spec],
+            variables,
+            code,
+            f"{protocol.ATTEMPT_VARIABLE}={self._number}",
         )
 
     def _take_output(self) -> None:
         """Make the output the run's own. Raises InputError where it is another's."""
         output, run = self._manifest["output"], self._manifest["run"]
         try:
-            places.write_json(places.join(output, "_manifest.json"), {"run": run}, new=True)
+            places.write_json(places.join(output, protocol.OUTPUT_MANIFEST), {"run": run}, new=True)
         except Taken:
             raise InputError(f"{output}: another run predicts there; name another place") from None
 
@@ -195,7 +196,7 @@ class Task:
         """The Python of an environment with what the source requires; "" where it requires nothing."""
         if not (self._manifest["requirements"] and requirements.are_needed(code)):
             return ""
-        wheels = os.path.join(self._folder, "wheels")
+        wheels = os.path.join(self._folder, protocol.WHEELS)
         if self._manifest.get("wheels"):
             download.fetch_prefix(self._manifest["wheels"], wheels)
         # What pip leaves in the source goes with its copy.
@@ -237,13 +238,13 @@ class Task:
 
     def _spec(self, code: str) -> dict[str, Any]:
         manifest = self._manifest
-        common = {"verb": self._verb, "plan": self._state_file("plan.json"), "report": self._report}
-        if self._verb == "plan":
+        common = {"verb": self._verb, "plan": self._state_file(protocol.PLAN_FILE), "report": self._report}
+        if self._verb == PLAN:
             return {**common, "input": manifest["input"], "shards": manifest["shards"]}
         common["output"] = manifest["output"]
-        if self._verb == "commit":
+        if self._verb == COMMIT:
             results = [self._result(index) for index in range(manifest["shards"])]
-            summary = self._state_file("summary.json")
+            summary = self._state_file(protocol.SUMMARY_FILE)
             return {**common, "run": manifest["run"], "results": results, "summary": summary}
         return {
             **common,
@@ -268,10 +269,10 @@ class Task:
             "AWS_BATCH_JOB_ARRAY_INDEX": str(self._index),
             "AWS_BATCH_JOB_ATTEMPT": str(self._attempt),
             "PYTHONUNBUFFERED": "1",
-            "SM_MODEL_DIR": self._model if self._verb == "shard" else "",
-            "TRAINYARD_ATTEMPT": str(self._number),
+            "SM_MODEL_DIR": self._model if self._verb == SHARD else "",
+            protocol.ATTEMPT_VARIABLE: str(self._number),
             # Before what AWS's own variables say, which the handler's may be.
-            "TRAINYARD_REGION": region,
+            protocol.REGION_VARIABLE: region,
             "TRAINYARD_S3_ENDPOINT": endpoint,
         }
         if python != sys.executable:
@@ -284,7 +285,7 @@ class Task:
         """Write a failure down where the others of this launch are; the exit status that follows."""
         launch, is_final = self._manifest["launch"], outcome.bad_input or outcome.is_final
         said = {"reason": outcome.reason, "bad_input": outcome.bad_input, "attempt": self._attempt}
-        prefix = self._state_file(f"failures/{self._name}-")
+        prefix = self._state_file(f"{protocol.FAILURES}{self._name}-")
         try:
             places.write_json(
                 f"{prefix}{self._number}.json", {**said, "launch": launch, "finished": time.time()}
@@ -297,7 +298,7 @@ class Task:
         return 1 if is_final or failures > self._manifest["retries"] else RETRY_STATUS
 
     def _result(self, index: int) -> str:
-        return self._state_file(f"results/{index:05d}.json")
+        return self._state_file(protocol.RESULTS + protocol.result_name(index))
 
     def _state_file(self, name: str) -> str:
         return places.join(self._state, name)

@@ -4,9 +4,8 @@ SageMaker knows a job and not the attempts inside of it, and a new machine knows
 checkpoint folder. So `.trainyard-history-<host>.json` there holds
 `{"attempts": [{"number", "launch", "state", "reason", "bad_input", "started", "finished", "checkpoint",
 "lost_seconds", "seen"}, …], "warnings": [text, …], "model": {"files": [[path, size, sha256], …]} or null}`.
-States are running, succeeded, failed, interrupted, and terminated: ended after a SIGTERM from outside, which
-is a stop or an interruption as the job has it. Times are seconds since the epoch; `checkpoint` is when the
-newest one was written, `seen` when the attempt was last known to run.
+States are those of `protocol`. Times are seconds since the epoch; `checkpoint` is when the newest one was
+written, `seen` when the attempt was last known to run.
 """
 
 from __future__ import annotations
@@ -15,11 +14,7 @@ import json
 import os
 from typing import Any, Callable
 
-RUNNING = "running"
-SUCCEEDED = "succeeded"
-FAILED = "failed"
-INTERRUPTED = "interrupted"
-TERMINATED = "terminated"
+from ...protocol import FAILED, INTERRUPTED, RUNNING, TERMINATED, history_file
 
 # SageMaker does not copy such a file to S3.
 _ASIDE = ".sagemaker-ignore"
@@ -34,7 +29,7 @@ class History:
     def __init__(self, folder: str, host: str, complain: Callable[[str], None]) -> None:
         """Read what is there; what cannot be understood counts as nothing. `complain` is told, once, when
         the file cannot be written."""
-        self._path = os.path.join(folder, f".trainyard-history-{host}.json")
+        self._path = os.path.join(folder, history_file(host))
         self._complain: Callable[[str], None] | None = complain
         self.attempts: list[dict[str, Any]] = _read_attempts(self._path)
         self.warnings: list[str] = []

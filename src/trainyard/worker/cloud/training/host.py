@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from ... import reasons
+from ... import protocol, reasons
 from ...contract.checkpoints import newest_checkpoint, next_attempt
 from ...contract.configuration import TrainingSpec
 from ...contract.contract import failure
@@ -25,14 +25,14 @@ from ...errors import InputError, ServiceError
 from ...process import orphans
 from ...process.log import Log
 from ...process.script import OUTSIDE, Ended, Program, Script, Signals
+from ...protocol import CODE_CHANNEL, FAILED, INTERRUPTED, SUCCEEDED, TERMINATED
 from ..source import SourceRefused, empty, unpack
-from .history import FAILED, INTERRUPTED, SUCCEEDED, TERMINATED, History, took
-from .job import CODE_CHANNEL, ROOT, ConfigurationError, read_job
+from .history import History, took
+from .job import ROOT, ConfigurationError, read_job
 from .options import StartOptions, parse
 
 _LONGEST_FAILURE = 1024  # FailureReason of DescribeTrainingJob
 _STOP = 143  # a process ended by SIGTERM, as shells write it
-_SECRET = "secretsmanager:"
 _BY_SIGTERM = "interrupted by SIGTERM from outside"
 
 
@@ -130,7 +130,7 @@ class Host:
         os.makedirs(layout.checkpoints, exist_ok=True)
         number = max(next_attempt(layout.checkpoints, host), self._history.last_number + 1)
         self._history.begin(number, self._told.launch, time.time())
-        self._log.say(f"[trainyard attempt={number} launch={self._told.launch}]")
+        self._log.say(protocol.border(number, self._told.launch))
         self._log.forget()
         return number
 
@@ -145,13 +145,13 @@ class Host:
             os.makedirs(folder, exist_ok=True)
         _remove(layout.failure)
         channel = layout.channel(CODE_CHANNEL)
-        unpack(os.path.join(channel, "source.zip"), layout.code)
+        unpack(os.path.join(channel, protocol.SOURCE_FILE), layout.code)
         if not os.path.isfile(os.path.join(layout.code, self._told.script)):
             raise InputError(
                 f"{self._told.script} is not in the source; name a file of source_dir as train.entry_script"
             )
         if not self._python:
-            self._python = self._install(os.path.join(channel, "wheels")) or sys.executable
+            self._python = self._install(os.path.join(channel, protocol.WHEELS)) or sys.executable
         self._stop_if_asked()
         if self._secrets is None:
             self._secrets = _resolve_secrets(self._job.user_environment)
@@ -169,7 +169,7 @@ class Host:
         copy = os.path.join(self._layout.root, "requirements", "source")
         folder = os.path.join(self._layout.root, "requirements", "environment")
         place = requirements.Place(copy, wheels, folder)
-        unpack(os.path.join(self._layout.channel(CODE_CHANNEL), "source.zip"), copy)
+        unpack(os.path.join(self._layout.channel(CODE_CHANNEL), protocol.SOURCE_FILE), copy)
         try:
             requirements.install(place, self._plain_variables(), self._run_tool)
         except requirements.RequirementsFailed as error:
@@ -178,7 +178,7 @@ class Host:
 
     def _plain_variables(self) -> dict[str, str]:
         """The container's variables without those that name secrets."""
-        return {k: v for k, v in self._job.user_environment.items() if not v.startswith(_SECRET)}
+        return {k: v for k, v in self._job.user_environment.items() if not v.startswith(protocol.SECRET)}
 
     def _run_tool(
         self, command: Sequence[str], variables: Mapping[str, str], folder: str
@@ -216,7 +216,7 @@ class Host:
             variables = environment(job, self._layout, number)
         except ValueError as error:
             raise InputError(str(error)) from None
-        return Program(line, variables, self._layout.code, f"TRAINYARD_ATTEMPT={number}")
+        return Program(line, variables, self._layout.code, f"{protocol.ATTEMPT_VARIABLE}={number}")
 
     def _note(self) -> float:
         """Look for a new checkpoint; the seconds until the next look, so that looking takes a twentieth."""
@@ -290,7 +290,7 @@ class Host:
 
 
 def _resolve_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:
-    named = {name: value for name, value in variables.items() if value.startswith(_SECRET)}
+    named = {name: value for name, value in variables.items() if value.startswith(protocol.SECRET)}
     if not named:
         return {}
     from .. import secrets  # HTTP and TLS take 30 ms and more

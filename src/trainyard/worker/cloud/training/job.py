@@ -11,9 +11,8 @@ from typing import Any, Mapping
 
 from ...contract.configuration import TrainingSpec
 from ...contract.layout import Layout
+from ...protocol import CODE_CHANNEL, WORKER_CHANNEL
 
-WORKER_CHANNEL = "trainyard-worker"
-CODE_CHANNEL = "trainyard-code"
 OURS = (WORKER_CHANNEL, CODE_CHANNEL)
 """Channels that bring what is ours, and that the script does not see."""
 ROOT = "TRAINYARD_ML_ROOT"
