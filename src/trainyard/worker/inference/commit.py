@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Sequence, TypedDict
+from typing import Any, Sequence, TypedDict
 
-from ..errors import InputError, Missing, OutputError
-from ..rows import parquet, recount
-from ..rows import parquet as rows_parquet
-from ..rows.csv import csv_text
-from ..rows.inputs import open_plain
+from ..errors import Missing, OutputError
+from ..rows import formats
+from ..rows.formats import Format
+from ..rows.parts import Rewrite
 from ..storage import places
 from ..storage.files import fingerprint, publish, remove, temporary_name, write_json
 from ..storage.places import Listed
@@ -31,18 +30,19 @@ class CommittedPart(TypedDict):
 class Part:
     """A part with what its shard said of it and what a new count says."""
 
-    def __init__(self, plan: Plan, index: int, output: str, result: str, listed: Listed) -> None:
+    def __init__(
+        self, plan: Plan, form: Format, index: int, output: str, result: str, listed: Listed
+    ) -> None:
         self.index = index
         self.name = part_name(plan, index)
         self.address = places.join(output, self.name)
-        self.compression = plan["compression"]
         self.result = result
         self.said: dict[str, Any] = _read_result(index, result)
         self._listed = listed
         with places.at_hand(self.address, listed) as path:
             self.size, self.sha256 = fingerprint(path)
             self._check_bytes()
-            self.rows, self.shape = recount.count(path, plan["format"], plan["compression"], self.address)
+            self.count = form.count(path, plan["compression"], self.address)
         self._check_rows(plan["shards"][index]["rows"])
 
     def _check_bytes(self) -> None:
@@ -54,13 +54,13 @@ class Part:
             )
 
     def _check_rows(self, planned: int) -> None:
-        if not self.rows == self.said["rows_out"] == planned:
+        if not self.count.rows == self.said["rows_out"] == planned:
             raise OutputError(
-                f"shard {self.index}: {self.name} has {self.rows} rows where the plan has {planned} "
+                f"shard {self.index}: {self.name} has {self.count.rows} rows where the plan has {planned} "
                 f"and the shard said {self.said['rows_out']}"
             )
 
-    def rewrite(self, write: Callable[[str, str], None]) -> None:
+    def rewrite(self, write: Rewrite) -> None:
         """Replace the part by what `write(old, new)` writes, given the paths of the old one and the new one.
 
         The shard's result takes note beforehand, so that a commit cut short here can be run again.
@@ -71,7 +71,7 @@ class Part:
             self.size, self.sha256 = fingerprint(temporary)
             self.said["rewritten"] = self.sha256
             places.write_json(self.result, self.said)
-            places.replace(self.address, self._listed, temporary, self.size, self.sha256, self.rows)
+            places.replace(self.address, self._listed, temporary, self.size, self.sha256, self.count.rows)
 
 
 def _read_result(index: int, address: str) -> dict[str, Any]:
@@ -90,24 +90,23 @@ def run(spec: dict[str, Any]) -> None:
     """
     plan: Plan = places.read_json(spec["plan"])
     output, results = spec["output"], spec["results"]
+    form = formats.load(plan["format"])
     listed = _check_names(plan, output)
 
     def part(index: int) -> Part:
-        return Part(plan, index, output, results[index], listed[index])
+        return Part(plan, form, index, output, results[index], listed[index])
 
     parts = list(places.over(part, [each.size for each in listed], output))
-    if plan["format"] == "csv":
-        _unify_headers(parts)
-    elif plan["format"] == "parquet":
-        _unify_schemas(parts)
+    for index, rewrite in form.unify([part.count for part in parts], plan["compression"]).items():
+        parts[index].rewrite(rewrite)
     document = _document(spec["run"], plan, parts)
     places.write_json(spec["summary"], document)
     _write_marker(places.join(output, MARKER), document)
 
 
 def _document(run_id: str, plan: Plan, parts: Sequence[Part]) -> dict[str, Any]:
-    listed = [CommittedPart(name=p.name, rows=p.rows, bytes=p.size, sha256=p.sha256) for p in parts]
-    rows = sum(part.rows for part in parts)
+    listed = [CommittedPart(name=p.name, rows=p.count.rows, bytes=p.size, sha256=p.sha256) for p in parts]
+    rows = sum(part.count.rows for part in parts)
     return {
         "run": run_id,
         "format": plan["format"],
@@ -145,56 +144,3 @@ def _check_names(plan: Plan, output: str) -> list[Listed]:
             f"the output folder holds {min(names)}, which is no part of this run; move it elsewhere"
         )
     return parts
-
-
-def _unify_headers(parts: Sequence[Part]) -> None:
-    """Parts with rows must have one header; the others take it."""
-    filled = [part for part in parts if part.rows]
-    for part in filled:
-        if part.shape != filled[0].shape:
-            raise InputError(
-                f"shard {part.index} has the columns {', '.join(part.shape)} where shard "
-                f"{filled[0].index} has "
-                f"{', '.join(filled[0].shape)}; return the same keys in every shard"
-            )
-    for part in parts:
-        if filled and part.shape != filled[0].shape:
-            part.rewrite(_header_writer(filled[0].shape, part.compression))
-
-
-def _header_writer(header: list[str], compression: str) -> Callable[[str, str], None]:
-    def write(_: str, new: str) -> None:
-        with open_plain(new, compression, "wb") as stream:
-            stream.write(csv_text([header]).encode("utf-8"))
-
-    return write
-
-
-def _unify_schemas(parts: Sequence[Part]) -> None:
-    """Parts with rows must have one schema but for columns of nulls; they and empty parts take it."""
-    filled = [part for part in parts if part.rows]
-    if not filled:
-        return
-    schema = filled[0].shape
-    for part in filled:
-        if part.shape.names == schema.names:
-            schema = parquet.without_nulls(schema, part.shape)
-    for part in filled:
-        shape = part.shape
-        if shape.names == schema.names:
-            shape = parquet.without_nulls(shape, schema)
-        difference = rows_parquet.difference(shape, schema)
-        if difference:
-            raise InputError(
-                f"shards {part.index} and {filled[0].index} differ: {difference}; return the same names "
-                "and types "
-                "in every shard"
-            )
-    for part in parts:
-        if rows_parquet.difference(part.shape, schema):
-            part.rewrite(_schema_writer(part, schema))
-
-
-def _schema_writer(part: Part, schema: Any) -> Callable[[str, str], None]:
-    # A part without rows may lack the columns of the others: there is nothing in it to cast.
-    return lambda old, new: parquet.recast(old if part.rows else None, new, schema)

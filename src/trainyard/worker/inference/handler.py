@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from ..errors import InputError
 from ..failure import describe
-from ..rows.batches import Batch, Rows
+from ..rows.batches import Batch, Reader
 from ..rows.results import Results, settle
 
 BATCH_FORMATS = ("rows", "columns", "arrow")
@@ -23,12 +23,12 @@ class Handler:
         self._predict = predict
         self._model = model
 
-    def predict(self, batch: Batch, rows: Rows, shard: int) -> Results:
+    def predict(self, batch: Batch, reader: Reader, shard: int) -> Results:
         """The results of a batch, one a row.
 
         Raises InputError when they are not, and what the handler raises.
         """
-        views = {"rows": rows.dicts, "columns": rows.columns, "arrow": rows.arrow}
+        views = {"rows": reader.dicts, "columns": reader.columns, "arrow": reader.arrow}
         value = self._predict(views[self.batch_format](batch.rows), self._model)
         return settle(value, batch.size, self.batch_format, f"(shard {shard}, {batch.origin})")
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager, suppress
-from typing import Any, Iterator, Protocol
+from typing import Any, Iterator
 
 from .. import protocol
-from ..rows.batches import Rows
-from ..rows.csv import CsvPart, CsvRows
-from ..rows.jsonl import JsonPart, JsonRows
-from ..rows.parquet import ParquetPart, ParquetRows, scan
-from ..rows.results import Results
+from ..rows import formats
+from ..rows.parts import Writer
 from ..storage import places
 from ..storage.files import fingerprint, publish, remove, remove_temporaries, temporary_name
 from ..storage.places import Written
@@ -20,16 +17,6 @@ from .handler import load
 from .plan import Plan
 
 PROGRESS_INTERVAL = 0.2
-
-
-class Part(Protocol):
-    """The writing side of a format."""
-
-    def write(self, rows: Any, results: Results) -> None: ...
-
-    def close(self) -> list[str] | None: ...
-
-    def discard(self) -> None: ...
 
 
 def part_name(plan: Plan, index: int) -> str:
@@ -84,38 +71,30 @@ def write_part(spec: dict[str, Any], plan: Plan, path: str) -> tuple[int, list[s
     A shard without rows does not load the handler.
     """
     shard = plan["shards"][spec["index"]]
-    rows, part = _sides(plan, path)
+    form, columns = formats.load(plan["format"]), plan["columns"] or []
+    reader = form.reader(columns)
+    writer = form.writer(path, plan["compression"], columns, plan["files"])
     done = 0
-    with Progress(spec.get("progress")) as progress, _discarded_on_failure(part):
+    with Progress(spec.get("progress")) as progress, _discarded_on_failure(writer):
         if shard["rows"]:
             handler = load(spec["code"], spec["handler"], spec["model_dir"])
-            for batch in rows.batches(plan["files"], shard["pieces"], spec["batch_size"]):
-                part.write(batch.rows, handler.predict(batch, rows, spec["index"]))
+            for batch in reader.batches(plan["files"], shard["pieces"], spec["batch_size"]):
+                writer.write(batch.rows, handler.predict(batch, reader, spec["index"]))
                 done += batch.size
                 progress.tell(done)
-        columns = part.close()
-    return done, columns
+        written = writer.close()
+    return done, written
 
 
 @contextmanager
-def _discarded_on_failure(part: Part) -> Iterator[None]:
+def _discarded_on_failure(writer: Writer) -> Iterator[None]:
     try:
         yield
     except BaseException:
         # What is left to be written may not find room either; why it failed is what is to be told.
         with suppress(Exception):
-            part.discard()
+            writer.discard()
         raise
-
-
-def _sides(plan: Plan, path: str) -> tuple[Rows, Part]:
-    columns = plan["columns"] or []
-    if plan["format"] == "csv":
-        return CsvRows(columns), CsvPart(path, plan["compression"], columns)
-    if plan["format"] == "jsonl":
-        return JsonRows(), JsonPart(path, plan["compression"])
-    first = next(file for file in plan["files"] if file["size"])
-    return ParquetRows(), ParquetPart(path, scan(first)[0])
 
 
 class Progress:

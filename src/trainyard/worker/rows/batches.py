@@ -71,12 +71,7 @@ def gather(
         yield Batch(join(chunks), count, spans)
 
 
-def joined_lists(chunks: Sequence[list[Any]]) -> list[Any]:
-    """One list of all the chunks' rows."""
-    return chunks[0] if len(chunks) == 1 else [row for chunk in chunks for row in chunk]
-
-
-class Rows(Protocol):
+class Reader(Protocol):
     """The reading side of a format: its rows in batches, and a batch as each `batch_format` gives it out."""
 
     def batches(

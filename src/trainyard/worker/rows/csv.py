@@ -16,14 +16,15 @@ from operator import methodcaller
 from typing import IO, Any, Iterable, Iterator, Sequence
 
 from ..errors import InputError
-from .batches import Batch, Take, gather, joined_lists
+from .batches import Batch
 from .inputs import PlannedFile, open_plain, open_planned, readable, unchanged
 from .libraries import numpy, pyarrow
+from .parts import Count, Rewrite
 from .results import PREDICTION, Results, as_list, check_names, differing, result_names
-from .splits import Extent, Offer, Piece
+from .splits import Extent, Offer, Piece, Survey
+from .text import BOM, survey_text, text_batches
 from .values import csv_values
 
-BOM = b"\xef\xbb\xbf"
 # A quote that is never closed would otherwise take the rest of the file into memory.
 LONGEST_FIELD = 64 * 1024 * 1024
 csv.field_size_limit(LONGEST_FIELD)
@@ -31,15 +32,96 @@ _BLOCK = 1 << 16
 _COMMAS = methodcaller("count", b",")
 
 
-class CsvRows:
-    """The table side of a batch: its rows are lists of texts."""
+def survey(files: Sequence[PlannedFile], shards: int) -> Survey:
+    """See `formats.Format`. Every file must have the same header, files without a line none at all."""
+    columns: list[str] = []
+    first = ""
+
+    def scan_file(stream: IO[bytes], name: str, offer: Offer) -> Extent:
+        nonlocal columns, first
+        header, extent = scan(stream, name, offer)
+        if not columns:
+            columns, first = header, name
+        elif header and header != columns:
+            raise InputError(
+                f"{name} has the columns {', '.join(header)} where {first} has {', '.join(columns)}; "
+                "give every file the same header"
+            )
+        return extent
+
+    survey = survey_text(files, shards, scan_file)
+    if not columns:
+        raise InputError(f"{files[0]['name']}: no header; write the column names in the first line")
+    return survey._replace(columns=columns)
+
+
+def reader(columns: Sequence[str]) -> CsvReader:
+    """See `formats.Format`."""
+    return CsvReader(columns)
+
+
+def writer(path: str, compression: str, columns: Sequence[str], files: Sequence[PlannedFile]) -> CsvWriter:
+    """See `formats.Format`."""
+    return CsvWriter(path, compression, columns)
+
+
+def count(path: str, compression: str, name: str) -> Count:
+    """See `formats.Format`."""
+    with open_plain(path, compression) as stream:
+        plain = _count_plain(stream)
+        if plain is not None:
+            return plain
+        stream.seek(0)
+        with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+            rows = csv.reader(text)
+            header = next(rows, [])
+            return Count(sum(1 for _ in rows), header)
+
+
+def _count_plain(stream: IO[bytes]) -> Count | None:
+    """The count of CSV without a quote or a carriage return, where every line is a row; None for other."""
+    header = stream.readline()
+    rows, last, block = 0, b"\n", header
+    while block:
+        if b'"' in block or b"\r" in block:
+            return None
+        rows += block.count(b"\n")
+        last = block[-1:]
+        block = stream.read(1 << 20)
+    rows += last != b"\n"
+    names = next(csv.reader([header.decode("utf-8")]), [])
+    return Count(rows - bool(header), names)
+
+
+def unify(parts: Sequence[Count], compression: str) -> dict[int, Rewrite]:
+    """See `formats.Format`. Parts with rows must have one header; the others take it."""
+    filled = [shard for shard, part in enumerate(parts) if part.rows]
+    if not filled:
+        return {}
+    header = parts[filled[0]].shape
+    for shard in filled:
+        if parts[shard].shape != header:
+            raise InputError(
+                f"shard {shard} has the columns {', '.join(parts[shard].shape)} where shard {filled[0]} has "
+                f"{', '.join(header)}; return the same keys in every shard"
+            )
+
+    def rewrite(_: str, new: str) -> None:
+        with open_plain(new, compression, "wb") as stream:
+            stream.write(csv_text([header]).encode("utf-8"))
+
+    return {shard: rewrite for shard, part in enumerate(parts) if part.shape != header}
+
+
+class CsvReader:
+    """Batches whose rows are lists of texts."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = list(columns)
 
     def batches(self, files: Sequence[PlannedFile], pieces: Sequence[Piece], size: int) -> Iterator[Batch]:
         """The rows of the pieces. Raises InputError when a file is no longer the planned one."""
-        return gather(files, pieces, size, _opened, joined_lists)
+        return text_batches(files, pieces, size, _read)
 
     def dicts(self, rows: list[list[str]]) -> list[dict[str, Any]]:
         """The batch as `batch_format = "rows"` gives it to the handler."""
@@ -58,11 +140,6 @@ class CsvRows:
         return pa.Table.from_arrays(arrays, names=self._columns)
 
 
-def _opened(file: PlannedFile, piece: Piece) -> Take:
-    rows = _read(file, piece)
-    return lambda count: list(islice(rows, count))
-
-
 def _read(file: PlannedFile, piece: Piece) -> Iterator[list[str]]:
     # The plan has parsed every row: no row is checked twice, and all that follows runs in C.
     with unchanged(file), readable(file["name"]), open_planned(file, piece["end"]) as stream:
@@ -71,7 +148,7 @@ def _read(file: PlannedFile, piece: Piece) -> Iterator[list[str]]:
             yield from islice(filter(None, csv.reader(text)), piece["rows"])
 
 
-class CsvPart:
+class CsvWriter:
     """One part being written: the input's columns and the results, LF after each row, always a header."""
 
     def __init__(self, path: str, compression: str, columns: Sequence[str]) -> None:

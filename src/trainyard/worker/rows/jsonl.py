@@ -6,17 +6,18 @@ floats and the output as null.
 
 from __future__ import annotations
 
+import io
 import json
-from itertools import islice
 from typing import IO, Any, Iterator, Mapping, NamedTuple, Sequence
 
-from ..errors import InputError
-from .batches import Batch, Take, gather, joined_lists
-from .csv import BOM
+from ..errors import InputError, OutputError
+from .batches import Batch
 from .inputs import PlannedFile, open_plain, open_planned, readable, unchanged
 from .libraries import numpy, pyarrow
+from .parts import Count, Rewrite
 from .results import Results, as_list, check_names
-from .splits import Extent, Offer, Piece
+from .splits import Extent, Offer, Piece, Survey
+from .text import BOM, survey_text, text_batches
 from .values import json_text, json_texts, utf8
 
 
@@ -28,7 +29,38 @@ class JsonRow(NamedTuple):
     value: dict[str, Any]
 
 
-def scan(stream: IO[bytes], offer: Offer) -> Extent:
+def survey(files: Sequence[PlannedFile], shards: int) -> Survey:
+    """See `formats.Format`. Every row has names of its own."""
+    return survey_text(files, shards, scan)
+
+
+def reader(columns: Sequence[str]) -> JsonReader:
+    """See `formats.Format`."""
+    return JsonReader()
+
+
+def writer(path: str, compression: str, columns: Sequence[str], files: Sequence[PlannedFile]) -> JsonWriter:
+    """See `formats.Format`."""
+    return JsonWriter(path, compression)
+
+
+def count(path: str, compression: str, name: str) -> Count:
+    """See `formats.Format`."""
+    rows = 0
+    with io.TextIOWrapper(open_plain(path, compression), encoding="utf-8", newline="\n") as text:
+        for line in text:
+            rows += 1
+            if not line.endswith("\n") or not isinstance(json.loads(line), dict):
+                raise OutputError(f"{name} line {rows} is not a JSON object; run it again")
+    return Count(rows, None)
+
+
+def unify(parts: Sequence[Count], compression: str) -> dict[int, Rewrite]:
+    """See `formats.Format`. Nothing: every row has names of its own."""
+    return {}
+
+
+def scan(stream: IO[bytes], name: str, offer: Offer) -> Extent:
     """Count the lines that are not blank, offering their borders; nothing is parsed."""
     start = len(BOM) if stream.read(len(BOM)) == BOM else 0
     stream.seek(start)
@@ -45,12 +77,12 @@ def scan(stream: IO[bytes], offer: Offer) -> Extent:
     return Extent(rows, start, 1, byte)
 
 
-class JsonRows:
-    """The table side of a batch: its rows are JsonRow."""
+class JsonReader:
+    """Batches whose rows are JsonRow."""
 
     def batches(self, files: Sequence[PlannedFile], pieces: Sequence[Piece], size: int) -> Iterator[Batch]:
         """The rows of the pieces. Raises InputError, with the line, for one that is not a JSON object."""
-        return gather(files, pieces, size, _opened, joined_lists)
+        return text_batches(files, pieces, size, _read)
 
     def dicts(self, rows: list[JsonRow]) -> list[dict[str, Any]]:
         """The batch as `batch_format = "rows"` gives it to the handler."""
@@ -73,11 +105,6 @@ class JsonRows:
             except (pa.ArrowException, OverflowError) as error:
                 raise InputError(f"column {name!r} has values of more than one type ({error})") from None
         return pa.table(arrays)
-
-
-def _opened(file: PlannedFile, piece: Piece) -> Take:
-    rows = _read(file, piece)
-    return lambda count: list(islice(rows, count))
 
 
 def _read(file: PlannedFile, piece: Piece) -> Iterator[JsonRow]:
@@ -147,7 +174,7 @@ def _array(values: list[Any]) -> Any:
     return objects
 
 
-class JsonPart:
+class JsonWriter:
     """One part being written: each input line with its results as further keys."""
 
     def __init__(self, path: str, compression: str) -> None:

@@ -8,18 +8,107 @@ from typing import Any, Iterator, Sequence
 
 from ..errors import InputError
 from ..storage.files import remove
-from ..storage.places import is_remote, open_object
+from ..storage.places import is_remote, open_object, over
 from .batches import Batch, Take, gather
 from .inputs import PlannedFile, readable, unchanged
 from .libraries import parquet, pyarrow
+from .parts import Count, Rewrite
 from .results import PREDICTION, Results, as_list, check_names, differing, result_names
-from .splits import Piece
+from .splits import Extent, Mark, Piece, Survey
 from .values import plain
 
 # Rows are gathered into row groups of about this many rows or bytes: one a batch would make files slow to
 # read.
 GROUP_ROWS = 65536
 GROUP_BYTES = 64 * 1024 * 1024
+
+
+def survey(files: Sequence[PlannedFile], shards: int) -> Survey:
+    """See `formats.Format`. One of several files may have no byte."""
+
+    def scan_file(index: int) -> tuple[Any, int]:
+        is_empty = files[index]["size"] == 0 and len(files) > 1
+        return (None, 0) if is_empty else scan(files[index])
+
+    schema, first = None, ""
+    counts = []
+    for file, (found, rows) in zip(files, over(scan_file, [0] * len(files), files[0]["path"])):
+        counts.append(rows)
+        if found is None:
+            continue
+        if schema is None:
+            schema, first = found, file["name"]
+        different = difference(found, schema)
+        if different:
+            raise InputError(
+                f"{file['name']} and {first} differ: {different}; give every file the same columns"
+            )
+    if schema is None:
+        raise InputError(f"{files[0]['name']}: every file is empty; write Parquet files with a schema")
+    return Survey(list(schema.names), [Extent(rows, 0, 0, 0) for rows in counts], _even(counts, shards))
+
+
+def _even(counts: Sequence[int], shards: int) -> list[Mark]:
+    """Borders at equal shares of the rows: Parquet can be entered at any row."""
+    total, file, before = sum(counts), 0, 0
+    borders = []
+    for index in range(1, shards):
+        row = index * total // shards
+        while file < len(counts) - 1 and row >= before + counts[file]:
+            before += counts[file]
+            file += 1
+        borders.append(Mark(row, file, 0, 0))
+    return borders
+
+
+def reader(columns: Sequence[str]) -> ParquetReader:
+    """See `formats.Format`."""
+    return ParquetReader()
+
+
+def writer(
+    path: str, compression: str, columns: Sequence[str], files: Sequence[PlannedFile]
+) -> ParquetWriter:
+    """See `formats.Format`. The types of the input's columns are those of its first file."""
+    first = next(file for file in files if file["size"])
+    return ParquetWriter(path, scan(first)[0])
+
+
+def count(path: str, compression: str, name: str) -> Count:
+    """See `formats.Format`."""
+    with parquet().ParquetFile(path) as file:
+        return Count(file.metadata.num_rows, file.schema_arrow)
+
+
+def unify(parts: Sequence[Count], compression: str) -> dict[int, Rewrite]:
+    """See `formats.Format`. Parts with rows must have one schema but for columns of nulls; all take it."""
+    filled = [shard for shard, part in enumerate(parts) if part.rows]
+    if not filled:
+        return {}
+    schema = parts[filled[0]].shape
+    for shard in filled:
+        if parts[shard].shape.names == schema.names:
+            schema = without_nulls(schema, parts[shard].shape)
+    for shard in filled:
+        shape = parts[shard].shape
+        if shape.names == schema.names:
+            shape = without_nulls(shape, schema)
+        different = difference(shape, schema)
+        if different:
+            raise InputError(
+                f"shards {shard} and {filled[0]} differ: {different}; return the same names and types "
+                "in every shard"
+            )
+    return {
+        shard: _rewriter(part.rows, schema)
+        for shard, part in enumerate(parts)
+        if difference(part.shape, schema)
+    }
+
+
+def _rewriter(rows: int, schema: Any) -> Rewrite:
+    # A part without rows may lack the columns of the others: there is nothing in it to cast.
+    return lambda old, new: recast(old if rows else None, new, schema)
 
 
 @contextmanager
@@ -68,8 +157,8 @@ def difference(one: Any, other: Any) -> str:
     return ""
 
 
-class ParquetRows:
-    """The table side of a batch: its rows are a pyarrow.Table."""
+class ParquetReader:
+    """Batches whose rows are a pyarrow.Table."""
 
     def batches(self, files: Sequence[PlannedFile], pieces: Sequence[Piece], size: int) -> Iterator[Batch]:
         """The rows of the pieces. Raises InputError when a file is no longer the planned one."""
@@ -146,7 +235,7 @@ class _Slices:
         return taken
 
 
-class ParquetPart:
+class ParquetWriter:
     """One part being written.
 
     The types of the first results rule; a column of nulls takes the first real type.

@@ -32,6 +32,15 @@ class Extent(NamedTuple):
     end: int
 
 
+class Survey(NamedTuple):
+    """What one pass over all files found: the columns (None where they differ by row), each file's extent,
+    and the inner borders of the shards."""
+
+    columns: list[str] | None
+    extents: list[Extent]
+    borders: list[Mark]
+
+
 # A scan offers the border after its n-th row: offer(rows, byte, line) gives the number of rows after which
 # the next one is welcome, NEVER when none is.
 Offer = Callable[[int, int, int], int]
@@ -99,9 +108,12 @@ def offer_to(marks: Marks, file: int, row: int, *, divisible: bool) -> Offer:
 
 
 def choose(marks: Marks, rows: int, shards: int) -> list[Mark]:
-    """The `shards - 1` inner borders, ascending, each the mark nearest to an equal share of `rows`."""
-    chosen = []
-    for index in range(1, shards):
+    """The `shards - 1` inner borders, ascending, each the mark nearest to an equal share of `rows`.
+
+    Without a mark (CSV without a header) there are none.
+    """
+    chosen: list[Mark] = []
+    for index in range(1, shards if len(marks) else 1):
         ideal = index * rows // shards
         at = bisect_left(marks.rows, ideal)
         if at == len(marks) or (at > 0 and ideal - marks.rows[at - 1] <= marks.rows[at] - ideal):
