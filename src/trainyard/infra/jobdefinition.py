@@ -7,22 +7,15 @@ from aws_cdk import aws_batch as batch
 from constructs import Construct
 
 from ..core.environments.environment import Environment
+from ..core.environments.retries import ATTEMPTS, RULES
 
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/python:3.12.11-slim-bookworm"
 """Python and CA certificates, of a fixed version, from ECR's public gallery."""
-VCPUS, MEMORY_MIB, ATTEMPTS, TIMEOUT = 4, 8_192, 3, 3_600
-"""Of one job: vCPUs, MiB, attempts at the most, seconds of one attempt."""
+VCPUS, MEMORY_MIB, TIMEOUT = 4, 8_192, 3_600
+"""Of one job: vCPUs, MiB, seconds of one attempt."""
 _GREETING = "print('trainyard: submit inference jobs with `trainyard infer MODEL INPUT --on YARD`')"
 
-_EVALUATE = (
-    # "Host EC2 (instance i-…) terminated." A pattern may not hold a parenthesis.
-    ("on_status_reason", "Host EC2*", "RETRY"),
-    ("on_reason", "CannotPullContainerError:*", "RETRY"),
-    # Without a rule that matches, a job is retried: what is left is the job's own failure.
-    ("on_reason", "*", "EXIT"),
-    ("on_exit_code", "*", "EXIT"),
-)
-"""RetryStrategy.EvaluateOnExit: a machine lost and an image not pulled are tried again, nothing else is."""
+_FIELDS = {"onStatusReason": "on_status_reason", "onReason": "on_reason", "onExitCode": "on_exit_code"}
 
 
 def job_definition(
@@ -57,8 +50,8 @@ def job_definition(
         privileged=False,
     )
     rules = [
-        definition.EvaluateOnExitProperty(action=action, **{field: pattern})
-        for field, pattern, action in _EVALUATE
+        definition.EvaluateOnExitProperty(action=action, **{_FIELDS[field]: pattern})
+        for field, pattern, action in RULES
     ]
     return definition(
         scope,

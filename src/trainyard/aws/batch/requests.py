@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ...core.environments.retries import WORKER_ATTEMPTS, WORKER_RULES
 from ...core.jobs.job import InferenceJob, ShardResources
 from ...core.jobs.limits import SHARDS
 from ...core.runs.run import Attempt, Run
@@ -19,18 +20,6 @@ from ..account.deployment import Deployment
 from ..account.names import tags
 from ..images.images import short_digest
 
-ATTEMPTS = 10
-"""RetryStrategy.attempts at the most: a lost machine costs one; the worker counts the job's own failures."""
-RULES = (
-    # "Host EC2 (instance i-…) terminated." A pattern may not hold a parenthesis.
-    ("onStatusReason", "Host EC2*", "RETRY"),
-    ("onReason", "CannotPullContainerError:*", "RETRY"),
-    ("onExitCode", str(protocol.RETRY_STATUS), "RETRY"),
-    # Without a rule that matches, a job is retried.
-    ("onReason", "*", "EXIT"),
-    ("onExitCode", "*", "EXIT"),
-)
-"""RetryStrategy.evaluateOnExit, of which there are 5 at the most."""
 STEP_TIMEOUT = 86_400
 """Seconds of one attempt of the plan and of the commit, which read what all shards together read."""
 STEP_RESOURCES = ShardResources(vcpus=2, memory_mib=4_096)
@@ -101,8 +90,8 @@ def inference_requests(
 
 def retry_strategy() -> dict[str, Any]:
     """Tried again: a machine lost, an image not pulled, and what the worker asks for. Nothing else."""
-    rules = [{field: pattern, "action": action} for field, pattern, action in RULES]
-    return {"attempts": ATTEMPTS, "evaluateOnExit": rules}
+    rules = [{field: pattern, "action": action} for field, pattern, action in WORKER_RULES]
+    return {"attempts": WORKER_ATTEMPTS, "evaluateOnExit": rules}
 
 
 def job_definition_request(deployment: Deployment, image: str) -> dict[str, Any]:
