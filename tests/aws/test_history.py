@@ -101,3 +101,18 @@ def test_the_files_of_the_model_are_told() -> None:
     assert (found.warnings, history.wrote_checkpoint([found])) == (("mind the gap",), False)
     kept = host("algo-2", attempt(1, "succeeded", checkpoint=5.0), model=None)
     assert (kept.files, history.wrote_checkpoint([found, kept])) == ((), True)
+
+
+def test_an_attempt_that_began_before_the_jobs_last_interruption_did_not_outlive_it() -> None:
+    # The next attempt may run, and its log be read, before its host's history has come to S3.
+    lost = Attempt(number=1, task="train", state=State.INTERRUPTED, reason="taken back", finished=8.0)
+    before = host("algo-1", attempt(1, "running", finished=None))
+    [found] = history.attempts([before], 1, Fate(RUNNING, interruption=lost))
+    assert (found.state, found.reason, found.finished) == (State.INTERRUPTED, "taken back", 8.0)
+    after = host(
+        "algo-1", attempt(1, "interrupted"), {**attempt(2, "running", finished=None), "started": 8.5}
+    )
+    found = history.attempts([after], 1, Fate(RUNNING, interruption=lost))[-1]
+    assert (found.number, found.state, found.finished) == (2, RUNNING, None)
+    [stopped] = history.attempts([before], 1, Fate(State.STOPPED, "", 9.0, lost))
+    assert stopped.state is State.STOPPED

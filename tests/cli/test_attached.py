@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 import trainyard
 from conftest import becomes_true
-from trainyard import InferenceJob, RunHandle
-from trainyard.cli.attached import Style, as_text, attach
+from trainyard import Attempt, InferenceJob, Run, RunHandle, State, TrainingJob, Yard
+from trainyard.cli.attached import Style, as_text, attach, with_attempts
 from trainyard.core.ports.engine import LogLine
+from trainyard.core.runs.run import Observation
 
 from .conftest import Project
 
@@ -132,6 +135,31 @@ def test_a_retry_is_announced_as_one(project: Project) -> None:
     result = project.run("train", project.script("again", script, more="retries = 1\n"))
     assert result.stdout.splitlines()[1:4] == ["hello", "— attempt 2: tries again after a failure —", "hello"]
     assert result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "border"),
+    [
+        (State.INTERRUPTED, "— attempt 2: resumes after an interruption —"),
+        (State.STOPPED, "— attempt 2: resumed after it was stopped —"),
+        (State.FAILED, "— attempt 2: tries again after a failure —"),
+        (State.RUNNING, "— attempt 2 —"),
+        (None, "— attempt 2 —"),
+    ],
+)
+def test_what_made_an_attempt_necessary_is_told_where_it_is_known(before: State | None, border: str) -> None:
+    attempts = () if before is None else (Attempt(number=1, task="train", state=before),)
+    seen = Observation(state=State.RUNNING, attempts=attempts)
+    job = TrainingJob(name="a", entry_script="a.py")
+    run = Run(id="a-1", job=job, yard="dev", created=0.0, seen=seen)
+    lines = [
+        LogLine(0.0, "train", 1, "one"),
+        LogLine(1.0, "train", 2, "two"),
+        LogLine(1.0, "train", 2, "three"),
+    ]
+    # Of a yard no more is asked than what became of the run.
+    yard = cast("Yard", SimpleNamespace(observe=lambda run: run))
+    assert list(with_attempts(yard, run, lines)) == ["one", border, "two", "three"]
 
 
 def test_an_interruption_that_is_never_reached_is_warned_of(project: Project) -> None:

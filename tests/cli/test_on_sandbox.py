@@ -135,6 +135,22 @@ def test_a_run_is_left_found_again_stopped_and_resumed(cloud: Project) -> None:
     assert [each["state"] for each in cloud.ask("show", run, *ON)[0]["attempts"]] == ["stopped", "succeeded"]
 
 
+def test_an_attached_run_says_that_it_resumes_after_an_interruption(cloud: Project) -> None:
+    attached = cloud.start("train", cloud.waiter("reclaimed"), *ON)
+    assert attached.stdout is not None
+    lines = [attached.stdout.readline().strip() for _ in range(3)]
+    run = lines[0].removesuffix(" started")
+    assert lines[1:] == ["score=0.5", "ready"]
+    interrupted = cloud.run("sandbox", "interrupt", run)
+    assert interrupted.returncode == 0, interrupted.stderr
+    cloud.end("reclaimed")
+    rest, errors = attached.communicate(timeout=60)
+    assert attached.returncode == 0, errors
+    assert "— attempt 2: resumes after an interruption —" in rest.splitlines()
+    states = [each["state"] for each in cloud.ask("show", run, *ON)[0]["attempts"]]
+    assert states == ["interrupted", "succeeded"]
+
+
 def test_ctrl_c_stops_the_run_there(cloud: Project, open_terminal: Callable[..., Terminal]) -> None:
     terminal = open_terminal("train", cloud.waiter("interrupted-there"), *ON)
     terminal.wait_for("ready")

@@ -88,25 +88,30 @@ def as_text(line: LogLine, job: TrainingJob | InferenceJob) -> str:
 
 def with_attempts(yard: Yard, run: Run, lines: Iterable[LogLine], *, seen: int = 0) -> Iterator[str]:
     """The lines as text, and before those of every attempt of a training run after the first, what made it
-    necessary. Attempts up to `seen` are left out."""
+    necessary, as far as that is known. Attempts up to `seen` are left out."""
     current = seen
     training = isinstance(run.job, TrainingJob)
     for line in lines:
         if line.attempt <= seen:
             continue
         if training and line.attempt > max(current, 1):
-            yield f"— attempt {line.attempt}: {_cause(yard, run, line.attempt)} —"
+            cause = _cause(yard, run, line.attempt)
+            yield f"— attempt {line.attempt}: {cause} —" if cause else f"— attempt {line.attempt} —"
         current = max(current, line.attempt)
         yield as_text(line, run.job)
 
 
+_CAUSES = {
+    State.INTERRUPTED: "resumes after an interruption",
+    State.STOPPED: "resumed after it was stopped",
+    State.FAILED: "tries again after a failure",
+}
+
+
 def _cause(yard: Yard, run: Run, number: int) -> str:
-    before = {attempt.number: attempt.state for attempt in yard.observe(run).attempts}.get(number - 1)
-    if before is State.INTERRUPTED:
-        return "resumes after an interruption"
-    if before is State.STOPPED:
-        return "resumed after it was stopped"
-    return "tries again after a failure"
+    """What made the attempt necessary; "" where an engine does not know yet how the one before ended."""
+    states = {attempt.number: attempt.state for attempt in yard.observe(run).attempts}
+    return _CAUSES.get(states.get(number - 1, State.RUNNING), "")
 
 
 def _follow(yard: Yard, run: Run, signals: TerminalSignals, style: Style) -> None:

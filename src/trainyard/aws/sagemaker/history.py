@@ -34,11 +34,21 @@ class History(NamedTuple):
 
 
 class Fate(NamedTuple):
-    """What is known of the job around the attempts: its state, why, and when it ended."""
+    """What is known of the job around the attempts: its state, why, and when it ended; and of a job under way
+    its last interruption, which its hosts may not have written down yet."""
 
     state: State
     reason: str = ""
     finished: float | None = None
+    interruption: Attempt | None = None
+
+    def of(self, parts: list[tuple[str, dict[str, Any]]]) -> Fate:
+        """What is known of the job around its last attempt that hosts tell of."""
+        last = self.interruption
+        starts = [each["started"] for _, each in parts if each.get("started")]
+        if last is None or self.state.ended or min(starts, default=0.0) >= (last.finished or 0.0):
+            return self
+        return Fate(State.INTERRUPTED, last.reason, last.finished)
 
 
 def key(run_id: str, host: str) -> str:
@@ -74,7 +84,7 @@ def attempts(
             (host.host, each) for host in histories for each in host.attempts if each["number"] == number
         ]
         is_last = number == numbers[-1] and parts[0][1].get("launch", launch) == launch
-        found.append(_attempt(number, parts, fate if is_last else None, many=len(histories) > 1))
+        found.append(_attempt(number, parts, fate.of(parts) if is_last else None, many=len(histories) > 1))
     return (*prior, *found)
 
 
@@ -119,7 +129,7 @@ def _verdict(parts: list[tuple[str, dict[str, Any]]], many: bool) -> tuple[str, 
 def _outside(fate: Fate | None, reason: str) -> tuple[State, str]:
     """The state of an attempt that its host did not see end, or that was ended from outside."""
     if fate is None or fate.state is State.INTERRUPTED:
-        return State.INTERRUPTED, reason or "interrupted"
+        return State.INTERRUPTED, reason or (fate.reason if fate else "") or "interrupted"
     if fate.state is State.STOPPED:
         return State.STOPPED, outcomes.STOPPED
     if fate.state is State.FAILED:

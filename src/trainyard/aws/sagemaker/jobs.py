@@ -95,7 +95,10 @@ class TrainingJobs:
         began = "TrainingStartTime" in answer
         histories = self.histories(run) if began else ()
         finished = _seconds(answer.get("TrainingEndTime")) or _seconds(answer.get("LastModifiedTime"))
-        fate = history.Fate(verdict.state, verdict.reason, finished if verdict.state.ended else None)
+        interruption = states.last_interruption(answer)
+        fate = history.Fate(
+            verdict.state, verdict.reason, finished if verdict.state.ended else None, interruption
+        )
         attempts = history.attempts(histories, run.launch, fate, prior=prior.attempts)
         if len(attempts) == len(prior.attempts):
             first = max((each.number for each in attempts), default=0) + 1

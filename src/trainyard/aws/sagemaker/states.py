@@ -104,6 +104,12 @@ def training_attempts(answer: Mapping[str, Any], *, first: int = 1, reason: str 
     return tuple(found)
 
 
+def last_interruption(answer: Mapping[str, Any]) -> Attempt | None:
+    """The last attempt that SageMaker itself saw interrupted, counted from 1; None where none was."""
+    seen = [each for each in training_attempts(answer) if each.state is State.INTERRUPTED]
+    return seen[-1] if seen else None
+
+
 def _progress(secondary: str, answer: Mapping[str, Any]) -> str:
     # While machines are looked for, the message alone tells whether there are any: shown, and never acted on.
     if secondary == "Starting" and answer.get("SecondaryStatusTransitions"):
