@@ -22,7 +22,7 @@ LOG = "server.log"
 """In the sandbox's folder: what the process has to say when something goes wrong."""
 FILES = (sandbox_address.ADDRESS, LOG, sandbox_address.CONFIGURATION, "lock")
 """What lies in the folder besides the jobs' files; the lock goes last."""
-_NEEDED = ("boto3", "flask", "flask_cors", "moto", "werkzeug", "yaml")
+_NEEDED = ("botocore", "flask", "flask_cors", "moto", "werkzeug", "yaml")
 _MARK = "TRAINYARD_TASK"
 _PATIENCE, _STEP = 90.0, 0.02
 _LAST_WORDS = 2000

@@ -189,7 +189,7 @@ def _core_session(profile: str | None, alone: bool) -> Any:
         import botocore.session  # half a second's worth: only what talks to AWS pays for it
     except ImportError:
         cure = 'run `pip install "trainyard[aws]"`; `pip install "trainyard[deploy]"` to set up an account'
-        raise BadInput("boto3 is not installed, which talks to AWS", cure=cure) from None
+        raise BadInput("botocore is not installed, which talks to AWS", cure=cure) from None
     with translated():
         return botocore.session.Session(profile=profile, session_vars=_NOBODYS if alone else None)
 

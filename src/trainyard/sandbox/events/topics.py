@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
+from urllib.request import Request, urlopen
 
-import requests
 from moto.moto_api._internal import mock_random
 
 from ..api.control import Call, control
@@ -83,6 +85,7 @@ def _post(subscription: Any, message: str, message_id: str) -> None:
         "x-amz-sns-subscription-arn": subscription.arn,
     }
     try:
-        requests.post(subscription.endpoint, json=content, headers=headers, timeout=PATIENCE).close()
-    except requests.RequestException as error:
+        request = Request(subscription.endpoint, json.dumps(content).encode(), headers)
+        urlopen(request, timeout=PATIENCE).close()
+    except (OSError, HTTPException, ValueError) as error:
         _log.warning("a notification to %s was lost: %s", subscription.endpoint, error)
