@@ -17,6 +17,9 @@ import botocore.loaders
 import botocore.model
 from botocore.validate import ParamValidator
 
+OVERRIDES = 8_192
+"""Characters of all overrides together (SubmitJob)."""
+
 LINE_ENDS = "\n\r\u0085\u2028\u2029"
 """What `.` does not match in Java."""
 
@@ -112,7 +115,7 @@ def batch_violations(request: dict[str, Any]) -> list[str]:
     retry = request["retryStrategy"]
     rules = {
         "jobName": re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", request["jobName"]),
-        "containerOverrides": len(json.dumps(overrides)) <= 8192,
+        "containerOverrides": len(json.dumps(overrides)) <= OVERRIDES,
         "command": all(overrides["command"]),
         "environment": not any(each["name"].startswith("AWS_BATCH") for each in overrides["environment"]),
         "arrayProperties": 2 <= request.get("arrayProperties", {}).get("size", 2) <= 10_000,

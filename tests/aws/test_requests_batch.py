@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from trainyard.aws import checks
 from trainyard.aws.account.deployment import Deployment
 from trainyard.aws.batch.requests import (
-    OVERRIDES,
     STEP_TIMEOUT,
     InferencePlan,
     find_definition,
@@ -23,7 +22,7 @@ from trainyard.core.errors import Unsupported
 from trainyard.core.jobs.job import InferenceJob, ShardResources
 
 from .jobs import DIGEST, FACTS, INT_MAX, WORKER, deployment, deployments, inference, inferences, run_of
-from .model_rules import batch_violations, violations
+from .model_rules import OVERRIDES, batch_violations, violations
 
 DEFINITION = FACTS["job-definition-arn"]
 IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/images@sha256:{DIGEST}"

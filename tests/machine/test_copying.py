@@ -10,7 +10,7 @@ from conftest import make_tree
 from trainyard.core.errors import BadInput
 from trainyard.core.files.trees import hash_tree
 from trainyard.machine import copying, mounts
-from trainyard.machine.copying import clone_or_copy, copy_tree, fsync_folder
+from trainyard.machine.copying import clone_or_copy, copy_tree
 from trainyard.machine.mounts import network_kind
 
 MOUNTINFO = rb"""27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -192,10 +192,3 @@ def test_what_is_not_a_file_or_folder_is_refused_by_name(
         else:
             hash_tree(str(tmp_path / "source"))
     assert str(refused.value).startswith(str(tmp_path / "source/deep/odd"))
-
-
-def test_a_folder_can_be_made_durable_and_a_file_is_not_one(tmp_path: Path) -> None:
-    fsync_folder(str(tmp_path))
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(NotADirectoryError):
-        fsync_folder(str(tmp_path / "file"))

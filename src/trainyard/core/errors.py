@@ -48,10 +48,6 @@ class HomeRefused(BadInput):
     """The home folder cannot be used: read-only, another user's, on a network file system, or newer."""
 
 
-class AlreadyExists(TrainyardError):
-    """A record of that id is already in the ledger."""
-
-
 class DiskFull(TrainyardError):
     """No space was left on the device."""
 

@@ -56,15 +56,6 @@ def copy_tree(source: str, target: str, *, read_only: bool = False) -> tuple[int
     return files, total
 
 
-def fsync_folder(path: str) -> None:
-    """Have the folder's entries, a rename among them, outlive a power loss."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _copy_file(source: str, target: str, status: os.stat_result, read_only: bool) -> int:
     clone_or_copy(source, target)
     if read_only:

@@ -24,8 +24,6 @@ STEP_TIMEOUT = 86_400
 """Seconds of one attempt of the plan and of the commit, which read what all shards together read."""
 STEP_RESOURCES = ShardResources(vcpus=2, memory_mib=4_096)
 """Of the plan and of the commit, at the most: neither runs the handler."""
-OVERRIDES = 8_192
-"""Characters of all overrides together (SubmitJob)."""
 
 
 class InferencePlan(NamedTuple):

@@ -13,8 +13,6 @@ from ..outcomes import KILLED, NO_PYTHON, SILENT, WITHOUT_PYTHON, Cause, one_lin
 
 RECLAIMED = "interrupted: the spot machine was taken back"
 RESTARTED = "interrupted: SageMaker itself failed, and starts it again"
-CHILD = "Array Child Job failed"
-"""Batch's reason of an array of which a child has failed."""
 
 _LONGEST = 300
 """Characters of AWS's own text that stand beside ours."""

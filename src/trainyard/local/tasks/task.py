@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from typing import NamedTuple
 
 from ...core.runs.run import Interruption, State
@@ -100,7 +99,6 @@ class Task:
 
     def __init__(self, plan: TaskPlan, members: list[Process], mark: str) -> None:
         self.plan, self.members, self.mark = plan, members, mark
-        self.forked = time.time()
         self.started: float | None = None
         self.cause: Cause | None = None
         self.first_failed: Process | None = None

@@ -13,8 +13,6 @@ from collections.abc import Iterable
 
 from .transfers import S3Location, Transfers
 
-ARCHIVE = "tar.gz"
-
 
 def collect(folders: Iterable[str]) -> dict[str, str]:
     """The files and empty folders below the folders by their relative paths; of two at one path, the later
