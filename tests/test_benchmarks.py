@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +15,15 @@ from typing import Any
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-ORIGINAL = Path(__file__).parent / "infra" / "original"
 SUBJECTS = {"start": 2, "train": 3, "many": 2, "list": 2, "infer": 3, "push": 2, "s3": 4, "synth": 2}
-MODULES = ("timing", "figures", "setting", "peers", "synthesis", "original")
+MODULES = ("timing", "figures", "setting", "peers", "synthesis")
 
 
 class Modules:
     """The modules of the benchmarks, which are no package."""
 
     def __init__(self) -> None:
-        self.timing, self.figures, self.setting, self.peers, self.synthesis, self.original = map(
+        self.timing, self.figures, self.setting, self.peers, self.synthesis = map(
             importlib.import_module, MODULES
         )
 
@@ -127,28 +125,12 @@ def test_a_figure_keeps_its_target_in_seconds_by_its_median(modules: Modules) ->
     assert figure(0.4).to_json()["most"] == 0.5
 
 
-def synthesis_samples(modules: Modules, typescript: float | None) -> dict[str, list[float]]:
+def test_synthesis_is_measured_beside_the_cdk_and_has_a_target_where_it_is_cached(modules: Modules) -> None:
     names = modules.synthesis
     samples = {names.PYTHON: [0.01], names.CDK: [1.0], names.NEW: [2.0], names.CACHED: [0.1]}
-    if typescript:
-        samples |= {names.TYPESCRIPT: [typescript], names.UNCHECKED: [typescript / 2]}
-    return samples
-
-
-@pytest.mark.parametrize(("typescript", "is_met"), [(6.0, True), (5.9, False)])
-def test_synthesis_is_to_be_three_times_as_fast_as_the_typescript_app(
-    modules: Modules, typescript: float, is_met: bool
-) -> None:
-    new, cached = modules.synthesis.figures_of(synthesis_samples(modules, typescript))
-    assert new.is_met is is_met
-    assert new.peers == [modules.synthesis.TYPESCRIPT, modules.synthesis.UNCHECKED]
-    assert cached.is_met is True and not cached.peers
-
-
-def test_without_the_typescript_app_synthesis_is_measured_without_that_target(modules: Modules) -> None:
-    new, cached = modules.synthesis.figures_of(synthesis_samples(modules, None))
+    new, cached = names.figures_of(samples)
     assert (new.is_met, new.peers) == (None, [])
-    assert cached.is_met is True
+    assert cached.is_met is True and not cached.peers
 
 
 def test_only_the_cached_synthesis_finds_what_the_run_before_it_left(
@@ -176,84 +158,3 @@ def test_variables_that_steer_aws_and_cdk_are_not_handed_on(
         monkeypatch.setenv(name, "anything")
     kept = setting_of(modules, tmp_path, said=[]).variables()
     assert not [name for name in kept if name.startswith(("AWS_", "CDK_", "JSII_"))]
-
-
-def test_the_typescript_app_is_left_out_in_words_where_there_is_no_npm(
-    modules: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    said: list[str] = []
-    assert modules.peers.typescript_app(setting_of(modules, tmp_path, said=said)) is None
-    assert said == []
-    assert modules.peers.typescript_app(setting_of(modules, tmp_path, "typescript", said=said)) is None
-    assert said == ["the TypeScript app is left out: there is no npm on the PATH"]
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_the_typescript_app_is_installed_once_and_away_from_the_checkout(
-    modules: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
-) -> None:
-    end = "" if works else "echo no registry >&2; exit 1"
-    for tool in ("npm", "npx"):
-        (tmp_path / tool).write_text(f"#!/bin/sh\necho called >>{tmp_path}/calls\n{end}\n")
-        (tmp_path / tool).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    said: list[str] = []
-    setting = setting_of(modules, tmp_path, "typescript", said=said)
-    first, second = modules.peers.typescript_app(setting), modules.peers.typescript_app(setting)
-    calls = (tmp_path / "calls").read_text().splitlines()
-    if works:
-        assert first == second and first.is_relative_to(tmp_path)
-        assert (first / "lib" / "tap-stack.ts").exists() and (first / "cdk.json").exists()
-        assert len(calls) == 1
-    else:
-        assert first is second is None
-        assert said[-1] == "the TypeScript app is left out, it could not be installed: no registry"
-        assert len(calls) == 2
-
-
-def test_a_typescript_app_that_has_changed_is_another_one(modules: Modules, tmp_path: Path) -> None:
-    shutil.copytree(modules.peers.APP, tmp_path / "app", ignore=shutil.ignore_patterns("node_modules"))
-    before = modules.peers.app_fingerprint(tmp_path / "app")
-    assert before == modules.peers.app_fingerprint(modules.peers.APP)
-    (tmp_path / "app" / "node_modules").mkdir()
-    assert modules.peers.app_fingerprint(tmp_path / "app") == before
-    with (tmp_path / "app" / "lib" / "batch-stack.ts").open("a") as stream:
-        stream.write("// more\n")
-    assert modules.peers.app_fingerprint(tmp_path / "app") != before
-
-
-def test_the_typescript_app_names_an_exact_version_of_all_it_needs(modules: Modules) -> None:
-    package = json.loads((modules.peers.APP / "package.json").read_text())
-    needs = package["dependencies"] | package["devDependencies"]
-    assert needs and all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in needs.values())
-
-
-@pytest.mark.parametrize(
-    ("file_name", "stack"),
-    [
-        ("TapStack.template.json", "tap"),
-        ("TapStackBatchStack24EAB89B.nested.template.json", "batch"),
-        ("TapStackSageMakerStackE33A9F57.nested.template.json", "sagemaker"),
-    ],
-)
-def test_a_template_of_the_original_is_named_after_its_stack(
-    modules: Modules, file_name: str, stack: str
-) -> None:
-    assert modules.original.stack_of(file_name) == stack
-
-
-def test_a_file_of_another_app_is_no_template_of_the_original(modules: Modules) -> None:
-    with pytest.raises(ValueError, match=r"Other\.template\.json"):
-        modules.original.stack_of("Other.template.json")
-
-
-def test_the_templates_of_the_original_are_whole_and_sorted(modules: Modules) -> None:
-    kept = {path.name.removesuffix(".template.json"): path for path in ORIGINAL.iterdir()}
-    assert set(kept) == {"tap", "networking", "storage", "monitoring", "sagemaker", "batch"}
-    templates = {name: json.loads(path.read_text()) for name, path in kept.items()}
-    for name, path in kept.items():
-        assert path.read_text() == modules.original.rendered(templates[name])
-    nested = [resource["Metadata"]["aws:asset:path"] for resource in templates["tap"]["Resources"].values()]
-    assert {modules.original.stack_of(file_name) for file_name in nested} == set(kept) - {"tap"}

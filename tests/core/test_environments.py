@@ -64,7 +64,7 @@ def refusal(make: Callable[[], object]) -> BadInput:
     return refused.value
 
 
-def test_the_numbers_of_the_original_are_the_defaults() -> None:
+def test_the_defaults_are_those_that_the_documents_promise() -> None:
     made = Environment()
     assert (made.name, made.network, made.cidr, made.zones, made.nats) == (
         DEFAULT,

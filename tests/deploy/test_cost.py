@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +12,8 @@ from hypothesis import strategies as st
 from trainyard.deploy.cost import prices
 from trainyard.deploy.cost.cost import CostItem, idle_cost, lines, total
 
+from . import usual
 from .synthesised import stacks
-
-ORIGINAL = Path(__file__).parent.parent / "infra" / "original"
 
 
 def template(*resources: dict[str, Any], **parameters: Any) -> dict[str, Any]:
@@ -57,14 +54,13 @@ def test_the_private_network_is_the_bill_by_item() -> None:
     assert items["3 alarms"] == 0.30
 
 
-def test_the_original_costs_134_50_with_its_nested_stacks() -> None:
-    found = [json.loads(path.read_text()) for path in sorted(ORIGINAL.glob("*.template.json"))]
-    items = by_name(idle_cost(*found))
+def test_a_usual_app_costs_134_50_while_idle() -> None:
+    items = by_name(idle_cost(usual.template()))
     assert items["NAT gateway"] == 36.50
     assert items["4 interface endpoints"] == 58.40
     assert items["notebook ml.t3.medium"] == 36.50
     assert items["dashboard"] + items["alarm"] == 3.10
-    assert sum(items.values()) == pytest.approx(134.50)
+    assert sum(items.values()) == pytest.approx(usual.FACTS["idle_usd"])
 
 
 def test_a_nat_gateway_pays_for_its_address_and_not_twice() -> None:

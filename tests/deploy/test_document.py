@@ -14,8 +14,9 @@ from trainyard.core.environments.file import load_environment
 from trainyard.deploy.cost import cost
 from trainyard.infra.synthesis import synthesise
 
+from . import usual
+
 ROOT = Path(__file__).parents[2]
-ORIGINAL = ROOT / "tests" / "infra" / "original"
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,8 @@ def document() -> str:
 
 
 def templates(profile: str) -> list[dict[str, Any]]:
-    if profile == "original":
-        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(ORIGINAL.glob("*.json"))]
+    if profile == "usual":
+        return [usual.template()]
     return [each.content for each in synthesise(Environment(network=profile))]
 
 
@@ -36,7 +37,7 @@ def rows(document: str) -> list[list[str]]:
     return [[cell.strip(" *`") for cell in line.strip("|").split("|")] for line in (lines[0], *lines[2:])]
 
 
-@pytest.mark.parametrize("profile", ["original", "private", "lean"])
+@pytest.mark.parametrize("profile", ["usual", "private", "lean"])
 def test_the_table_of_costs_is_computed_from_the_templates(document: str, profile: str) -> None:
     heading, *table = rows(document)
     column = heading.index(profile)
