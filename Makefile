@@ -50,7 +50,7 @@ bench: $(COMPILED)
 	@$(PYTHON) benchmarks/run.py
 
 drawing: $(COMPILED)
-	@$(PYTHON) scripts/draw_account.py
+	@$(PYTHON) scripts/drawing/draw_account.py
 
 templates: $(COMPILED)
 	@$(PYTHON) scripts/renew_templates.py

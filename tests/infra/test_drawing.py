@@ -23,7 +23,7 @@ PICTURES = {"private": "account.svg", "lean": "account-lean.svg"}
 
 @pytest.fixture
 def drawing(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.syspath_prepend(str(ROOT / "scripts" / "drawing"))
     return import_module("draw_account")
 
 
@@ -53,7 +53,7 @@ def texts(picture: str) -> list[str]:
 
 
 def test_the_committed_pictures_are_drawn_from_todays_templates(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, ROOT / "scripts" / "draw_account.py", tmp_path], check=True)
+    subprocess.run([sys.executable, ROOT / "scripts" / "drawing" / "draw_account.py", tmp_path], check=True)
     for name in PICTURES.values():
         assert (tmp_path / name).read_bytes() == (ROOT / "docs" / name).read_bytes(), "make drawing"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from account_network import EDGE, LEFT, RIGHT, Network, Spans
 from account_templates import RIGHTS, Template, name, references, words
-from drawing import MUTED, Picture
+from picture import MUTED, Picture
 
 PICTURES = {"private": "account.svg", "lean": "account-lean.svg"}
 WIDTH = 1130
@@ -258,7 +258,7 @@ def draw(profile: str) -> str:
 
 
 def main() -> int:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "docs"
     for profile, file in PICTURES.items():
         (folder / file).write_text(draw(profile), encoding="utf-8")
     return 0

@@ -1,7 +1,6 @@
 """What the platform promises, part by part, on the templates: what works, what is safe, what is current.
 
-The rows A, B and C are faults of a plain CDK stack of the same system; each test is named after the row
-that it holds mended. `test_stays_…` are the numbers that such a stack had right.
+Each test holds one promise, most of them things that a plain CDK stack of the same system gets wrong.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ everywhere = pytest.mark.parametrize("configuration", CONFIGURATIONS)
 
 
 @everywhere
-def test_a1_batch_on_spot_has_the_type_that_batch_knows(configuration: str) -> None:
+def test_batch_on_spot_has_the_type_that_batch_knows(configuration: str) -> None:
     kinds = {
         each["ComputeResources"]["Type"]
         for each in stacks(configuration).of_type("Batch::ComputeEnvironment").values()
@@ -64,7 +63,7 @@ def test_a1_batch_on_spot_has_the_type_that_batch_knows(configuration: str) -> N
 
 
 @everywhere
-def test_a2_no_bucket_or_repository_has_a_name_that_a_later_deployment_could_find_taken(
+def test_no_bucket_or_repository_has_a_name_that_a_later_deployment_could_find_taken(
     configuration: str,
 ) -> None:
     found = stacks(configuration)
@@ -73,7 +72,7 @@ def test_a2_no_bucket_or_repository_has_a_name_that_a_later_deployment_could_fin
 
 
 @everywhere
-def test_a2_what_holds_data_is_retained_except_by_a_first_deployment_that_fails(configuration: str) -> None:
+def test_what_holds_data_is_retained_except_by_a_first_deployment_that_fails(configuration: str) -> None:
     found = stacks(configuration)
     holders = {name: each for name, each in found.resources.items() if each["Type"] in DATA_TYPES}
     assert set(holders) <= set(found.data["Resources"]) and len(holders) == 4
@@ -84,7 +83,7 @@ def test_a2_what_holds_data_is_retained_except_by_a_first_deployment_that_fails(
     assert policies == {"Delete"}
 
 
-def test_a3_the_training_role_may_join_a_vpc_and_write_its_log_and_metrics() -> None:
+def test_the_training_role_may_join_a_vpc_and_write_its_log_and_metrics() -> None:
     found = stacks()
     on_all = [each for each in found.statements("TrainingRole") if each["Resource"] == "*"]
     allowed = {action for each in on_all for action in listed(each["Action"])}
@@ -93,7 +92,7 @@ def test_a3_the_training_role_may_join_a_vpc_and_write_its_log_and_metrics() -> 
     assert not [each for each in on_all if "Condition" in each]
 
 
-def test_a4_the_training_role_reads_both_buckets_and_deletes_checkpoints_alone() -> None:
+def test_the_training_role_reads_both_buckets_and_deletes_checkpoints_alone() -> None:
     found = stacks()
     places: dict[str, set[str]] = {}
     for statement in found.statements("TrainingRole"):
@@ -110,12 +109,12 @@ def test_a4_the_training_role_reads_both_buckets_and_deletes_checkpoints_alone()
 
 
 @pytest.mark.parametrize("role", ["TrainingRole", "InferenceJobRole", "NotebookRole"])
-def test_a4_listing_a_bucket_takes_a_prefix(role: str) -> None:
+def test_listing_a_bucket_takes_a_prefix(role: str) -> None:
     lists = [each for each in stacks().statements(role) if "s3:ListBucket" in listed(each["Action"])]
     assert lists and all(each["Condition"]["StringLike"]["s3:prefix"] for each in lists)
 
 
-def test_a5_what_jobs_need_to_know_is_published_as_parameters_of_one_prefix() -> None:
+def test_what_jobs_need_to_know_is_published_as_parameters_of_one_prefix() -> None:
     found = stacks()
     names = {each["Name"] for each in found.of_type("SSM::Parameter").values()}
     expected = {f"/trainyard/dev/{name}" for name in {**DATA_PARAMETERS, **PLATFORM_PARAMETERS}}
@@ -123,7 +122,7 @@ def test_a5_what_jobs_need_to_know_is_published_as_parameters_of_one_prefix() ->
     assert not found.data.get("Outputs") and not found.platform.get("Outputs")
 
 
-def test_a6_a_failed_training_job_of_this_environment_is_told_with_its_reason() -> None:
+def test_a_failed_training_job_of_this_environment_is_told_with_its_reason() -> None:
     rule = stacks().of_type("Events::Rule")["MonitoringTrainingFailed"]
     pattern = rule["EventPattern"]
     assert pattern["detail-type"] == ["SageMaker Training Job State Change"]
@@ -139,7 +138,7 @@ def test_a6_a_failed_training_job_of_this_environment_is_told_with_its_reason() 
     )
 
 
-def test_a6_of_a_batch_array_only_the_parent_is_told_and_only_of_this_queue() -> None:
+def test_of_a_batch_array_only_the_parent_is_told_and_only_of_this_queue() -> None:
     detail = stacks().of_type("Events::Rule")["MonitoringInferenceFailed"]["EventPattern"]["detail"]
     assert detail["arrayProperties"] == {"index": [{"exists": False}]}
     assert detail["jobQueue"] == [{"Ref": "InferenceQueue"}]
@@ -149,7 +148,7 @@ def test_a6_of_a_batch_array_only_the_parent_is_told_and_only_of_this_queue() ->
 
 
 @everywhere
-def test_a6_every_alarm_can_fire_and_acts(configuration: str) -> None:
+def test_every_alarm_can_fire_and_acts(configuration: str) -> None:
     found = stacks(configuration)
     alarms = found.of_type("CloudWatch::Alarm")
     assert len(alarms) == 3
@@ -159,7 +158,7 @@ def test_a6_every_alarm_can_fire_and_acts(configuration: str) -> None:
         assert len(alarm["Dimensions"]) == 1
 
 
-def test_a6_the_topic_is_not_under_a_key_that_eventbridge_cannot_use() -> None:
+def test_the_topic_is_not_under_a_key_that_eventbridge_cannot_use() -> None:
     assert "KmsMasterKeyId" not in stacks().one("SNS::Topic")
     assert stacks("everything").one("SNS::Topic")["KmsMasterKeyId"] == {"Ref": "KmsKey"}
     policy = text(stacks().one("SNS::TopicPolicy"))
@@ -173,7 +172,7 @@ def dashboard(found: Stacks) -> dict[str, Any]:
 
 
 @everywhere
-def test_a7_every_widget_reads_a_metric_that_exists(configuration: str) -> None:
+def test_every_widget_reads_a_metric_that_exists(configuration: str) -> None:
     widgets = dashboard(stacks(configuration))["widgets"]
     assert len(widgets) == 8
     searched = [text(each) for each in widgets if "SEARCH" in text(each)]
@@ -187,7 +186,7 @@ def test_a7_every_widget_reads_a_metric_that_exists(configuration: str) -> None:
     assert "ModelLatency" not in text(widgets) and "TrainingJobsCount" not in text(widgets)
 
 
-def test_a7_training_hosts_and_gpus_are_searched_by_the_names_of_this_environments_jobs() -> None:
+def test_training_hosts_and_gpus_are_searched_by_the_names_of_this_environments_jobs() -> None:
     expressions = [
         each["expression"]
         for each in walk(dashboard(stacks()))
@@ -196,7 +195,7 @@ def test_a7_training_hosts_and_gpus_are_searched_by_the_names_of_this_environmen
     assert all("trainyard dev" in each for each in expressions)
 
 
-def test_a8_batch_writes_to_a_log_group_of_the_platforms_own() -> None:
+def test_batch_writes_to_a_log_group_of_the_platforms_own() -> None:
     found = stacks()
     options = found.one("Batch::JobDefinition")["ContainerProperties"]["LogConfiguration"]["Options"]
     assert options["awslogs-group"] == {"Ref": "InferenceLogGroup"}
@@ -204,13 +203,13 @@ def test_a8_batch_writes_to_a_log_group_of_the_platforms_own() -> None:
 
 
 @everywhere
-def test_a9_the_hosts_of_a_training_job_reach_each_other(configuration: str) -> None:
+def test_the_hosts_of_a_training_job_reach_each_other(configuration: str) -> None:
     rule = stacks(configuration).one("EC2::SecurityGroupIngress")
     assert rule["GroupId"] == rule["SourceSecurityGroupId"]
     assert rule["IpProtocol"] == "-1"
 
 
-def test_a9_traffic_between_hosts_can_be_made_to_be_encrypted() -> None:
+def test_traffic_between_hosts_can_be_made_to_be_encrypted() -> None:
     condition = {"Bool": {"sagemaker:InterContainerTrafficEncryption": "true"}}
 
     def create(found: Stacks) -> list[dict[str, Any]]:
@@ -223,7 +222,7 @@ def test_a9_traffic_between_hosts_can_be_made_to_be_encrypted() -> None:
     assert [each.get("Condition") for each in create(stacks("everything"))] == [condition]
 
 
-def test_a10_a_batch_job_reads_data_and_models_and_writes_predictions_alone() -> None:
+def test_a_batch_job_reads_data_and_models_and_writes_predictions_alone() -> None:
     found = stacks()
     writes = [
         each for each in found.statements("InferenceJobRole") if "s3:PutObject" in listed(each["Action"])
@@ -234,7 +233,7 @@ def test_a10_a_batch_job_reads_data_and_models_and_writes_predictions_alone() ->
     assert "s3:DeleteObject" not in found.actions("InferenceJobRole")
 
 
-def test_a10_people_and_the_notebook_may_submit_to_batch() -> None:
+def test_people_and_the_notebook_may_submit_to_batch() -> None:
     found = stacks()
     attached = found.resources["NotebookRole"]["Properties"]["ManagedPolicyArns"]
     assert attached == [{"Ref": "SubmitterPolicy"}]
@@ -242,7 +241,7 @@ def test_a10_people_and_the_notebook_may_submit_to_batch() -> None:
 
 
 @everywhere
-def test_a11_only_what_was_superseded_is_archived_or_expires(configuration: str) -> None:
+def test_only_what_was_superseded_is_archived_or_expires(configuration: str) -> None:
     buckets = stacks(configuration).of_type("S3::Bucket")
     for name in ("StorageDatasetBucket", "StorageModelBucket"):
         rules = buckets[name]["LifecycleConfiguration"]["Rules"]
@@ -251,7 +250,7 @@ def test_a11_only_what_was_superseded_is_archived_or_expires(configuration: str)
 
 
 @everywhere
-def test_a12_compute_environments_scale_from_zero_and_can_be_updated_in_place(configuration: str) -> None:
+def test_compute_environments_scale_from_zero_and_can_be_updated_in_place(configuration: str) -> None:
     for each in stacks(configuration).of_type("Batch::ComputeEnvironment").values():
         resources = each["ComputeResources"]
         assert "ComputeEnvironmentName" not in each and "ServiceRole" not in each
@@ -264,7 +263,7 @@ def test_a12_compute_environments_scale_from_zero_and_can_be_updated_in_place(co
 
 
 @everywhere
-def test_b1_the_notebook_has_a_policy_of_its_own_and_passes_only_roles_that_jobs_run_under(
+def test_the_notebook_has_a_policy_of_its_own_and_passes_only_roles_that_jobs_run_under(
     configuration: str,
 ) -> None:
     found = stacks(configuration)
@@ -280,7 +279,7 @@ def test_b1_the_notebook_has_a_policy_of_its_own_and_passes_only_roles_that_jobs
 
 
 @everywhere
-def test_b2_no_role_has_all_actions_of_a_service(configuration: str) -> None:
+def test_no_role_has_all_actions_of_a_service(configuration: str) -> None:
     found = stacks(configuration)
     roles = found.of_type("IAM::Role")
     assert roles
@@ -289,7 +288,7 @@ def test_b2_no_role_has_all_actions_of_a_service(configuration: str) -> None:
 
 
 @everywhere
-def test_b3_services_assume_roles_for_this_account_alone_where_they_say_for_whom(configuration: str) -> None:
+def test_services_assume_roles_for_this_account_alone_where_they_say_for_whom(configuration: str) -> None:
     for name, role in stacks(configuration).of_type("IAM::Role").items():
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         if statement["Principal"]["Service"] == "ec2.amazonaws.com":
@@ -299,7 +298,7 @@ def test_b3_services_assume_roles_for_this_account_alone_where_they_say_for_whom
         assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}, name
 
 
-def test_b4_the_notebook_has_no_root_no_direct_internet_imdsv2_and_stops_itself() -> None:
+def test_the_notebook_has_no_root_no_direct_internet_imdsv2_and_stops_itself() -> None:
     found = stacks()
     notebook = found.one("SageMaker::NotebookInstance")
     assert notebook["RootAccess"] == "Disabled"
@@ -311,19 +310,19 @@ def test_b4_the_notebook_has_no_root_no_direct_internet_imdsv2_and_stops_itself(
     assert stacks("everything").one("SageMaker::NotebookInstance")["KmsKeyId"] == {"Ref": "KmsKey"}
 
 
-def test_b4_lean_and_who_wants_none_have_no_notebook() -> None:
+def test_lean_and_who_wants_none_have_no_notebook() -> None:
     for configuration in ("lean", "no-notebook"):
         assert not stacks(configuration).of_type("SageMaker::NotebookInstance")
         assert "notebook-name" not in text(stacks(configuration).of_type("SSM::Parameter"))
 
 
-def test_b5_lean_has_neither_nat_nor_interface_endpoints() -> None:
+def test_lean_has_neither_nat_nor_interface_endpoints() -> None:
     found = stacks("lean")
     assert not found.of_type("EC2::NatGateway") and not found.of_type("EC2::EIP")
     assert [each["VpcEndpointType"] for each in found.of_type("EC2::VPCEndpoint").values()] == ["Gateway"]
 
 
-def test_b5_lean_trains_in_isolated_subnets_and_predicts_on_machines_that_nothing_reaches() -> None:
+def test_lean_trains_in_isolated_subnets_and_predicts_on_machines_that_nothing_reaches() -> None:
     found = stacks("lean")
     routes = found.of_type("EC2::Route")
     assert [each["RouteTableId"] for each in routes.values()] == [{"Ref": "NetworkPublicRoutes"}]
@@ -343,7 +342,7 @@ def test_b5_lean_trains_in_isolated_subnets_and_predicts_on_machines_that_nothin
 
 
 @pytest.mark.parametrize("configuration", ["private", "lean", "everything", "no-nat"])
-def test_b5_image_pulls_pass_the_endpoint_of_s3(configuration: str) -> None:
+def test_image_pulls_pass_the_endpoint_of_s3(configuration: str) -> None:
     policy = text(stacks(configuration).of_type("EC2::VPCEndpoint")["NetworkS3Endpoint"]["PolicyDocument"])
     assert "prod-${AWS::Region}-starport-layer-bucket/*" in policy
     assert "al2023-repos-${AWS::Region}-*" in policy
@@ -351,7 +350,7 @@ def test_b5_image_pulls_pass_the_endpoint_of_s3(configuration: str) -> None:
 
 
 @everywhere
-def test_b6_buckets_take_tls_alone_expire_what_is_old_and_log_access(configuration: str) -> None:
+def test_buckets_take_tls_alone_expire_what_is_old_and_log_access(configuration: str) -> None:
     found = stacks(configuration)
     buckets, policies = found.of_type("S3::Bucket"), found.of_type("S3::BucketPolicy")
     assert len(buckets) == len(policies) == 3
@@ -371,7 +370,7 @@ def test_b6_buckets_take_tls_alone_expire_what_is_old_and_log_access(configurati
             assert found.resources[name]["DependsOn"] == ["StorageAccessLogBucketPolicy"]
 
 
-def test_b7_a_lost_machine_and_a_pull_that_failed_are_retried_and_nothing_else() -> None:
+def test_a_lost_machine_and_a_pull_that_failed_are_retried_and_nothing_else() -> None:
     strategy = stacks().one("Batch::JobDefinition")["RetryStrategy"]
     assert strategy["EvaluateOnExit"][:2] == [
         {"Action": "RETRY", "OnStatusReason": "Host EC2*"},
@@ -381,14 +380,14 @@ def test_b7_a_lost_machine_and_a_pull_that_failed_are_retried_and_nothing_else()
     assert strategy["EvaluateOnExit"][-1] == {"Action": "EXIT", "OnExitCode": "*"}
 
 
-def test_b8_tags_are_immutable_and_only_untagged_images_expire() -> None:
+def test_tags_are_immutable_and_only_untagged_images_expire() -> None:
     repository = stacks().one("ECR::Repository")
     assert repository["ImageTagMutability"] == "IMMUTABLE"
     rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
     assert [rule["selection"]["tagStatus"] for rule in rules] == ["untagged"]
 
 
-def test_b8_the_job_definition_works_before_a_push_and_is_pinned_by_digest_after_it() -> None:
+def test_the_job_definition_works_before_a_push_and_is_pinned_by_digest_after_it() -> None:
     assert stacks().one("Batch::JobDefinition")["ContainerProperties"]["Image"] == PUBLIC_IMAGE
     assert ":latest" not in text(stacks().resources)
     pinned = f"111122223333.dkr.ecr.us-east-1.amazonaws.com/images@sha256:{'0' * 64}"
@@ -396,7 +395,7 @@ def test_b8_the_job_definition_works_before_a_push_and_is_pinned_by_digest_after
     assert found.one("Batch::JobDefinition")["ContainerProperties"]["Image"] == pinned
 
 
-def test_b9_a_small_on_demand_environment_stands_second_in_the_queue() -> None:
+def test_a_small_on_demand_environment_stands_second_in_the_queue() -> None:
     found = stacks()
     order = found.one("Batch::JobQueue")["ComputeEnvironmentOrder"]
     assert [(each["Order"], each["ComputeEnvironment"]["Ref"]) for each in order] == [
@@ -407,7 +406,7 @@ def test_b9_a_small_on_demand_environment_stands_second_in_the_queue() -> None:
     assert machines["ComputeResources"]["MaxvCpus"] == 32
 
 
-def test_b10_failed_jobs_raise_an_alarm_and_a_blocked_queue_is_told() -> None:
+def test_failed_jobs_raise_an_alarm_and_a_blocked_queue_is_told() -> None:
     found = stacks()
     alarm = found.of_type("CloudWatch::Alarm")["MonitoringInferenceAlarm"]
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Batch", "JobsMovedToFailed")
@@ -441,7 +440,7 @@ def test_c_gpus_have_a_queue_and_an_image_of_their_own() -> None:
     assert order == [{"ComputeEnvironment": {"Ref": "InferenceGpuMachines"}, "Order": 1}]
 
 
-def test_stays_the_vpc_two_zones_one_nat_and_slash_24_subnets() -> None:
+def test_the_vpc_two_zones_one_nat_and_slash_24_subnets() -> None:
     found = stacks()
     assert found.one("EC2::VPC")["CidrBlock"] == "10.220.0.0/16"
     blocks = {name: each["CidrBlock"] for name, each in found.of_type("EC2::Subnet").items()}
@@ -455,7 +454,7 @@ def test_stays_the_vpc_two_zones_one_nat_and_slash_24_subnets() -> None:
     assert len(zones) == 2 and len(found.of_type("EC2::NatGateway")) == 1
 
 
-def test_stays_an_endpoint_for_s3_sagemaker_and_ecr() -> None:
+def test_an_endpoint_for_s3_sagemaker_and_ecr() -> None:
     endpoints = stacks().of_type("EC2::VPCEndpoint").values()
     services = {
         (each["VpcEndpointType"], each["ServiceName"]["Fn::Sub"].split("${AWS::Region}.")[1])
@@ -471,40 +470,40 @@ def test_stays_an_endpoint_for_s3_sagemaker_and_ecr() -> None:
 
 
 @everywhere
-def test_stays_buckets_encrypted_with_public_access_blocked(configuration: str) -> None:
+def test_buckets_encrypted_with_public_access_blocked(configuration: str) -> None:
     for bucket in stacks(configuration).of_type("S3::Bucket").values():
         assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert len(bucket["PublicAccessBlockConfiguration"]) == 4
 
 
-def test_stays_180_days_for_models() -> None:
+def test_180_days_for_models() -> None:
     rules = stacks().of_type("S3::Bucket")["StorageModelBucket"]["LifecycleConfiguration"]["Rules"]
     (models,) = [rule for rule in rules if rule.get("Prefix") == "models/"]
     assert models["NoncurrentVersionTransitions"] == [{"StorageClass": "GLACIER", "TransitionInDays": 180}]
 
 
-def test_stays_images_scanned_on_push_and_50_kept() -> None:
+def test_images_scanned_on_push_and_50_kept() -> None:
     repository = stacks().one("ECR::Repository")
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
     (rule,) = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
     assert (rule["selection"]["countType"], rule["selection"]["countNumber"]) == ("imageCountMoreThan", 50)
 
 
-def test_stays_the_notebook_ml_t3_medium_with_the_examples() -> None:
+def test_the_notebook_ml_t3_medium_with_the_examples() -> None:
     notebook = stacks().one("SageMaker::NotebookInstance")
     assert notebook["InstanceType"] == "ml.t3.medium"
     assert notebook["DefaultCodeRepository"] == "https://github.com/aws/amazon-sagemaker-examples.git"
 
 
-def test_stays_batch_0_to_256_vcpus_at_priority_1() -> None:
+def test_batch_0_to_256_vcpus_at_priority_1() -> None:
     found = stacks()
     spot = found.of_type("Batch::ComputeEnvironment")["InferenceSpotMachines"]["ComputeResources"]
     assert (spot["MinvCpus"], spot["MaxvCpus"]) == (0, 256)
     assert found.one("Batch::JobQueue")["Priority"] == 1
 
 
-def test_stays_jobs_of_4_vcpus_8192_mib_3_attempts_3600_seconds() -> None:
+def test_jobs_of_4_vcpus_8192_mib_3_attempts_3600_seconds() -> None:
     definition = stacks().one("Batch::JobDefinition")
     assert definition["ContainerProperties"]["ResourceRequirements"] == [
         {"Type": "VCPU", "Value": "4"},
@@ -514,14 +513,14 @@ def test_stays_jobs_of_4_vcpus_8192_mib_3_attempts_3600_seconds() -> None:
     assert definition["Timeout"] == {"AttemptDurationSeconds": 3600}
 
 
-def test_stays_logs_for_a_month() -> None:
+def test_logs_for_a_month() -> None:
     assert [each["RetentionInDays"] for each in stacks().of_type("Logs::LogGroup").values()] == [30]
     found = stacks_of(Environment(flow_logs=True, retention=Retention(log_days=7)))
     assert [each["RetentionInDays"] for each in found.of_type("Logs::LogGroup").values()] == [7, 7]
 
 
 @everywhere
-def test_stays_an_alarm_at_one_failure_in_five_minutes(configuration: str) -> None:
+def test_an_alarm_at_one_failure_in_five_minutes(configuration: str) -> None:
     for alarm in stacks(configuration).of_type("CloudWatch::Alarm").values():
         assert (alarm["Threshold"], alarm["Period"], alarm["EvaluationPeriods"]) == (1, 300, 1)
         assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Sum", "notBreaching")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from account_templates import Template, as_list, name, references, words
-from drawing import LINE, MUTED, Picture
+from picture import LINE, MUTED, Picture
 
 LEFT, RIGHT = 32, 1098
 VPC_RIGHT, SIDE, SIDE_2, NARROW = 700, 728, 884, 140
