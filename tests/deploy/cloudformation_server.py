@@ -34,6 +34,8 @@ class Server:
 class _Handler(BaseHTTPRequestHandler):
     service: CloudFormation
     protocol_version = "HTTP/1.1"
+    # Head and body go out apart: with Nagle's algorithm, each answer waits 40 ms for an acknowledgement.
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])

@@ -74,6 +74,9 @@ class Proxy:
         proxy = self
 
         class Handler(socketserver.StreamRequestHandler):
+            # Head and body go out apart: with Nagle's algorithm, each answer waits 40 ms for the other side.
+            disable_nagle_algorithm = True
+
             def handle(self) -> None:
                 proxy.connections += 1
                 try:
