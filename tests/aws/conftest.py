@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
-import trainyard
 from sandbox.conftest import RunningSandbox, sandbox
 from trainyard import Yard
+from trainyard.aws.account.deployment import Deployment
+from trainyard.aws.account.session import Session
 from trainyard.sandbox import address
+from trainyard.yard import connection
 
 from .emulated import account
 
 __all__ = ["account", "sandbox"]
 
 
+class Reached(NamedTuple):
+    """The sandbox's yard, and what it is reached with."""
+
+    session: Session
+    deployment: Deployment
+    yard: Yard
+
+
+def reach() -> Reached:
+    """The yard as another command finds it."""
+    session, deployment = connection.environment("sandbox")
+    return Reached(session, deployment, connection.on_aws(session, deployment))
+
+
 @pytest.fixture
-def sandbox_yard(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Yard]:
+def reached(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Reached:
     monkeypatch.setenv(address.VARIABLE, str(sandbox.folder / "home"))
-    yard = trainyard.connect("sandbox")
+    return reach()
+
+
+@pytest.fixture
+def sandbox_yard(sandbox: RunningSandbox, reached: Reached) -> Iterator[Yard]:
+    yard = reached.yard
     forget(sandbox)
     yield yard
     for run in yard.runs():

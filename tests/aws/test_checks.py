@@ -22,10 +22,10 @@ def refusal(job: TrainingJob | InferenceJob, where: Deployment | None = None) ->
     return refused.value
 
 
-def test_the_usual_jobs_are_accepted_without_doubts() -> None:
+def test_the_usual_jobs_are_accepted_without_warnings() -> None:
     for job in (training(), inference()):
         checks.check(job, deployment())
-        assert checks.doubts(job, deployment()) == []
+        assert checks.warnings(job, deployment()) == []
 
 
 def test_a_name_is_as_long_as_sagemaker_leaves_room_for() -> None:
@@ -159,11 +159,11 @@ def test_models_and_inputs_come_from_s3_or_from_here(field: str, key: str) -> No
 )
 def test_what_is_likely_not_meant_is_told(job: Any, told: str) -> None:
     checks.check(job, deployment())
-    (line,) = checks.doubts(job, deployment())
+    (line,) = checks.warnings(job, deployment())
     assert line.startswith(f"{told}: ")
 
 
 def test_an_image_by_digest_or_of_the_immutable_repository_is_beyond_doubt() -> None:
     where = deployment()
     for image in (f"public.ecr.aws/a/b@sha256:{DIGEST}", f"{where.repository_uri}:v1"):
-        assert checks.doubts(inference(image=image), where) == []
+        assert checks.warnings(inference(image=image), where) == []

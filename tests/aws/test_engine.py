@@ -18,9 +18,13 @@ from sandbox.conftest import RunningSandbox
 from trainyard import BadInput, State, Yard
 from trainyard.aws import engine as aws_engine
 from trainyard.aws.account import names
+from trainyard.aws.account.session import Session
+from trainyard.aws.s3.ledger import S3Ledger
 from trainyard.core.errors import AccountRefused
 from trainyard.core.ports.engine import RunQuery
 from trainyard.core.runs.run import Observation, Run
+
+from .conftest import Reached, reach
 
 SAVE = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/weights', 'w').write('w')\nprint('loss=0.5')\n"
 
@@ -35,12 +39,11 @@ def yard(sandbox_yard: Yard) -> Yard:
 
 
 def break_at(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch, operation: str, *, after: bool, nth: int = 1
+    session: Session, monkeypatch: pytest.MonkeyPatch, operation: str, *, after: bool, nth: int = 1
 ) -> None:
-    """Have the yard's command die at the n-th call of `operation`: before it is sent, or after it was
+    """Have the command die at the n-th call of `operation`: before it is sent, or after it was
     heard.
     """
-    session = yard._engine._session  # type: ignore[attr-defined]
     verb = "call_once" if operation == "submit_job" else "call"
     call, count = getattr(session, verb), 0
 
@@ -56,9 +59,9 @@ def break_at(
     monkeypatch.setattr(session, verb, broken)
 
 
-def calls(yard: Yard, do: Callable[[], object]) -> int:
+def calls(session: Session, do: Callable[[], object]) -> int:
     """How many requests it takes."""
-    counted = yard._engine._session.counted  # type: ignore[attr-defined]
+    counted = session.counted
     before = counted.total()
     do()
     return int(counted.total() - before)
@@ -80,14 +83,16 @@ def test_submitting_what_is_known_takes_few_requests(yard: Yard, project: Projec
     (tmp_path / "rows.csv").write_text("x\n1\n")
     job = project.training("print('here')", channels={"train": str(tmp_path / "rows.csv")})
     yard.train(job).wait(timeout=PATIENCE)
-    anew = trainyard.connect("sandbox")
+    anew = reach()
     # The two that read the environment's facts were sent by connect().
-    assert calls(anew, lambda: anew.train(job)) + 2 <= 8
+    assert calls(anew.session, lambda: anew.yard.train(job)) + 2 <= 8
 
 
-def test_listing_a_hundred_settled_runs_takes_three_requests(yard: Yard, project: Project) -> None:
+def test_listing_a_hundred_settled_runs_takes_three_requests(
+    yard: Yard, reached: Reached, project: Project
+) -> None:
     plan = yard.plan_training(project.training(""))
-    ledger = yard._ledger._ledger  # type: ignore[attr-defined]
+    ledger = S3Ledger(reached.session, reached.deployment)
     ended = Observation(state=State.SUCCEEDED, reason="completed", metrics={"loss": 0.5})
     for number in range(100):
         run = plan.replace(id=f"toy-{number:07d}", created=plan.created + number)
@@ -95,29 +100,30 @@ def test_listing_a_hundred_settled_runs_takes_three_requests(yard: Yard, project
         ledger.settle(run.observed(ended))
     assert [run.id for run in yard.runs(limit=2)] == ["toy-0000099", "toy-0000098"]
     assert len(yard.runs()) == 100
-    anew = trainyard.connect("sandbox")
-    assert calls(anew, anew.runs) <= 3
-    assert len(anew.runs()) == 100
-    assert anew.runs()[0].metrics == {"loss": 0.5}
+    anew = reach()
+    assert calls(anew.session, anew.yard.runs) <= 3
+    assert len(anew.yard.runs()) == 100
+    assert anew.yard.runs()[0].metrics == {"loss": 0.5}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_training_launch_that_died_and_is_repeated_makes_one_job(
-    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch, after: bool
+    reached: Reached, yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
     with monkeypatch.context() as patch:
-        break_at(yard, patch, "create_training_job", after=after)
+        break_at(reached.session, patch, "create_training_job", after=after)
         with pytest.raises(Broken):
             yard.train(project.training("print('once')"))
     [run] = yard.runs()
-    yard._engine.launch(run)
-    yard._engine.launch(run)
+    yard.engine.launch(run)
+    yard.engine.launch(run)
     assert yard.wait(run, timeout=PATIENCE).state is State.SUCCEEDED
     assert texts(yard.get(run.id)) == ["once"]
 
 
 @pytest.mark.parametrize(("after", "nth"), [(False, 1), (True, 1), (True, 2), (False, 3), (True, 3)])
 def test_an_inference_launch_that_died_and_is_repeated_submits_what_is_missing(
+    reached: Reached,
     yard: Yard,
     project: Project,
     model: Path,
@@ -128,23 +134,23 @@ def test_an_inference_launch_that_died_and_is_repeated_submits_what_is_missing(
     nth: int,
 ) -> None:
     with monkeypatch.context() as patch:
-        break_at(yard, patch, "submit_job", after=after, nth=nth)
+        break_at(reached.session, patch, "submit_job", after=after, nth=nth)
         with pytest.raises(Broken):
             yard.infer(project.inference(DOUBLE, shards=2), model=str(model), input=str(rows))
     # Another command, which knows nothing of the ids.
     anew = trainyard.connect("sandbox")
     [run] = anew.runs()
     assert not run.state.ended
-    anew._engine.launch(run)
+    anew.engine.launch(run)
     assert anew.wait(run, timeout=PATIENCE).reason == "predicted 200 rows"
     assert batch_names(sandbox, run.id) == ["1-commit", "1-plan", "1-shards"]
 
 
 def test_a_launch_that_never_reached_aws_ends_as_cut_off_and_is_resumed(
-    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+    reached: Reached, yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        break_at(yard, patch, "create_training_job", after=False)
+        break_at(reached.session, patch, "create_training_job", after=False)
         with pytest.raises(Broken):
             yard.train(project.training("print('here')"))
     [run] = yard.runs()
@@ -157,10 +163,10 @@ def test_a_launch_that_never_reached_aws_ends_as_cut_off_and_is_resumed(
 
 
 def test_a_run_that_never_reached_aws_is_stopped(
-    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+    reached: Reached, yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        break_at(yard, patch, "create_training_job", after=False)
+        break_at(reached.session, patch, "create_training_job", after=False)
         with pytest.raises(Broken):
             yard.train(project.training(""))
     [run] = yard.runs()
@@ -183,9 +189,9 @@ def test_a_run_that_waits_for_machines_is_stopped(
 
 
 def test_what_aws_refuses_is_told_and_the_run_has_failed(
-    yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+    reached: Reached, yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = yard._engine._session  # type: ignore[attr-defined]
+    session = reached.session
     call = session.call
 
     def refused(service: str, name: str, **parameters: Any) -> Any:
@@ -213,7 +219,7 @@ def test_batch_forgets_and_the_run_is_judged_by_what_it_left(
     )
     assert bad.wait(timeout=PATIENCE).state is State.FAILED
     anew = trainyard.connect("sandbox")
-    engine: Any = anew._engine
+    engine: Any = anew.engine
     monkeypatch.setattr(engine._batch, "describe", lambda runs: {run.id: {} for run in runs})
     monkeypatch.setattr(aws_engine, "_SOON", -1.0)
     monkeypatch.setattr(aws_engine, "_REMEMBERED", -1.0)
@@ -279,14 +285,14 @@ def test_colleagues_see_follow_and_stop_each_others_runs(yard: Yard, project: Pr
 
 
 def test_a_plan_tells_the_very_request_and_sends_nothing(
-    yard: Yard, project: Project, tmp_path: Path, sandbox: RunningSandbox
+    reached: Reached, yard: Yard, project: Project, tmp_path: Path, sandbox: RunningSandbox
 ) -> None:
     data = tmp_path / "never-sent.csv"
     data.write_text(f"{tmp_path}\n")
     job = project.training(f"# {tmp_path}", channels={"train": str(data)}, hyperparameters={"a": 1})
     plan = yard.plan_training(job)
     before = sandbox.client("s3").list_buckets()["Buckets"]
-    counted = yard._engine._session.counted  # type: ignore[attr-defined]
+    counted = reached.session.counted
     writes = counted["s3:PutObject"]
     [(operation, parameters)] = yard.requests(plan)
     assert operation == "sagemaker:CreateTrainingJob"
@@ -318,8 +324,10 @@ def test_the_plan_of_an_inference_run_is_three_jobs_that_wait_for_each_other(
 
 
 @pytest.mark.parametrize("mode", ["File", "FastFile"])
-def test_a_channel_may_lie_in_s3(yard: Yard, project: Project, sandbox: RunningSandbox, mode: str) -> None:
-    bucket = yard._engine._deployment.dataset_bucket  # type: ignore[attr-defined]
+def test_a_channel_may_lie_in_s3(
+    reached: Reached, yard: Yard, project: Project, sandbox: RunningSandbox, mode: str
+) -> None:
+    bucket = reached.deployment.dataset_bucket
     sandbox.client("s3").put_object(Bucket=bucket, Key="datasets/mine/a.csv", Body=b"x\n1\n")
     script = "import os\nprint(open(os.environ['SM_CHANNEL_TRAIN'] + '/a.csv').read().split())"
     job = project.training(script, channels={"train": f"s3://{bucket}/datasets/mine/"}, input_mode=mode)
@@ -328,7 +336,7 @@ def test_a_channel_may_lie_in_s3(yard: Yard, project: Project, sandbox: RunningS
 
 
 def test_an_address_that_cannot_be_read_is_refused_before_there_is_a_run(
-    yard: Yard, project: Project, sandbox: RunningSandbox, model: Path
+    reached: Reached, yard: Yard, project: Project, sandbox: RunningSandbox, model: Path
 ) -> None:
     s3 = sandbox.client("s3")
     elsewhere = {"LocationConstraint": "eu-west-1"}
@@ -337,7 +345,7 @@ def test_an_address_that_cannot_be_read_is_refused_before_there_is_a_run(
     for address, problem in (
         ("s3://trainyard-no-such-bucket/data/", "there is no bucket 'trainyard-no-such-bucket'"),
         ("s3://trainyard-elsewhere/data/", "is in eu-west-1, and jobs run in us-east-1"),
-        (f"s3://{yard._engine._deployment.model_bucket}/nothing/", "there is nothing"),  # type: ignore[attr-defined]
+        (f"s3://{reached.deployment.model_bucket}/nothing/", "there is nothing"),
     ):
         with pytest.raises(BadInput, match=problem):
             yard.train(project.training("", channels={"train": address}))
@@ -347,12 +355,12 @@ def test_an_address_that_cannot_be_read_is_refused_before_there_is_a_run(
 
 
 def test_an_output_is_a_place_of_its_own_below_the_predictions(
-    yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    reached: Reached, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
 ) -> None:
     job = project.inference(DOUBLE)
     with pytest.raises(BadInput, match=r"--output: .*lie below s3://.*predictions/; leave it out"):
         yard.infer(job, model=str(model), input=str(rows), output=str(tmp_path / "out"))
-    named = f"{yard._cloud.predictions}mine"  # type: ignore[union-attr]
+    named = f"s3://{reached.deployment.model_bucket}/predictions/mine"
     run = yard.infer(job, model=str(model), input=str(rows), output=named).wait(timeout=PATIENCE)
     assert (run.state, run.output) == (State.SUCCEEDED, f"{named}/"), run.reason
     assert len(list(Path(yard.pull(run.id, str(tmp_path / "pulled"))[0]).glob("part-*.csv"))) == 2
@@ -408,7 +416,7 @@ def test_the_newest_runs_of_many_are_observed_in_bulk(yard: Yard, project: Proje
     started = [yard.train(project.training(FOREVER)) for _ in range(3)]
     for run in started:
         wait_for_line(run, "ready")
-    engine: Any = trainyard.connect("sandbox")._engine
+    engine: Any = trainyard.connect("sandbox").engine
     many = [run.record for run in started]
     engine._training.describe_all(many)
     listed = engine._training._listed(many)
@@ -443,8 +451,8 @@ def test_a_launch_that_somebody_else_repeats_in_vain_goes_on(
     yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = yard.train(project.training(FOREVER))
-    other = trainyard.connect("sandbox")
-    session = other._engine._session
+    other = reach()
+    session = other.session
     call = session.call
 
     def refused(service: str, name: str, **parameters: Any) -> Any:
@@ -454,7 +462,7 @@ def test_a_launch_that_somebody_else_repeats_in_vain_goes_on(
 
     monkeypatch.setattr(session, "call", refused)
     with pytest.raises(AccountRefused):
-        other._engine.launch(run._run)
+        other.yard.engine.launch(run.record)
     assert wait_for_line(run, "ready")
     assert yard.get(run.id).state is State.RUNNING
     run.stop()

@@ -44,7 +44,7 @@ def yard(sandbox_yard: Yard, proxy: Proxy, sandbox: RunningSandbox) -> Yard:
     address = sandbox.address
     keys = (address["access_key"], address["secret_key"])
     session = Session(address["region"], endpoint=proxy.url, credentials=keys)
-    return connection._on_aws(session, deployment.read(session, "sandbox"), None)
+    return connection.on_aws(session, deployment.read(session, "sandbox"))
 
 
 def once_each(fault: Fault) -> Callable[[Request], Fault]:

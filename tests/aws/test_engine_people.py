@@ -45,7 +45,7 @@ def person(
 @pytest.fixture
 def yard(person: dict[str, Any], sandbox: RunningSandbox) -> Yard:
     session = Session(sandbox.address["region"])
-    return connection._on_aws(session, deployment.read(session, "sandbox"), None)
+    return connection.on_aws(session, deployment.read(session, "sandbox"))
 
 
 def test_a_submitter_trains_and_predicts(

@@ -247,7 +247,7 @@ def test_a_wish_to_stop_outlives_the_supervisor(
     pid = supervisor_pid(home)
     assert pid
     os.kill(pid, signal.SIGSTOP)
-    local_yard._ledger.ask_to_stop(run.id)  # type: ignore[attr-defined]
+    local_yard.ledger.ask_to_stop(run.id)  # type: ignore[attr-defined]
     os.kill(pid, signal.SIGKILL)
     assert becomes_true(lambda: not processes.start_time(pid))
     assert run.wait(timeout=PATIENCE).state is State.STOPPED

@@ -256,10 +256,10 @@ open(path, "w").close()
 
     def test_launching_the_same_run_twice_starts_it_once(self, yard: Yard, project: Project) -> None:
         run = yard.train(project.training("print('once')"))
-        yard._engine.launch(run.record)
-        yard._engine.launch(run.record)
+        yard.engine.launch(run.record)
+        yard.engine.launch(run.record)
         run.wait(timeout=PATIENCE)
-        yard._engine.launch(run.record)
+        yard.engine.launch(run.record)
         assert len(yard.runs()) == 1
         assert [attempt.number for attempt in run.attempts] == [1]
         assert texts(run) == ["once"]

@@ -97,7 +97,7 @@ def test_the_output_of_a_run_that_could_not_be_submitted_is_given_back(
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(local_yard._ledger, "submit", fail)
+    monkeypatch.setattr(local_yard.ledger, "submit", fail)
     (tmp_path / "empty").mkdir()
     job = project.inference("def predict_fn(batch, model): return batch\n")
     for output in (tmp_path / "new", tmp_path / "empty"):

@@ -59,7 +59,7 @@ def check_run(run: Run) -> None:
             raise Unsupported(problem, key=key, cure="name a file here, or s3://bucket/prefix")
 
 
-def doubts(job: Job, deployment: Deployment) -> list[str]:
+def warnings(job: Job, deployment: Deployment) -> list[str]:
     """What is allowed and likely not meant on AWS, one line each."""
     found = []
     if isinstance(job, TrainingJob):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.environments.facts import PREDICTIONS, STOP_REASON
 from ..core.errors import AccountRefused, BadInput
 from ..core.jobs.job import Job, TrainingJob
-from ..core.ports.engine import LogLine, RunQuery
+from ..core.ports.engine import LogLine, Request, RunQuery
 from ..core.runs import outcomes
 from ..core.runs.run import Observation, Run, State
 from . import checks, logs
@@ -21,12 +21,14 @@ from .account.session import Session
 from .batch.jobs import BatchJobs
 from .batch.runs import CUT_OFF, InferenceJobs
 from .batch.streams import BatchStreams
-from .launching import Launcher, Sender
+from .launching import Launcher
 from .s3 import addresses
+from .s3.ledger import S3Ledger
+from .s3.store import S3Store
 from .sagemaker import reasons
 from .sagemaker.jobs import Sight, TrainingJobs
 from .sagemaker.streams import TrainingStreams
-from .settling import Registrar, Settler
+from .settling import Settler
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SOON = 120.0
@@ -35,26 +37,10 @@ _REMEMBERED = 6.5 * 86_400
 """Seconds for which Batch surely knows a job that has ended; it is 7 days."""
 
 
-class Book(Registrar, Protocol):
-    """The ledger, as the engine needs it."""
-
-    def run(self, run_id: str) -> Run | None:
-        """The run of that id as far as the ledger knows."""
-
-    def submit(self, run: Run) -> bool:
-        """Write the launch down; False where it is known already."""
-
-    def runs(self, query: RunQuery) -> list[Run]:
-        """The runs that match, newest first; those that are not settled are queued."""
-
-    def open_runs(self, name: str | None = None) -> list[Run]:
-        """Those that are not settled."""
-
-
 class AwsEngine:
-    """The `Engine` of an environment in an account. Safe to use from several threads."""
+    """The `CloudEngine` of an environment in an account. Safe to use from several threads."""
 
-    def __init__(self, session: Session, deployment: Deployment, ledger: Book, store: Sender) -> None:
+    def __init__(self, session: Session, deployment: Deployment, ledger: S3Ledger, store: S3Store) -> None:
         self.name = deployment.name
         self.predictions = names.s3(deployment.model_bucket, PREDICTIONS)
         self._session, self._deployment, self._ledger = session, deployment, ledger
@@ -72,9 +58,9 @@ class AwsEngine:
         """Refuse what an environment on AWS cannot do."""
         checks.check(job, self._deployment)
 
-    def doubts(self, job: Job) -> list[str]:
+    def warnings(self, job: Job) -> list[str]:
         """What is allowed of a job and likely not meant on AWS, one line each."""
-        return checks.doubts(job, self._deployment)
+        return checks.warnings(job, self._deployment)
 
     def launch(self, run: Run) -> str:
         """Write the run down, then have AWS start it; its reference is the name of its job."""
@@ -93,7 +79,7 @@ class AwsEngine:
             raise
         return launch.reference
 
-    def requests(self, run: Run) -> list[tuple[str, dict[str, Any]]]:
+    def requests(self, run: Run) -> list[Request]:
         """The requests that `launch` would send to start the run, in their order; nothing is sent."""
         self._check_run(run)
         return self._launcher.prepare(run, is_dry=True).requests

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ..core.errors import AccountRefused, BadInput
 from ..core.jobs.job import InferenceJob, TrainingJob
+from ..core.ports.engine import Request
 from ..core.runs.run import Run
 from .account import names
 from .account.deployment import LEAN, Deployment
@@ -17,19 +18,10 @@ from .batch.jobs import BatchJobs
 from .batch.runs import InferenceJobs
 from .images import images
 from .s3 import objects
+from .s3.store import S3Store
 from .sagemaker.jobs import TrainingJobs
 
 _NO_IMAGE = frozenset({"ImageNotFoundException", "RepositoryNotFoundException"})
-
-
-class Sender(Protocol):
-    """The store, as launching needs it."""
-
-    def keep_worker(self) -> str:
-        """The address of `worker.pyz`, which is sent where it is not there."""
-
-    def worker_address(self) -> str:
-        """The same, with nothing sent."""
 
 
 class Launch(NamedTuple):
@@ -37,7 +29,7 @@ class Launch(NamedTuple):
     whether the launch is a new one."""
 
     reference: str
-    requests: list[tuple[str, dict[str, Any]]]
+    requests: list[Request]
     send: Callable[[bool], None]
 
 
@@ -48,7 +40,7 @@ class Launcher:
         self,
         session: Session,
         deployment: Deployment,
-        store: Sender,
+        store: S3Store,
         training: TrainingJobs,
         inference: InferenceJobs,
         batch: BatchJobs,
@@ -72,7 +64,7 @@ class Launcher:
             if is_new or self._training.describe(run) is None:
                 self._training.submit(request)
 
-        return Launch(request["TrainingJobName"], [("sagemaker:CreateTrainingJob", request)], send)
+        return Launch(request["TrainingJobName"], [Request("sagemaker:CreateTrainingJob", request)], send)
 
     def _prepare_inference(self, run: Run, worker: str, is_dry: bool) -> Launch:
         assert isinstance(run.job, InferenceJob)
@@ -105,11 +97,11 @@ class Launcher:
                     raise
             self._batch.submit(run, wanted, anew=is_new)
 
-        requests = [*registration, ("s3:PutObject", manifest)]
-        requests += [("batch:SubmitJob", request) for request in _chained(wanted)]
+        requests = [*registration, Request("s3:PutObject", manifest)]
+        requests += [Request("batch:SubmitJob", request) for request in _chained(wanted)]
         return Launch(names.batch_job_name(self._deployment.prefix, run, names.COMMIT), requests, send)
 
-    def _definition(self, image: str, is_dry: bool) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
+    def _definition(self, image: str, is_dry: bool) -> tuple[str, list[Request]]:
         """The job definition that runs an image, and the request that makes it where it has to be made."""
         if not image:
             return self._deployment.job_definition_arn, []
@@ -124,7 +116,7 @@ class Launcher:
         if found := batch_requests.find_definition(there, request):
             return found, []
         if is_dry:
-            return request["jobDefinitionName"], [("batch:RegisterJobDefinition", request)]
+            return request["jobDefinitionName"], [Request("batch:RegisterJobDefinition", request)]
         made = self._session.call("batch", "register_job_definition", **request)
         return made["jobDefinitionArn"], []
 

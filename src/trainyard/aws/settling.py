@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from ..core.files import trees
 from ..core.jobs.job import TrainingJob
@@ -20,24 +19,15 @@ from .account import names
 from .account.deployment import Deployment
 from .account.session import Session
 from .images import images
+from .s3.ledger import S3Ledger
 from .sagemaker import history, registry
 from .sagemaker.jobs import Sight
-
-
-class Registrar(Protocol):
-    """The ledger, as settling needs it."""
-
-    def settle(self, run: Run) -> None:
-        """Write down what became of a launch, where that is not written yet."""
-
-    def add_model(self, model: Model) -> Model:
-        """Make it the next version of its name; the version there is where its run has one."""
 
 
 class Settler:
     """Settles the runs of an environment."""
 
-    def __init__(self, session: Session, deployment: Deployment, ledger: Registrar) -> None:
+    def __init__(self, session: Session, deployment: Deployment, ledger: S3Ledger) -> None:
         self._session, self._deployment, self._ledger = session, deployment, ledger
 
     def settle(self, run: Run, sight: Sight) -> Observation:

@@ -47,7 +47,7 @@ def connect(
     """
     if yard == LOCAL:
         return _local(home, start)
-    return _on_aws(*environment(yard, start=start), progress)
+    return on_aws(*environment(yard, start=start), progress)
 
 
 def environment(yard: str, *, start: str = ".") -> tuple[Session, Deployment]:
@@ -116,22 +116,17 @@ def _deployed(name: str, start: str) -> tuple[Session, str]:
     return Session(found.region), found.account
 
 
-def _on_aws(session: Session, found: Deployment, progress: Progress | None) -> Yard:
+def on_aws(session: Session, found: Deployment, progress: Progress | None = None) -> Yard:
+    """The yard of a deployment, with the credentials of a session; `connect` finds both."""
     from ..aws.engine import AwsEngine
     from ..aws.s3.ledger import S3Ledger
     from ..aws.s3.store import S3Store
     from ..aws.settling import SettlingLedger
-    from ..core.ports.engine import Cloud, Request
     from .yard import Yard
 
     ledger, store = S3Ledger(session, found), S3Store(session, found, progress)
     engine = AwsEngine(session, found, ledger, store)
-    cloud = Cloud(
-        requests=lambda run: [Request(*each) for each in engine.requests(run)],
-        doubts=engine.doubts,
-        predictions=engine.predictions,
-    )
-    return Yard(found.name, engine, SettlingLedger(ledger, engine.settle_open), store, cloud=cloud)
+    return Yard(found.name, engine, SettlingLedger(ledger, engine.settle_open), store, cloud=engine)
 
 
 def _no_such_yard(name: str, environments: list[str]) -> NotFound:

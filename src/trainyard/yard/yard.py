@@ -10,7 +10,7 @@ from ..core.errors import BadInput, NotFound, RunFailed, nearest
 from ..core.jobs import paths
 from ..core.jobs.job import InferenceJob, Job, TrainingJob
 from ..core.jobs.limits import is_dataset_reference, is_remote, warnings
-from ..core.ports.engine import Cloud, Engine, LogLine, Request, RunQuery
+from ..core.ports.engine import CloudEngine, Engine, LogLine, Request, RunQuery
 from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import SourceFile, Store
 from ..core.runs.metrics import Extractor, Point
@@ -38,11 +38,11 @@ class Yard:
         store: Store,
         *,
         home: str = "",
-        cloud: Cloud | None = None,
+        cloud: CloudEngine | None = None,
     ) -> None:
         self.name, self.home = name, home
         self._cloud = cloud
-        self._engine, self._ledger, self._store = engine, ledger, store
+        self.engine, self.ledger, self._store = engine, ledger, store  # the ports that it stands on
         self._catalog = Catalog(ledger, store)
 
     @property
@@ -50,9 +50,9 @@ class Yard:
         """Whether jobs run elsewhere, and asking after them takes a request."""
         return self._cloud is not None
 
-    def doubts(self, job: Job) -> list[str]:
+    def warnings(self, job: Job) -> list[str]:
         """What is allowed of a job and likely not meant, one line each."""
-        return warnings(job) + (self._cloud.doubts(job) if self._cloud is not None else [])
+        return warnings(job) + (self._cloud.warnings(job) if self._cloud is not None else [])
 
     def requests(self, run: Run) -> list[Request]:
         """What would be sent to start a planned run, word for word; nothing is sent or written. Empty where
@@ -75,7 +75,7 @@ class Yard:
         self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
     ) -> Run:
         """The run that `train` would start, checked, with nothing started or written."""
-        self._engine.check(job)
+        self.engine.check(job)
         paths.check_paths(job)
         return Run(
             id=self._new_id(job.name),
@@ -101,7 +101,7 @@ class Yard:
         self, job: InferenceJob, *, model: str | Model, input: str, output: str | None = None
     ) -> Run:
         """The run that `infer` would start, checked, with nothing started or written."""
-        self._engine.check(job)
+        self.engine.check(job)
         paths.check_paths(job)
         used, address = self._catalog.model_at(model)
         run_id = self._new_id(job.name)
@@ -118,11 +118,11 @@ class Yard:
 
     def get(self, run_id: str) -> RunHandle:
         """The run of that id (or of a beginning that only one id has); `NotFound` with near ids."""
-        run = self._ledger.run(run_id)
+        run = self.ledger.run(run_id)
         if run is None:
-            ids = self._ledger.run_ids()
+            ids = self.ledger.run_ids()
             starts = [known for known in ids if known.startswith(run_id)] if run_id else []
-            run = self._ledger.run(starts[0]) if len(starts) == 1 else None
+            run = self.ledger.run(starts[0]) if len(starts) == 1 else None
             if run is None:
                 raise _no_run(run_id, starts, ids)
         return RunHandle(self, run)
@@ -131,11 +131,11 @@ class Yard:
         self, *, name: str | None = None, kind: str | None = None, limit: int | None = None
     ) -> list[Run]:
         """The runs of this yard, newest first."""
-        return list(self._engine.runs(RunQuery(name=name, kind=kind, limit=limit)))
+        return list(self.engine.runs(RunQuery(name=name, kind=kind, limit=limit)))
 
     def observe(self, run: Run, *, wait: float = 0.0) -> Run:
         """The run as it is now; with `wait`, as soon as its state changes or after that many seconds."""
-        seen = self._engine.observe([run], wait=wait).get(run.id)
+        seen = self.engine.observe([run], wait=wait).get(run.id)
         if seen is None:
             raise NotFound(f"the run {run.id!r} is gone")
         return run.observed(seen)
@@ -153,7 +153,7 @@ class Yard:
 
     def logs(self, run: Run, *, follow: bool = False) -> Iterator[LogLine]:
         """The run's log, by time; with `follow`, until it has ended."""
-        return self._engine.logs(run, follow=follow)
+        return self.engine.logs(run, follow=follow)
 
     def series(self, run: Run) -> list[Point]:
         """Every value of every metric so far, out of the run's log: name, step, time, value."""
@@ -164,7 +164,7 @@ class Yard:
 
     def stop(self, run: Run) -> None:
         """Ask the run to stop: SIGTERM, grace, SIGKILL. Returns at once; silent when it has ended."""
-        self._engine.stop(run)
+        self.engine.stop(run)
 
     def resume(self, run: Run) -> RunHandle:
         """Go on with a run that failed or was stopped, from its checkpoint or with its missing shards."""
@@ -175,7 +175,7 @@ class Yard:
         if run.state is State.SUCCEEDED:
             raise BadInput("the run has succeeded", where=run.id, cure="start a new one with the same job")
         again = run.again()
-        self._engine.launch(again)
+        self.engine.launch(again)
         return RunHandle(self, self.observe(again))
 
     def models(self, name: str | None = None) -> list[Model]:
@@ -211,7 +211,7 @@ class Yard:
         files = self._source_of(run)
         run = self._placed(run, files, self._store.publish)
         self._store.keep_code(run.code, files)
-        self._engine.launch(run)
+        self.engine.launch(run)
         # What the engine of this machine adds, its folders, is in the ledger; elsewhere reading it costs.
         return RunHandle(self, run) if self.is_remote else self.get(run.id)
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     job = _job(args)
     yard = yard_of(args, start=os.path.expanduser(args.file))
-    attached.warn(yard.doubts(job))
+    attached.warn(yard.warnings(job))
     if args.dry_run:
         plan = in_file(
             args.file,

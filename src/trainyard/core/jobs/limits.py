@@ -123,12 +123,12 @@ def check_inference(job: Any) -> None:
 
 
 def warnings(job: Any) -> list[str]:
-    """What is allowed and likely not meant, one line each; [] for a job without doubts."""
+    """What is allowed and likely not meant, one line each; [] for a job without any."""
     if job.kind != "training":
         return []
     from .instance_types import doubt
 
-    return [line for line in (doubt(job.resources.instance_type), *_hyperparameter_doubts(job)) if line]
+    return [line for line in (doubt(job.resources.instance_type), *_hyperparameter_warnings(job)) if line]
 
 
 def is_dataset_reference(text: str) -> bool:
@@ -384,17 +384,17 @@ def _check_spot(spot: Any) -> None:
         )
 
 
-def _hyperparameter_doubts(job: Any) -> list[str]:
-    doubts = []
+def _hyperparameter_warnings(job: Any) -> list[str]:
+    found = []
     seen: dict[str, str] = {}
     for name in job.hyperparameters:
         twin = seen.setdefault(name.upper(), name)
         if twin != name:
-            doubts.append(
+            found.append(
                 f"train.hyperparameters.{name}: is SM_HP_{name.upper()}, and so is {twin!r}; rename one"
             )
         if name.startswith("sagemaker_") or name in _SETTINGS:
-            doubts.append(
+            found.append(
                 f"train.hyperparameters.{name}: is SageMaker's own and kept from the script; rename it"
             )
-    return doubts
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..jobs.job import Job
@@ -63,10 +63,14 @@ class Request(NamedTuple):
     parameters: Mapping[str, Any]
 
 
-class Cloud(NamedTuple):
-    """What a yard has that is not this machine: `requests` are those that would start a run, `doubts` what is
-    allowed of a job and likely not meant there; predictions lie below the address `predictions`."""
+class CloudEngine(Engine, Protocol):
+    """The port to an engine that is not this machine: what it can say besides the six verbs."""
 
-    requests: Callable[[Run], list[Request]]
-    doubts: Callable[[Job], list[str]]
     predictions: str
+    """The address below which predictions lie."""
+
+    def requests(self, run: Run) -> list[Request]:
+        """What `launch` would send to start the run, in that order; nothing is sent."""
+
+    def warnings(self, job: Job) -> list[str]:
+        """What is allowed of a job and likely not meant there, a line each."""
