@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from trainyard.aws import checks
 from trainyard.aws.account import names
+from trainyard.aws.account.address import S3Address
 from trainyard.aws.account.deployment import Deployment
 from trainyard.aws.images import images
 from trainyard.aws.sagemaker.requests import (
@@ -140,8 +141,9 @@ def test_the_model_comes_where_the_names_say() -> None:
     request = request_of(training())
     output, name = request["OutputDataConfig"]["S3OutputPath"], request["TrainingJobName"]
     # SageMaker: <S3OutputPath>/<job>/output/model.tar.gz.
-    assert f"{output}/{name}/output/model.tar.gz" == names.s3(
-        deployment().model_bucket, names.model_key(name)
+    assert (
+        f"{output}/{name}/output/model.tar.gz"
+        == S3Address(deployment().model_bucket, names.model_key(name)).uri
     )
 
 

@@ -16,6 +16,7 @@ from ..core.runs import outcomes
 from ..core.runs.run import Observation, Run, State
 from . import checks, logs
 from .account import errors, names
+from .account.address import S3Address
 from .account.deployment import Deployment
 from .account.session import Session
 from .batch.jobs import BatchJobs
@@ -42,7 +43,7 @@ class AwsEngine:
 
     def __init__(self, session: Session, deployment: Deployment, ledger: S3Ledger, store: S3Store) -> None:
         self.name = deployment.name
-        self.predictions = names.s3(deployment.model_bucket, PREDICTIONS)
+        self.predictions = S3Address(deployment.model_bucket, PREDICTIONS).uri
         self._session, self._deployment, self._ledger = session, deployment, ledger
         self._training = TrainingJobs(session, deployment)
         self._batch = BatchJobs(session, deployment)

@@ -16,6 +16,7 @@ from ..core.runs.run import Observation, Run, State
 from ..worker.contract.models import ModelConflict, check_paths
 from ..worker.reasons import MODEL_NOT_KEPT
 from .account import names
+from .account.address import S3Address
 from .account.deployment import Deployment
 from .account.session import Session
 from .images import images
@@ -69,7 +70,7 @@ class Settler:
             name=run.name,
             version=0,
             run=run.id,
-            path=names.s3(self._deployment.model_bucket, key),
+            path=S3Address(self._deployment.model_bucket, key).uri,
             created=run.seen.finished or time.time(),
             hash=f"sha256:{content.hash}",
             bytes=content.bytes,

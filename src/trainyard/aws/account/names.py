@@ -29,22 +29,6 @@ _SUFFIX = len("-") + 7
 _LAUNCH = len("-999")
 
 
-def s3(bucket: str, key: str = "") -> str:
-    """The address of an object or of a prefix: `s3://bucket/key`."""
-    return f"s3://{bucket}/{key}"
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an address in S3 and no path of this machine."""
-    return text.startswith("s3://")
-
-
-def bucket_and_key(address: str) -> tuple[str, str]:
-    """The parts of `s3://bucket/key`; the key may be empty."""
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    return bucket, key
-
-
 def longest_name(prefix: str) -> int:
     """How many characters AWS leaves for a job's name where the names of all jobs begin with `prefix`."""
     return min(NAME_LENGTH, JOB_NAME - len(prefix) - _SUFFIX - _LAUNCH)

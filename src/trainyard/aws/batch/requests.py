@@ -16,6 +16,7 @@ from ...core.runs.run import Attempt, Run
 from ...worker import protocol
 from ...worker.cloud.batch.bootstrap import BOOTSTRAP
 from ..account import names
+from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.names import tags
 from ..images.images import short_digest
@@ -56,7 +57,7 @@ def inference_requests(
     job = run.job
     assert isinstance(job, InferenceJob)
     key = names.manifest_key(run)
-    manifest = names.s3(deployment.model_bucket, key)
+    manifest = S3Address(deployment.model_bucket, key).uri
     small = ShardResources(
         vcpus=min(job.resources.vcpus, STEP_RESOURCES.vcpus),
         memory_mib=min(job.resources.memory_mib, STEP_RESOURCES.memory_mib),
@@ -181,7 +182,7 @@ def _manifest(
     wheels: bool,
 ) -> dict[str, Any]:
     bucket = deployment.model_bucket
-    source = names.s3(bucket, names.source_prefix(run.code))
+    source = S3Address(bucket, names.source_prefix(run.code)).uri
     assert len(indices) <= SHARDS
     return {
         "run": run.id,
@@ -191,8 +192,8 @@ def _manifest(
         "wheels": source + names.WHEELS if wheels else None,
         "model": run.model_uri,
         "input": run.input,
-        "output": run.output or names.s3(bucket, names.prediction_prefix(run.id)),
-        "state": names.s3(bucket, names.state_prefix(run.id)),
+        "output": run.output or S3Address(bucket, names.prediction_prefix(run.id)).uri,
+        "state": S3Address(bucket, names.state_prefix(run.id)).uri,
         "handler": job.handler,
         "batch_size": job.batch_size,
         "shards": job.shards,

@@ -10,6 +10,7 @@ from ...core.runs import outcomes
 from ...core.runs.run import Attempt, Observation, Run, State
 from ...worker import protocol
 from ..account import names, parallel
+from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.session import Session
 from ..s3 import objects
@@ -46,7 +47,7 @@ class InferenceJobs:
         """Whether the run is planned, and the shards without a part or a result of theirs."""
         assert isinstance(run.job, InferenceJob)
         state = names.state_prefix(run.id)
-        _, output = names.bucket_and_key(run.output or "")
+        _, output = S3Address.parse(run.output or "")
         bucket = self._deployment.model_bucket
         kept = list(objects.keys(self._session, bucket, state))
         results = {protocol.index_of(key) for key in kept if key.startswith(state + protocol.RESULTS)}

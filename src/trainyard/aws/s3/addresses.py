@@ -6,9 +6,9 @@ from ...core.environments.facts import DATASETS
 from ...core.errors import AccountRefused, BadInput
 from ...core.runs.run import Run
 from ...worker.protocol import OUTPUT_MANIFEST
+from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.errors import DENIED
-from ..account.names import bucket_and_key
 from ..account.session import Session
 from . import objects
 
@@ -30,7 +30,7 @@ def check_run(session: Session, deployment: Deployment, run: Run) -> None:
 
 def check_output(session: Session, run: Run) -> None:
     """Raise `BadInput` where something else than the run's own lies in the output that a person named."""
-    bucket, prefix = bucket_and_key(run.output or "")
+    bucket, prefix = S3Address.parse(run.output or "")
     found = next(objects.keys(session, bucket, prefix), None)
     known = objects.read_json(session, bucket, f"{prefix}{OUTPUT_MANIFEST}") if found else None
     if found and (known or {}).get("run") != run.id:
@@ -39,12 +39,12 @@ def check_output(session: Session, run: Run) -> None:
 
 
 def _is_ours(address: str, deployment: Deployment) -> bool:
-    bucket, key = bucket_and_key(address)
+    bucket, key = S3Address.parse(address)
     return bucket == deployment.dataset_bucket and key.startswith(DATASETS)
 
 
 def _check(session: Session, address: str, key: str) -> None:
-    bucket, prefix = bucket_and_key(address)
+    bucket, prefix = S3Address.parse(address)
     try:
         head = session.call("s3", "head_bucket", Bucket=bucket)
         found = session.call("s3", "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)

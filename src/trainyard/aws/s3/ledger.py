@@ -18,6 +18,7 @@ from ...core.ports.ledger import DataSet, Model
 from ...core.runs.run import Run, State
 from ...core.runs.serialization import run_from_record, run_to_record
 from ..account import names, parallel
+from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.session import Session, translated
 from . import objects
@@ -234,7 +235,7 @@ class S3Ledger:
         content = objects.read(self._session, self._bucket, key)
         if content is None:
             return None
-        where = names.s3(self._bucket, key)
+        where = S3Address(self._bucket, key).uri
         try:
             record = json.loads(content)
             is_newer = record["format"] > FORMAT

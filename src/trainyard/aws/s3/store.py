@@ -16,6 +16,7 @@ from ...core.files.oserrors import in_words
 from ...core.ports.store import SourceFile, Staged
 from ...worker.protocol import SOURCE_FILE, STATE_FOLDER
 from ..account import names
+from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.session import Session
 from . import objects, transfers, wheels, zipping
@@ -44,7 +45,7 @@ class S3Store:
         """Send `path` to the place that its content names; an upload that broke off goes on."""
         with in_words(path):
             content = self._send(path)
-        address = names.s3(self._datasets, names.dataset_prefix(content.hash))
+        address = S3Address(self._datasets, names.dataset_prefix(content.hash)).uri
         return Staged(address, f"sha256:{content.hash}", content.bytes, content.files)
 
     def discard(self, staged: Staged) -> None:
@@ -52,13 +53,13 @@ class S3Store:
 
     def publish(self, path: str) -> str:
         """The address of the file, or of the folder with a `/` at its end."""
-        if names.is_address(path):
+        if S3Address.is_one(path):
             return path
         with in_words(path):
             return self._address(path, self._send(path))
 
     def address(self, path: str) -> str:
-        if names.is_address(path):
+        if S3Address.is_one(path):
             return path
         with in_words(path):
             return self._address(path, trees.hash_tree(path))
@@ -85,11 +86,11 @@ class S3Store:
         if key not in self._kept and key not in objects.keys(self._session, self._models, key):
             self._session.call("s3", "put_object", Bucket=self._models, Key=key, Body=packed.content)
         self._kept.add(key)
-        return names.s3(self._models, key)
+        return S3Address(self._models, key).uri
 
     def worker_address(self) -> str:
         """The same, with nothing sent."""
-        return names.s3(self._models, names.worker_key(zipping.worker_archive().sha256))
+        return S3Address(self._models, names.worker_key(zipping.worker_archive().sha256)).uri
 
     def fetch(self, address: str, target: str) -> tuple[int, int]:
         """Fetch an object, or what lies below an address that ends in `/`; a model's archive is unpacked.
@@ -97,7 +98,7 @@ class S3Store:
         Raises `BadInput` too for an object whose name leads out of the folder, and for a data set that is
         not what its place says.
         """
-        bucket, key = names.bucket_and_key(address)
+        bucket, key = S3Address.parse(address)
         parent = os.path.dirname(target)
         aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
         with in_words(target), _removed_on_failure(aside):
@@ -116,12 +117,12 @@ class S3Store:
         archive = aside + ".tar.gz"
         sizes = dict(objects.sizes(self._session, bucket, key))
         if key not in sizes:
-            raise BadInput("is gone", where=names.s3(bucket, key))
+            raise BadInput("is gone", where=S3Address(bucket, key).uri)
         try:
             item = transfers.Item(key, sizes[key], archive)
             transfers.download(self._session, bucket, [item], progress=self._progress)
             os.rmdir(aside)
-            archives.unpack(archive, aside, where=names.s3(bucket, key))
+            archives.unpack(archive, aside, where=S3Address(bucket, key).uri)
         finally:
             if os.path.exists(archive):
                 os.unlink(archive)
@@ -132,17 +133,17 @@ class S3Store:
             name = key.removeprefix(prefix) if prefix.endswith("/") else key.rpartition("/")[2]
             if not name or (prefix.startswith(PREDICTIONS) and name.startswith(STATE_FOLDER)):
                 continue
-            path = _inside(aside, name.removesuffix("/"), names.s3(bucket, key))
+            path = _inside(aside, name.removesuffix("/"), S3Address(bucket, key).uri)
             if name.endswith("/"):
                 os.makedirs(path, exist_ok=True)  # S3's consoles mark folders so
             else:
                 found.append(transfers.Item(key, size, path))
         if not found:
-            raise BadInput("is gone", where=names.s3(bucket, prefix))
+            raise BadInput("is gone", where=S3Address(bucket, prefix).uri)
         transfers.download(self._session, bucket, found, progress=self._progress)
         named = re.fullmatch(re.escape(DATASETS) + "([0-9a-f]{64})/", prefix)
         if named and bucket == self._datasets and trees.hash_tree(aside).hash != named[1]:
-            raise BadInput("is not what was sent", where=names.s3(bucket, prefix), cure="push it again")
+            raise BadInput("is not what was sent", where=S3Address(bucket, prefix).uri, cure="push it again")
 
     def _send(self, path: str) -> trees.TreeHash:
         """Send a file or folder, but for what is there, and say what it holds."""
@@ -163,7 +164,7 @@ class S3Store:
 
     def _address(self, path: str, content: trees.TreeHash) -> str:
         name = os.path.basename(os.path.abspath(path)) if os.path.isfile(path) else ""
-        return names.s3(self._datasets, names.dataset_prefix(content.hash) + name)
+        return S3Address(self._datasets, names.dataset_prefix(content.hash) + name).uri
 
 
 def _check_key(key: str, path: str) -> None:

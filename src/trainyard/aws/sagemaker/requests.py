@@ -18,6 +18,7 @@ from ...core.runs.run import Interruption, Run
 from ...worker import protocol
 from ...worker.contract.hyperparameters import encode_hyperparameter
 from ..account import names
+from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.names import tag_list, tags
 from ..images.images import ecr_image
@@ -47,9 +48,9 @@ def training_request(run: Run, deployment: Deployment, worker: str, image: str) 
         "RoleArn": deployment.training_role_arn,
         "AlgorithmSpecification": _algorithm(job, image, _arguments(run, job)),
         "InputDataConfig": _channels(run, job, deployment, worker),
-        "OutputDataConfig": {"S3OutputPath": names.s3(deployment.model_bucket, MODELS.rstrip("/"))},
+        "OutputDataConfig": {"S3OutputPath": S3Address(deployment.model_bucket, MODELS.rstrip("/")).uri},
         "CheckpointConfig": {
-            "S3Uri": names.s3(deployment.model_bucket, names.checkpoint_prefix(run.id)),
+            "S3Uri": S3Address(deployment.model_bucket, names.checkpoint_prefix(run.id)).uri,
             "LocalPath": "/opt/ml/checkpoints",
         },
         "ResourceConfig": _resources(job, deployment),
@@ -144,7 +145,7 @@ def _interruption(at: Interruption) -> str:
 
 
 def _channels(run: Run, job: TrainingJob, deployment: Deployment, worker: str) -> list[dict[str, Any]]:
-    code = names.s3(deployment.model_bucket, names.source_prefix(run.code))
+    code = S3Address(deployment.model_bucket, names.source_prefix(run.code)).uri
     return [
         _channel(protocol.WORKER_CHANNEL, worker.rpartition("/")[0] + "/", _FILE),
         _channel(protocol.CODE_CHANNEL, code, _FILE),

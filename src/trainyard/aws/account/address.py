@@ -1,0 +1,30 @@
+"""An address in S3, made and taken apart in one place."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_SCHEME = "s3://"
+
+
+class S3Address(NamedTuple):
+    """An object; or, where the key is empty or ends in `/`, all that lies below it."""
+
+    bucket: str
+    key: str = ""
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key`."""
+        return f"{_SCHEME}{self.bucket}/{self.key}"
+
+    @staticmethod
+    def is_one(text: str) -> bool:
+        """Whether it is an address in S3 and no path of this machine."""
+        return text.startswith(_SCHEME)
+
+    @classmethod
+    def parse(cls, uri: str) -> S3Address:
+        """The address that `uri` writes down; the key may be empty."""
+        bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
+        return cls(bucket, key)
