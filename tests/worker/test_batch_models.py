@@ -186,6 +186,7 @@ def test_what_is_no_plain_model_is_refused(tmp_path: Path, members: list[Member]
         b"BZh9" + b"x" * 100,
         b"\xfd7zXZ\0" + b"x" * 100,
     ],
+    ids=lambda content: f"{len(content)} bytes",  # a gzip header has the time in it
 )
 def test_what_is_no_whole_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     assert "it is no whole archive (" in refused(tmp_path, content)
