@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.aws import outcomes as aws_outcomes
 from trainyard.aws.batch import reasons as batch_reasons
 from trainyard.aws.batch.states import BATCH, batch_attempts, batch_verdict, inference_verdict
-from trainyard.aws.outcomes import Verdict
 from trainyard.aws.sagemaker import reasons, states
 from trainyard.aws.sagemaker.states import TRAINING, training_attempts, training_verdict
 from trainyard.core.jobs.job import InferenceJob, Resources, Spot, TrainingJob
 from trainyard.core.runs import outcomes
+from trainyard.core.runs.outcomes import Outcome
 from trainyard.core.runs.run import State
+from trainyard.worker.reasons import KILLED, RECLAIMED, RESTARTED
 
 from .jobs import inference, training
 from .model_rules import service
@@ -37,11 +37,11 @@ def described(status: str, secondary: str, **more: Any) -> dict[str, Any]:
     return {"TrainingJobStatus": status, "SecondaryStatus": secondary, **more}
 
 
-def verdict(status: str, secondary: str, job: TrainingJob = JOB, **more: Any) -> Verdict:
+def verdict(status: str, secondary: str, job: TrainingJob = JOB, **more: Any) -> Outcome:
     return training_verdict(job, described(status, secondary, **more))
 
 
-def failure(text: str, job: TrainingJob = JOB) -> Verdict:
+def failure(text: str, job: TrainingJob = JOB) -> Outcome:
     found = verdict("Failed", "Failed", job, FailureReason=text)
     assert found.state is State.FAILED
     assert "\n" not in found.reason
@@ -106,12 +106,18 @@ def test_a_status_that_is_newer_than_this_is_running() -> None:
 def test_time_limits_are_told_in_the_words_of_the_local_yard() -> None:
     runtime = "MaxRuntimeExceeded: it ran longer than train.spot.max_runtime, 60 s"
     waiting = "MaxWaitTimeExceeded: it took longer than train.spot.max_wait, 90 s"
-    assert verdict("Stopped", "MaxRuntimeExceeded").reason == runtime == outcomes.ran_too_long(JOB.spot)
-    assert verdict("Stopped", "MaxWaitTimeExceeded").reason == waiting == outcomes.took_too_long(JOB.spot)
+    assert (
+        verdict("Stopped", "MaxRuntimeExceeded").reason == runtime == outcomes.ran_too_long(JOB.spot).reason
+    )
+    assert (
+        verdict("Stopped", "MaxWaitTimeExceeded").reason
+        == waiting
+        == outcomes.waited_too_long(JOB.spot).reason
+    )
 
 
 def test_a_stop_is_told_as_one_on_request() -> None:
-    assert verdict("Stopped", "Stopped") == (State.STOPPED, "stopped on request", False)
+    assert verdict("Stopped", "Stopped")[:3] == (State.STOPPED, "stopped on request", False)
 
 
 def test_what_a_run_waits_for_is_told_while_it_waits() -> None:
@@ -119,7 +125,7 @@ def test_what_a_run_waits_for_is_told_while_it_waits() -> None:
     found = verdict("InProgress", "Starting", SecondaryStatusTransitions=[message])
     assert found.reason == "Launching requested ML instances"
     assert verdict("InProgress", "Pending").reason == "waiting for machines"
-    assert verdict("InProgress", "Interrupted").reason == reasons.RECLAIMED
+    assert verdict("InProgress", "Interrupted").reason == RECLAIMED.words
     assert verdict("InProgress", "Training").reason == ""
     assert verdict("Stopping", "Stopping").reason == "stopping"
 
@@ -143,7 +149,7 @@ def test_what_a_run_waits_for_is_told_while_it_waits() -> None:
             "AlgorithmError: , exit code: 1",
             "exit status 1, and no word of the worker's: `trainyard logs` may tell more",
         ),
-        ("AlgorithmError: , exit code: 137", aws_outcomes.KILLED),
+        ("AlgorithmError: , exit code: 137", KILLED.words),
         (
             "AlgorithmError: , exit code: 42",
             "exit status 42, and no word of the worker's: `trainyard logs` may tell more",
@@ -154,7 +160,7 @@ def test_what_a_run_waits_for_is_told_while_it_waits() -> None:
     ],
 )
 def test_a_scripts_own_words_come_without_what_is_put_around_them(text: str, reason: str) -> None:
-    assert failure(text) == (State.FAILED, reason, False)
+    assert failure(text)[:3] == (State.FAILED, reason, False)
 
 
 def test_no_memory_is_told_with_the_machine_that_had_none() -> None:
@@ -252,7 +258,7 @@ def test_attempts_are_counted_by_what_sagemaker_went_through() -> None:
         (4, "train", State.SUCCEEDED),
     ]
     assert [(each.started, each.finished) for each in found] == [(20, 30), (50, 70)]
-    assert [each.reason for each in found] == [reasons.RECLAIMED, ""]
+    assert [each.reason for each in found] == [RECLAIMED.words, ""]
     assert training_verdict(JOB, answer).reason == "completed after 1 interruption"
 
 
@@ -271,7 +277,7 @@ def test_a_job_that_sagemaker_starts_again_itself_was_interrupted() -> None:
     steps = transitions("Starting", "Training", "Starting", "Training")
     found = training_attempts(described("InProgress", "Training", SecondaryStatusTransitions=steps))
     assert [(each.state, each.reason) for each in found] == [
-        (State.INTERRUPTED, reasons.RESTARTED),
+        (State.INTERRUPTED, RESTARTED.words),
         (State.RUNNING, ""),
     ]
 
@@ -305,7 +311,7 @@ OCI = (
     ("job", "reason", "bad_input"),
     [
         (failed(), "exit status 1, and no word of the worker's: `trainyard logs` may tell more", False),
-        (failed(code=137), aws_outcomes.KILLED, False),
+        (failed(code=137), KILLED.words, False),
         (
             failed(code=127),
             "the image has no python3, which the worker needs; name another infer.image",
@@ -346,7 +352,7 @@ OCI = (
     ],
 )
 def test_why_a_job_of_batch_failed_is_told_in_words(job: Any, reason: str, bad_input: bool) -> None:
-    assert batch_verdict(SHARDS, job) == (State.FAILED, reason, bad_input)
+    assert batch_verdict(SHARDS, job)[:3] == (State.FAILED, reason, bad_input)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +365,7 @@ def test_why_a_job_of_batch_failed_is_told_in_words(job: Any, reason: str, bad_i
 )
 def test_a_job_that_somebody_ended_was_stopped(more: dict[str, Any]) -> None:
     job = batch("FAILED", container={"exitCode": 143}, **more)
-    assert batch_verdict(SHARDS, job) == (State.STOPPED, "stopped on request", False)
+    assert batch_verdict(SHARDS, job)[:3] == (State.STOPPED, "stopped on request", False)
 
 
 @pytest.mark.parametrize(
@@ -500,7 +506,7 @@ def test_an_attempt_that_runs_is_told_after_those_that_ended() -> None:
 def test_what_sagemaker_refuses_for_the_jobs_sake_is_bad_input(code: str, message: str, told: str) -> None:
     found = reasons.submission_refused(code, message, JOB)
     assert found is not None
-    assert found.bad_input is True
+    assert found.cause.bad_input is True
     assert found.reason.startswith(told)
 
 

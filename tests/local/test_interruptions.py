@@ -11,12 +11,13 @@ import pytest
 
 from conftest import PATIENCE, Project, becomes_true, supervisor_pid, wait_for_line
 from trainyard import Resources, RunHandle, State, Yard
+from trainyard.core.runs.outcomes import Outcome
 from trainyard.local.home.home import Home
 from trainyard.local.ledger.journal import Journal
 from trainyard.local.ledger.ledger import SqliteLedger
 from trainyard.local.runs.inference import SHARD_GRACE, InferenceWork
 from trainyard.local.supervisor.timers import Timers
-from trainyard.local.tasks.task import Cause, Outcome, Task, TaskPlan
+from trainyard.local.tasks.task import Task, TaskPlan
 
 SLEEP = "import time\nprint('ready', flush=True)\ntime.sleep(60)"
 SLOW = """
@@ -81,12 +82,11 @@ def test_a_shard_has_a_time_and_is_tried_again_after_it(
     try:
         work = InferenceWork(journal.open_runs()[0], where, journal)
         plan = work._plan_shard(work._pending.popleft())
-        assert (plan.timeout, plan.timeout_is_final, plan.grace) == (60.0, False, SHARD_GRACE)
-        assert "infer.timeout" in plan.timeout_reason
-        late = Outcome(State.FAILED, plan.timeout_reason)
-        work.task_ended(plan, late)
+        assert (plan.timeout, plan.late.state, plan.grace) == (60.0, State.FAILED, SHARD_GRACE)
+        assert "infer.timeout" in plan.late.reason
+        work.task_ended(plan, plan.late)
         assert (list(work._pending), work.ending) == ([0], None)
-        work.task_ended(plan, late)
+        work.task_ended(plan, plan.late)
         assert work.ending is not None and work.ending.reason.startswith("shard-00000: timed out")
     finally:
         journal.close()
@@ -96,8 +96,8 @@ def test_a_shard_has_a_time_and_is_tried_again_after_it(
 def test_only_the_first_cause_of_an_end_counts() -> None:
     task = Task(TaskPlan("run", "train", 1, ()), [], "mark")
     stopped = Outcome(State.STOPPED, "stopped on request")
-    assert task.end(Cause("stop", stopped))
-    assert not task.end(Cause("timeout", Outcome(State.FAILED, "late")), kill=True)
+    assert task.end(stopped)
+    assert not task.end(Outcome(State.FAILED, "late"), kill=True)
     assert task.outcome() == stopped
 
 

@@ -12,15 +12,15 @@ from ..core.environments.facts import PREDICTIONS, STOP_REASON
 from ..core.errors import AccountRefused, BadInput
 from ..core.jobs.job import Job, TrainingJob
 from ..core.ports.engine import LogLine, Request, RunQuery
-from ..core.runs import outcomes
 from ..core.runs.run import Observation, Run, State
+from ..worker.reasons import CUT_OFF, STOPPED
 from . import checks, logs
 from .account import errors, names
 from .account.address import S3Address
 from .account.deployment import Deployment
 from .account.session import Session
 from .batch.jobs import BatchJobs
-from .batch.runs import CUT_OFF, InferenceJobs
+from .batch.runs import InferenceJobs
 from .batch.streams import BatchStreams
 from .launching import Launcher
 from .s3 import addresses
@@ -128,7 +128,7 @@ class AwsEngine:
             found = self._batch.terminate(run, f"{STOP_REASON}{self._who()}")
         if not found and not self._look([run])[run.id].state.ended:
             # It was written down, and the command that was to send it is gone or was overtaken.
-            self._settle(run, Sight(self._prior(run).replace(state=State.STOPPED, reason=outcomes.STOPPED)))
+            self._settle(run, Sight(self._prior(run).replace(state=State.STOPPED, reason=STOPPED.words)))
 
     def _watch(self, run: Run, seldom: float) -> Callable[[], bool]:
         """Whether the run has ended, as it was at most so many seconds ago."""
@@ -166,7 +166,7 @@ class AwsEngine:
         if not jobs:
             return self._unsent(run, prior)
         seen = self._inference.sight(run, jobs, prior)
-        is_whole = names.COMMIT in jobs or seen.state is not State.FAILED or seen.reason != CUT_OFF
+        is_whole = names.COMMIT in jobs or seen.state is not State.FAILED or seen.reason != CUT_OFF.words
         return (
             Sight(seen) if is_whole or self._age(run) > _SOON else Sight(seen.replace(state=State.STARTING))
         )
@@ -178,7 +178,7 @@ class AwsEngine:
             return Sight(prior.replace(state=State.QUEUED, reason=""))
         if not isinstance(run.job, TrainingJob) and age > _REMEMBERED:
             return Sight(self._inference.forgotten(run, prior))
-        return Sight(prior.replace(state=State.FAILED, reason=CUT_OFF, finished=time.time()))
+        return Sight(prior.replace(state=State.FAILED, reason=CUT_OFF.words, finished=time.time()))
 
     def _settle(self, run: Run, sight: Sight) -> Observation:
         seen = self._settler.settle(run, sight)

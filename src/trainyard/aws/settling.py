@@ -45,7 +45,7 @@ class Settler:
         try:
             record = self._model(run, histories)
         except ModelConflict as error:
-            return run.seen.replace(state=State.FAILED, reason=f"{MODEL_NOT_KEPT}{error}")
+            return run.seen.replace(state=State.FAILED, reason=MODEL_NOT_KEPT.of(error).reason)
         if record is None:
             return run.seen
         made = self._ledger.add_model(record)

@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import Any, Iterator
 
 from .errors import InputError, OutputError, ServiceError, is_disk_full
+from .reasons import DISK_FULL
 
 LONGEST_REASON = 1024
 _OURS = os.path.dirname(os.path.abspath(__file__))
@@ -18,7 +19,7 @@ def describe(error: BaseException, code: str) -> str:
     """`ValueError: text (predict.py:12)`: the exception and its last line in the source folder `code`."""
     if isinstance(error, OSError) and is_disk_full(error):
         where = f"{error.filename}; " if error.filename else ""
-        return _one_line(f"no space left on the device: {where}free some and run again")
+        return _one_line(DISK_FULL.of(where).reason)
     if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
         where = f"{_name(error.filename, code)}:{error.lineno}"
         return _one_line(f"{type(error).__name__}: {error.msg} ({where})")

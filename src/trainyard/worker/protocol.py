@@ -30,9 +30,9 @@ PLAN_FILE, SUMMARY_FILE = "plan.json", "summary.json"
 RESULTS, FAILURES = "results/", "failures/"
 
 # The states of an attempt in a host's history. Terminated is one that ended after a SIGTERM from outside: a
-# stop, a time-out or an interruption, as the job has it.
+# stop, a time-out or an interruption, as the job has it; stopped is what then only the job can be.
 RUNNING, SUCCEEDED, FAILED = "running", "succeeded", "failed"
-INTERRUPTED, TERMINATED = "interrupted", "terminated"
+INTERRUPTED, TERMINATED, STOPPED = "interrupted", "terminated", "stopped"
 
 OURS = ".trainyard-"
 """How the names of our own files in the checkpoint folder begin."""

@@ -1,4 +1,4 @@
-"""What Batch says of failures and waits -> a reason that a person understands. Pure."""
+"""What Batch says of failures -> a cause of ours, and of waits -> words that a person understands. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import Any
 
 from ...core.environments.facts import STOP_REASON
 from ...core.jobs.job import InferenceJob
-from ...core.runs import outcomes
-from ..outcomes import KILLED, NO_PYTHON, SILENT, WITHOUT_PYTHON, Cause, one_line
-
-LOST = "interrupted: the machine was lost"
-
-
-NOT_PULLED = "interrupted: the image could not be pulled"
-
+from ...worker import reasons
+from ...worker.reasons import Ending
+from ..outcomes import NO_PYTHON, one_line
 
 DEPENDENT = "Dependent Job failed"
 """Batch's reason of a job that never started because one that it waits for has failed."""
@@ -34,36 +29,38 @@ _WAITING = {
 """DescribeJobs, statusReason of a job that is RUNNABLE ("Jobs stuck in a RUNNABLE status")."""
 
 
-def batch_failure(job: Mapping[str, Any], wanted: InferenceJob) -> Cause:
+def batch_failure(job: Mapping[str, Any], wanted: InferenceJob) -> Ending:
     """Why a Batch job failed, as far as DescribeJobs tells. The worker's own words, where it has left some in
     S3, are better."""
     container = job.get("container", {})
     reason = one_line(container.get("reason", ""))
     status = one_line(job.get("statusReason", ""))
     if "attempt duration exceeded timeout" in status:
-        return Cause(outcomes.timed_out(job.get("timeout", {}).get("attemptDurationSeconds", wanted.timeout)))
+        limit = job.get("timeout", {}).get("attemptDurationSeconds", wanted.timeout)
+        return reasons.TIMED_OUT.of(limit)
     if said := _container_problem(reason, _memory(container) or wanted.resources.memory_mib):
         return said
     if status.startswith("Host EC2"):
-        return Cause(f"the machine was lost too often to go on: {status}")
+        return reasons.LOST_TOO_OFTEN.of(status)
     code = container.get("exitCode")
     if code is None:
-        return Cause(reason or status or "failed, and Batch does not say why")
+        text = reason or status
+        return reasons.UNMENDABLE.of(text) if text else reasons.UNKNOWN.of("Batch")
     if code == 137:
-        return Cause(KILLED)
+        return reasons.KILLED.of()
     if code == 127:
         # The command is python3 itself, and the worker ends with no such status.
-        return Cause(WITHOUT_PYTHON.format("infer"), True)
-    return Cause(f"{reason} (exit status {code})" if reason else SILENT.format(code))
+        return reasons.NO_PYTHON.of("infer")
+    return reasons.EXITED.of(reason, code) if reason else reasons.SILENT.of(code)
 
 
-def interruption(reason: str, status: str) -> str:
-    """Why an attempt of a Batch job ended that was no failure of its own; "" where it was one."""
+def interruption(reason: str, status: str) -> Ending | None:
+    """Why an attempt of a Batch job ended that was no failure of its own; None where it was one."""
     if status.startswith("Host EC2"):
-        return f"{LOST}: {one_line(status)}"
+        return reasons.HOST_LOST.of(one_line(status))
     if reason.startswith("CannotPullContainerError"):
-        return f"{NOT_PULLED}: {one_line(reason).partition(':')[2].strip()}"
-    return ""
+        return reasons.PULL_FAILED.of(one_line(reason).partition(":")[2].strip())
+    return None
 
 
 def waiting(status: str) -> str:
@@ -81,14 +78,13 @@ def was_stopped(job: Mapping[str, Any]) -> bool:
     return bool(job.get("isTerminated") or job.get("isCancelled")) and "exceeded timeout" not in status
 
 
-def _container_problem(reason: str, memory_mib: int) -> Cause | None:
+def _container_problem(reason: str, memory_mib: int) -> Ending | None:
     if reason.startswith("OutOfMemoryError"):
-        return Cause(f"out of memory: it used more than infer.resources.memory_mib, {memory_mib} MiB")
+        return reasons.MEMORY_EXCEEDED.of(memory_mib)
     if reason.startswith("CannotPullContainerError"):
-        said = reason.partition(":")[2].strip()
-        return Cause(f"the image cannot be pulled: {said}; mind infer.image", True)
+        return reasons.IMAGE_NOT_PULLED.of(reason.partition(":")[2].strip(), "infer")
     if NO_PYTHON.search(reason):
-        return Cause(WITHOUT_PYTHON.format("infer"), True)
+        return reasons.NO_PYTHON.of("infer")
     return None
 
 

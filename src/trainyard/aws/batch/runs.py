@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
 from ...core.runs.run import Attempt, Observation, Run, State
-from ...worker import protocol
+from ...worker import protocol, reasons
 from ..account import names, parallel
 from ..account.address import S3Address
 from ..account.deployment import Deployment
@@ -20,8 +20,6 @@ from .requests import last_numbers
 
 _WATCHED = 100
 """Shards whose attempts are told while the run is under way, at the most; of more, at its end."""
-CUT_OFF = "the command that launched it ended before AWS had all of it; resume it"
-_FORGOTTEN = "AWS Batch has forgotten the run (after 7 days), and it left no _SUCCESS"
 
 
 class Told(NamedTuple):
@@ -85,7 +83,7 @@ class InferenceJobs:
         """What became of a launch that Batch no longer knows, by what lies in S3."""
         summary = self._summary(run)
         if summary is None:
-            return prior.replace(state=State.FAILED, reason=_FORGOTTEN)
+            return prior.replace(state=State.FAILED, reason=reasons.FORGOTTEN.words)
         return _succeeded(prior, summary)
 
     def children(self, shards: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -150,9 +148,9 @@ class InferenceJobs:
         if commit is not None and commit["status"] == "SUCCEEDED":
             return _succeeded(seen, self._summary(run) or {})
         if verdict.state is State.STOPPED:
-            return seen.replace(state=State.STOPPED, reason=outcomes.STOPPED)
+            return seen.replace(state=State.STOPPED, reason=reasons.STOPPED.words)
         if commit is None and verdict.state is not State.FAILED:
-            return seen.replace(state=State.FAILED, reason=CUT_OFF)
+            return seen.replace(state=State.FAILED, reason=reasons.CUT_OFF.words)
         if culprit := _culprit(told, seen.attempts):
             return seen.replace(
                 state=State.FAILED, reason=_named(culprit.task, culprit.reason), bad_input=culprit.bad_input
@@ -183,7 +181,7 @@ class InferenceJobs:
 
 def _succeeded(seen: Observation, summary: Mapping[str, Any]) -> Observation:
     rows_in, rows_out = summary.get("rows_in", seen.rows_in), summary.get("rows_out", seen.rows_in)
-    reason = outcomes.predicted(rows_out or 0)
+    reason = outcomes.predicted(rows_out or 0).reason
     return seen.replace(state=State.SUCCEEDED, reason=reason, rows_in=rows_in, rows_out=rows_out)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import Attempt, State
-from ..outcomes import Verdict, new_attempt
+from ...worker.reasons import EXITED_SOMEHOW, STOPPED, UNKNOWN_TO_BATCH
+from ..outcomes import new_attempt
 from . import reasons
 
 BATCH = {
@@ -27,16 +29,16 @@ BATCH = {
 """JobStatus -> the state of a job; one that was stopped on request is FAILED too, and told by its reason."""
 
 
-def batch_verdict(job: InferenceJob, answer: Mapping[str, Any]) -> Verdict:
+def batch_verdict(job: InferenceJob, answer: Mapping[str, Any]) -> Outcome:
     """What one of DescribeJobs' `jobs` says of itself. A status that is newer than this is `running`."""
     state = BATCH.get(answer["status"], State.RUNNING)
     if state is State.FAILED:
         if reasons.was_stopped(answer):
-            return Verdict(State.STOPPED, outcomes.STOPPED)
-        return Verdict(state, *reasons.batch_failure(answer, job))
+            return outcomes.of(STOPPED)
+        return outcomes.outcome(reasons.batch_failure(answer, job))
     if answer["status"] == "RUNNABLE":
-        return Verdict(state, reasons.waiting(answer.get("statusReason", "")))
-    return Verdict(state)
+        return Outcome(state, reasons.waiting(answer.get("statusReason", "")))
+    return Outcome(state)
 
 
 def inference_verdict(
@@ -44,7 +46,7 @@ def inference_verdict(
     plan: Mapping[str, Any] | None,
     shards: Mapping[str, Any] | None,
     commit: Mapping[str, Any] | None,
-) -> Verdict:
+) -> Outcome:
     """What the Batch jobs of a launch together say of the run; None for one that was not submitted, or that
     Batch has forgotten.
 
@@ -59,12 +61,12 @@ def inference_verdict(
             return verdict
     if _has_begun(there):
         waits = next((verdict.reason for verdict in verdicts if verdict.reason), "")
-        return Verdict(State.RUNNING, waits)
+        return Outcome(State.RUNNING, waits)
     for wanted in (State.STARTING, State.QUEUED):
         for verdict in verdicts:
             if verdict.state is wanted:
                 return verdict
-    return Verdict(State.FAILED, "Batch has ended the run, and does not say why")
+    return outcomes.of(UNKNOWN_TO_BATCH)
 
 
 def batch_attempts(
@@ -109,18 +111,18 @@ def _has_begun(answers: Sequence[Mapping[str, Any]]) -> bool:
     return False
 
 
-def _attempt_end(attempt: Mapping[str, Any], verdict: Verdict | None, said: str) -> tuple[State, str]:
+def _attempt_end(attempt: Mapping[str, Any], verdict: Outcome | None, said: str) -> tuple[State, str]:
     container = attempt.get("container", {})
     status = str(attempt.get("statusReason", ""))
     if verdict is not None and verdict.state is not State.FAILED:
         return verdict.state, verdict.reason
     if told := reasons.interruption(str(container.get("reason", "")), status):
-        return (State.FAILED if verdict else State.INTERRUPTED), verdict.reason if verdict else told
+        return (State.FAILED if verdict else State.INTERRUPTED), verdict.reason if verdict else told.reason
     if said:
         return State.FAILED, said
     if verdict is not None:
         return State.FAILED, verdict.reason
-    return State.FAILED, f"exit status {container.get('exitCode', 1)}"
+    return State.FAILED, EXITED_SOMEHOW.of(container.get("exitCode", 1)).reason
 
 
 def _milliseconds(time: int | None) -> float | None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ...core.environments.facts import CHECKPOINTS
-from ...core.runs import outcomes
 from ...core.runs.run import Attempt, State
 from ...worker.protocol import TERMINATED, history_file
+from ...worker.reasons import CUT_SHORT, STOPPED
 from ..outcomes import TRAIN
 
 
@@ -129,9 +129,9 @@ def _verdict(parts: list[tuple[str, dict[str, Any]]], many: bool) -> tuple[str, 
 def _outside(fate: Fate | None, reason: str) -> tuple[State, str]:
     """The state of an attempt that its host did not see end, or that was ended from outside."""
     if fate is None or fate.state is State.INTERRUPTED:
-        return State.INTERRUPTED, reason or (fate.reason if fate else "") or "interrupted"
+        return State.INTERRUPTED, reason or (fate.reason if fate else "") or CUT_SHORT.words
     if fate.state is State.STOPPED:
-        return State.STOPPED, outcomes.STOPPED
+        return State.STOPPED, STOPPED.words
     if fate.state is State.FAILED:
         return State.FAILED, fate.reason
     return (State.SUCCEEDED, "") if fate.state is State.SUCCEEDED else (State.RUNNING, "")

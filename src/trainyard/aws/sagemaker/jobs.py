@@ -154,7 +154,7 @@ def _has_ended(summary: Mapping[str, Any]) -> bool:
 def _in_words(seen: Observation, histories: Sequence[history.History], launch: int) -> Observation:
     """The observation with the reason that the hosts tell, which SageMaker's text has shortened."""
     if seen.state is State.SUCCEEDED:
-        return seen.replace(reason=outcomes.completed(seen.attempts))
+        return seen.replace(reason=outcomes.completed(seen.attempts).reason)
     told = history.failure(histories, launch)
     # Where the job was ended for another reason, no host says that it failed.
     if seen.state is State.FAILED and told is not None and not seen.reason.startswith(states.TIMEOUTS):

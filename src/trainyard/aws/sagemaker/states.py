@@ -12,8 +12,10 @@ from typing import Any
 
 from ...core.jobs.job import TrainingJob
 from ...core.runs import outcomes
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import Attempt, State
-from ..outcomes import Verdict, new_attempt
+from ...worker.reasons import RECLAIMED, RESTARTED
+from ..outcomes import new_attempt
 from . import reasons
 
 _PROGRESS = {
@@ -62,26 +64,26 @@ _SAID = {
     "PreparingTrainingStack": "preparing machines",
     "Downloading": "downloading channels",
     "DownloadingTrainingImage": "downloading the image",
-    "Interrupted": reasons.RECLAIMED,
-    "Restarting": reasons.RESTARTED,
+    "Interrupted": RECLAIMED.words,
+    "Restarting": RESTARTED.words,
     "Uploading": "uploading the model",
     "Stopping": "stopping",
 }
 
 
-def training_verdict(job: TrainingJob, answer: Mapping[str, Any]) -> Verdict:
+def training_verdict(job: TrainingJob, answer: Mapping[str, Any]) -> Outcome:
     """What DescribeTrainingJob's answer says of a run. A status that is newer than this is `running`."""
     status, secondary = answer["TrainingJobStatus"], answer["SecondaryStatus"]
     state = TRAINING.get(status, {}).get(secondary, State.RUNNING)
     if status == "Stopping":
-        return Verdict(state, _SAID["Stopping"])
+        return Outcome(state, _SAID["Stopping"])
     if not state.ended:
-        return Verdict(state, _progress(secondary, answer))
+        return Outcome(state, _progress(secondary, answer))
     if state is State.SUCCEEDED:
-        return Verdict(state, outcomes.completed(training_attempts(answer)))
+        return outcomes.completed(training_attempts(answer))
     if secondary in TIMEOUTS or state is State.STOPPED:
-        return Verdict(state, *reasons.stopped(secondary, job))
-    return Verdict(state, *reasons.training_failure(answer.get("FailureReason", ""), job))
+        return reasons.stopped(secondary, job)
+    return outcomes.outcome(reasons.training_failure(answer.get("FailureReason", ""), job))
 
 
 def training_attempts(answer: Mapping[str, Any], *, first: int = 1, reason: str = "") -> tuple[Attempt, ...]:
@@ -94,7 +96,7 @@ def training_attempts(answer: Mapping[str, Any], *, first: int = 1, reason: str 
         if status == "Training" and open_since is None:
             open_since = at
         elif status in ("Interrupted", "Restarting", "Starting") and open_since is not None:
-            why = reasons.RECLAIMED if status == "Interrupted" else reasons.RESTARTED
+            why = (RECLAIMED if status == "Interrupted" else RESTARTED).words
             found.append(new_attempt(first + len(found), State.INTERRUPTED, why, open_since, at))
             open_since = None
     if open_since is not None:

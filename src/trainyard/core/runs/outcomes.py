@@ -1,28 +1,55 @@
-"""How attempts and runs end, in words: the same in every yard. Pure."""
+"""What became of attempts and runs: the causes of `worker/reasons.py`, with the states of runs. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ...worker import reasons
-from ...worker.reasons import rehearsed
+from ...worker.reasons import Cause, Ending
 from ..jobs.job import Spot
 from .run import Attempt, Run, State
 
-__all__ = ["STOPPED", "completed", "cost_of_no_checkpoint", "predicted", "rehearsed", "unreached"]
 
-STOPPED = "stopped on request"
+class Outcome(NamedTuple):
+    """The state of an attempt, a job or a run, and why; once it has ended also whether what it was given is
+    to blame, and whether it is tried again: `AS_INTERRUPTION`, `BY_RETRIES` or `NEVER`."""
+
+    state: State
+    reason: str = ""
+    bad_input: bool = False
+    again: str = reasons.NEVER
 
 
-def completed(attempts: Sequence[Attempt]) -> str:
-    """The reason of a training run that succeeded: `completed after 2 interruptions`."""
-    count = sum(attempt.state is State.INTERRUPTED for attempt in attempts)
-    return f"completed after {count} interruption{'s' * (count > 1)}" if count else "completed"
+def outcome(ending: Ending) -> Outcome:
+    """What became of something that ended so."""
+    cause, reason = ending
+    return Outcome(State(cause.state), reason, cause.bad_input, cause.again)
 
 
-def predicted(rows: int) -> str:
-    """The reason of an inference run that succeeded: `predicted 200 rows`."""
-    return f"predicted {rows} row{'s' * (rows != 1)}"
+def of(cause: Cause, *facts: object) -> Outcome:
+    """What became of something that ended of this cause, with these facts."""
+    return outcome(cause.of(*facts))
+
+
+def completed(attempts: Sequence[Attempt]) -> Outcome:
+    """A training run that succeeded: `completed after 2 interruptions`."""
+    return outcome(reasons.completed(sum(attempt.state is State.INTERRUPTED for attempt in attempts)))
+
+
+def predicted(rows: int) -> Outcome:
+    """An inference run that succeeded: `predicted 200 rows`."""
+    return outcome(reasons.predicted(rows))
+
+
+def ran_too_long(spot: Spot) -> Outcome:
+    """A training run that SageMaker's MaxRuntimeInSeconds ended."""
+    return of(reasons.RAN_TOO_LONG, spot.max_runtime)
+
+
+def waited_too_long(spot: Spot) -> Outcome:
+    """A training run that SageMaker's MaxWaitTimeInSeconds ended."""
+    return of(reasons.WAITED_TOO_LONG, spot.max_wait)
 
 
 def unreached(run: Run) -> list[str]:
@@ -35,7 +62,8 @@ def _unreached(run: Run, index: int) -> str:
     attempt = next((each for each in run.attempts if each.number == number), None)
     if attempt is None:
         return reasons.unreached(at, number, None)
-    return "" if attempt.reason == rehearsed(at) else reasons.unreached(at, number, _took(attempt))
+    came = attempt.reason == reasons.rehearsed(at).reason
+    return "" if came else reasons.unreached(at, number, _took(attempt))
 
 
 def cost_of_no_checkpoint(last: Attempt) -> str:
@@ -46,21 +74,6 @@ def cost_of_no_checkpoint(last: Attempt) -> str:
 def is_of_run(warning: str) -> bool:
     """Whether a host's warning is one that is told of the run as a whole."""
     return warning.startswith(("--interrupt-at ", "no checkpoint was written"))
-
-
-def ran_too_long(spot: Spot) -> str:
-    """The reason of a training run that SageMaker's MaxRuntimeInSeconds ended."""
-    return f"MaxRuntimeExceeded: it ran longer than train.spot.max_runtime, {spot.max_runtime} s"
-
-
-def took_too_long(spot: Spot) -> str:
-    """The reason of a training run that SageMaker's MaxWaitTimeInSeconds ended."""
-    return f"MaxWaitTimeExceeded: it took longer than train.spot.max_wait, {spot.max_wait} s"
-
-
-def timed_out(timeout: float) -> str:
-    """The reason of an attempt of a shard that took longer than its job allows."""
-    return f"timed out after infer.timeout, {timeout:g} s"
 
 
 def _took(attempt: Attempt) -> float:

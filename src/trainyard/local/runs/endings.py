@@ -1,4 +1,4 @@
-"""How attempts and runs end, in words."""
+"""What is written down of attempts and runs that end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 from ...core.jobs.job import TrainingJob
 from ...core.runs import outcomes
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import State
+from ...worker import reasons
 from ...worker.contract import contract
-from ..tasks.task import Cause, Outcome, Task
-from .work import Ending, Work
+from ..tasks.task import Task
+from .work import Work
 
-STOPPED = Cause("stop", Outcome(State.STOPPED, outcomes.STOPPED))
-ENDED_WITH_RUN = Cause("end", Outcome(State.STOPPED, "ended because the run has failed"))
+STOPPED = outcomes.of(reasons.STOPPED)
+ENDED_WITH_RUN = outcomes.of(reasons.ENDED_WITH_RUN)
 
 
 def attempt_columns(task: Task, outcome: Outcome, work: Work) -> dict[str, Any]:
@@ -28,9 +30,9 @@ def attempt_columns(task: Task, outcome: Outcome, work: Work) -> dict[str, Any]:
 
 def finish(work: Work) -> None:
     """Write down how a run ended, once none of its tasks runs any more."""
-    ending = work.ending or Ending(State.STOPPED, outcomes.STOPPED)
+    ending = work.ending or STOPPED
     if work.wants_stop and ending.state is not State.SUCCEEDED:
-        ending = Ending(State.STOPPED, outcomes.STOPPED)
+        ending = STOPPED
     work.reload_attempts()
     for warning in _warnings(work, ending.state):
         work.warn(warning)

@@ -12,13 +12,15 @@ from typing import Any
 from ...core.files import archives
 from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import State
 from ...worker.protocol import ATTEMPT_VARIABLE, COMMIT, PART, PLAN, SHARD, index_of, shard_name
+from ...worker.reasons import TIMED_OUT
 from ..home.home import Home
 from ..ledger.journal import Journal
 from ..tasks import child
-from ..tasks.task import Member, Outcome, TaskPlan
-from .work import ENVIRONMENT, Ending, Work
+from ..tasks.task import Member, TaskPlan
+from .work import ENVIRONMENT, Work
 
 SHARD_GRACE = 30.0
 """Seconds between SIGTERM and SIGKILL, as AWS Batch gives a job (Batch User Guide, "Job timeouts")."""
@@ -90,7 +92,7 @@ class InferenceWork(Work):
         elif plan.task == COMMIT:
             summary = self._read(self.paths.summary)
             self._rows = {"rows_in": summary["rows_in"], "rows_out": summary["rows_out"]}
-            self.ending = Ending(State.SUCCEEDED, outcomes.predicted(summary["rows_out"]))
+            self.ending = outcomes.predicted(summary["rows_out"])
         else:
             self._done.add(plan.task)
 
@@ -135,7 +137,7 @@ class InferenceWork(Work):
             (self._member(SHARD, task, number, spec, model=self._model),),
             grace=SHARD_GRACE,
             timeout=timeout,
-            timeout_reason=outcomes.timed_out(timeout),
+            late=outcomes.of(TIMED_OUT, timeout),
             is_attempt=True,
         )
 

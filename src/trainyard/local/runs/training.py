@@ -13,6 +13,7 @@ from typing import Any
 from ...core.jobs.job import TrainingJob
 from ...core.ports.ledger import Model
 from ...core.runs import outcomes
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import State
 from ...machine import namespace
 from ...worker import reasons
@@ -20,8 +21,8 @@ from ...worker.contract import contract
 from ..home.home import Home
 from ..ledger.journal import Journal
 from ..tasks import child
-from ..tasks.task import Member, Outcome, TaskPlan
-from .work import ENVIRONMENT, Ending, Work
+from ..tasks.task import Member, TaskPlan
+from .work import ENVIRONMENT, Work
 
 TRAIN = "train"
 PUBLISH = "publish"
@@ -77,7 +78,7 @@ class TrainingWork(Work):
         spec = self._spec(hosts)
         os.makedirs(self.paths.checkpoints, exist_ok=True)
         self._say_once_that_paths_differ()
-        limit, reason = self._time_left()
+        limit, late = self._time_left()
         at = self.run.interrupt_at
         return TaskPlan(
             self.run.id,
@@ -86,8 +87,7 @@ class TrainingWork(Work):
             tuple(self._member(spec, host, number) for host in hosts),
             grace=float(self.training.grace),
             timeout=limit,
-            timeout_reason=reason,
-            timeout_is_final=True,
+            late=late,
             memory_mib=self.training.resources.memory_mib,
             interruption=at[number - 1] if number <= len(at) else None,
             is_attempt=True,
@@ -140,8 +140,8 @@ class TrainingWork(Work):
         )
         return Member(host, self.paths.log(number, host), lambda: child.start_host(start), failure=root)
 
-    def _time_left(self) -> tuple[float, str]:
-        """Seconds until SageMaker's StoppingCondition would end the attempt, and the reason it would give."""
+    def _time_left(self) -> tuple[float, Outcome]:
+        """Seconds until SageMaker's StoppingCondition would end the attempt, and what would become of it."""
         spot = self.training.spot
         submitted = float(self.submission["time"])
         # A resume is another job to SageMaker: what ran before it does not count.
@@ -154,7 +154,7 @@ class TrainingWork(Work):
         waited = time.time() - submitted
         if spot.enabled and spot.max_wait - waited < runtime:
             left = max(spot.max_wait - waited, 0.001)
-            return left, outcomes.took_too_long(spot)
+            return left, outcomes.waited_too_long(spot)
         return runtime, outcomes.ran_too_long(spot)
 
     def _model_folders(self, number: int) -> list[str]:
@@ -178,7 +178,8 @@ class TrainingWork(Work):
         if outcome.state is State.INTERRUPTED:
             return
         if outcome.state is not State.SUCCEEDED:
-            self.fail(outcome, prefix=reasons.MODEL_NOT_KEPT)
+            ending = outcomes.of(reasons.MODEL_NOT_KEPT, outcome.reason)
+            self.fail(ending._replace(bad_input=outcome.bad_input))
             return
         with open(self._published_file(number), encoding="utf-8") as stream:
             facts = json.load(stream)
@@ -205,7 +206,7 @@ class TrainingWork(Work):
         self._model = f"{self.run.name}@{version}"
 
     def _succeed(self) -> None:
-        self.ending = Ending(State.SUCCEEDED, outcomes.completed(self.run.attempts))
+        self.ending = outcomes.completed(self.run.attempts)
 
 
 def _has_content(folder: str) -> bool:

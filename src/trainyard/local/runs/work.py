@@ -9,28 +9,22 @@ import sqlite3
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...core.jobs.job import Job
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import Run, State
 from ...machine import MARK
+from ...worker.reasons import is_tried_again
 from ..home.home import Home
 from ..home.runfolder import RunPaths
 from ..ledger.journal import Journal
 from ..ledger.rows import attempt_of, run_of
 from ..tasks import child
-from ..tasks.task import Member, Outcome, TaskPlan
+from ..tasks.task import Member, TaskPlan
 
 ENVIRONMENT = "environment"
 _STEP_GRACE = 5.0
-
-
-class Ending(NamedTuple):
-    """How a run is to end, once none of its tasks runs any more."""
-
-    state: State
-    reason: str
-    bad_input: bool = False
 
 
 class Work(ABC):
@@ -46,7 +40,8 @@ class Work(ABC):
         self.order: tuple[float, int] = (float(self.submission["time"]), self.seq)
         self.paths = RunPaths(home.run(row["id"]))
         self.wants_stop = bool(row["stop"])
-        self.ending: Ending | None = None
+        self.ending: Outcome | None = None
+        """How it is to end, once none of its tasks runs any more."""
         self.warnings: list[str] = list(self.run.warnings)
         self.metrics: dict[str, float] = dict(self.run.metrics)
         self.code = os.path.join(home.code, self.run.code)
@@ -134,7 +129,7 @@ class Work(ABC):
 
     def fail(self, outcome: Outcome, prefix: str = "") -> None:
         """Have the run end as failed."""
-        self.ending = Ending(State.FAILED, prefix + outcome.reason, outcome.bad_input)
+        self.ending = outcome._replace(state=State.FAILED, reason=prefix + outcome.reason)
 
     def next_number(self, task: str) -> int:
         """The number of the task's next attempt."""
@@ -143,7 +138,7 @@ class Work(ABC):
     def may_retry(self, task: str, outcome: Outcome, retries: int) -> bool:
         """Count a failure of the task, and say whether it may be tried again."""
         self._count_failure(task)
-        return not (outcome.bad_input or outcome.final) and self._failures[task] <= retries
+        return is_tried_again(outcome.again, self._failures[task], retries)
 
     def plan_step(self, task: str, number: int, body: child.Body) -> TaskPlan:
         """A task of ours, which is no attempt of the job's own program."""

@@ -14,6 +14,7 @@ import time
 from ...core.errors import SupervisorLost
 from ...core.runs.run import State
 from ...machine import processes
+from ...worker import reasons
 from ...worker.contract import contract
 from ..home.home import Home
 from ..home.runfolder import RunPaths
@@ -24,7 +25,7 @@ from ..tasks.follower import Follower
 _PATIENCE = 30.0
 _FEWEST, _SHORT = 20, 10.0
 """So many attempts in a row, each so short (seconds), that took the supervisor along are no accident."""
-LOST = "the supervisor or the machine went down"
+_LOST = reasons.SUPERVISOR_LOST.words
 
 
 def recover(home: Home, journal: Journal) -> None:
@@ -75,15 +76,15 @@ def _interrupt(row: sqlite3.Row, home: Home, journal: Journal) -> None:
             attempt["number"],
             attempt["launch"],
             state=str(State.INTERRUPTED),
-            reason=LOST,
+            reason=_LOST,
             finished=ended,
             lost=lost,
         )
     if not row["stop"] and _only_takes_down(journal.attempts(run), row["launch"]):
-        reason = f"given up: each of its last {_FEWEST} attempts ended within seconds, as {LOST}"
+        reason = reasons.GIVEN_UP.of(_FEWEST, _LOST).reason
         journal.set_run(run, state=str(State.FAILED), reason=reason, finished=time.time())
         return
-    journal.set_run(run, state=str(State.INTERRUPTED), reason=LOST)
+    journal.set_run(run, state=str(State.INTERRUPTED), reason=_LOST)
 
 
 def _only_takes_down(attempts: list[sqlite3.Row], launch: int) -> bool:
@@ -91,7 +92,7 @@ def _only_takes_down(attempts: list[sqlite3.Row], launch: int) -> bool:
     last = [row for row in attempts if row["launch"] == launch]
     last = sorted(last, key=lambda row: row["finished"] or 0.0)[-_FEWEST:]
     return len(last) == _FEWEST and all(
-        row["reason"] == LOST
+        row["reason"] == _LOST
         and (row["finished"] or 0.0) - (row["started"] or row["finished"] or 0.0) < _SHORT
         for row in last
     )

@@ -14,8 +14,10 @@ from typing import Any
 
 from ...core.jobs.job import TrainingJob
 from ...core.runs import outcomes
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import State
 from ...machine import processes
+from ...worker import reasons
 from ...worker.process import orphans
 from ..home.home import Home
 from ..ledger.journal import Journal
@@ -25,7 +27,7 @@ from ..runs.training import TrainingWork
 from ..runs.work import Work, home_mark
 from ..tasks.child import fork
 from ..tasks.follower import Follower
-from ..tasks.task import Cause, Outcome, Process, Task, TaskPlan
+from ..tasks.task import Process, Task, TaskPlan
 from . import reserve
 from .recorder import Recorder
 from .timers import Timers
@@ -95,11 +97,11 @@ class Scheduler:
         """The state of an open run."""
         return str(self._works[run].run.state) if run in self._works else None
 
-    def interrupt_all(self, reason: str) -> None:
+    def interrupt_all(self) -> None:
         """Have every task end as interrupted: the supervisor itself was told to go."""
         self.is_draining = True
         for task in self._tasks.values():
-            self._end(task, Cause("interrupt", Outcome(State.INTERRUPTED, reason)))
+            self._end(task, outcomes.of(reasons.SUPERVISOR_ENDED))
 
     def kill_all(self) -> None:
         """SIGKILL everything at once: the home is gone. One made anew at its place is another's."""
@@ -131,7 +133,7 @@ class Scheduler:
             import traceback  # 8 ms that only a bug is worth
 
             traceback.print_exc()
-            outcome = Outcome(State.FAILED, f"a fault of trainyard: {type(error).__name__}: {error}")
+            outcome = outcomes.of(reasons.FAULT, type(error).__name__, error)
             if work is not None and work.ending is None:
                 work.fail(outcome)
             else:
@@ -158,7 +160,7 @@ class Scheduler:
             self._fork(work, plan)
         except OSError as error:
             work.running.discard(name)
-            work.fail(Outcome(State.FAILED, f"could not be started: {error.strerror}: {error.filename}"))
+            work.fail(outcomes.of(reasons.COULD_NOT_START, f"{error.strerror}: {error.filename}"))
             if plan and plan.is_attempt:
                 self._write_attempt(work, plan, state=str(State.FAILED), reason=str(error))
 
@@ -206,23 +208,22 @@ class Scheduler:
         work.task_started(plan, task.started)
         if plan.interruption:
             at = plan.interruption
-            cause = Cause("interrupt", Outcome(State.INTERRUPTED, outcomes.rehearsed(at)))
-            self._timers.after(at.after, lambda: self._end(task, cause, kill=at.kill))
+            outcome = outcomes.outcome(reasons.rehearsed(at))
+            self._timers.after(at.after, lambda: self._end(task, outcome, kill=at.kill))
         if plan.timeout:
-            outcome = Outcome(State.FAILED, plan.timeout_reason, final=plan.timeout_is_final)
-            self._timers.after(plan.timeout, lambda: self._end(task, Cause("timeout", outcome)))
+            self._timers.after(plan.timeout, lambda: self._end(task, plan.late))
 
-    def _end(self, task: Task, cause: Cause, *, kill: bool = False) -> None:
-        if self._tasks.get(task.key) is task and task.end(cause, kill=kill) and not kill:
+    def _end(self, task: Task, outcome: Outcome | None, *, kill: bool = False) -> None:
+        if self._tasks.get(task.key) is task and task.end(outcome, kill=kill) and not kill:
             self._timers.after(task.plan.grace, lambda: task.signal(signal.SIGKILL))
 
     def _process_ended(self, task: Task, process: Process, status: int) -> None:
         process.status = status
         self._hear(task, process)
-        if (status or process.fault) and task.cause is None and task.first_failed is None:
+        if (status or process.fault) and not task.is_ending and task.first_failed is None:
             task.first_failed = process
             if task.alive:
-                self._end(task, Cause("sibling"))
+                self._end(task, None)
         self._follow(task, process, at_end=True)
         if not task.alive:
             self._task_ended(task)
@@ -310,8 +311,7 @@ class Scheduler:
         limit = task.plan.memory_mib
         used = sum(processes.memory_of_group(process.pid) for process in task.alive) >> 20
         if used > limit:
-            reason = f"out of memory: it used {used} MiB, and train.resources.memory_mib allows {limit}"
-            self._end(task, Cause("memory", Outcome(State.FAILED, reason)), kill=True)
+            self._end(task, outcomes.of(reasons.OUT_OF_MEMORY, used, limit), kill=True)
         self._timers.after(_MEMORY, lambda: self._watch_memory(task))
 
 

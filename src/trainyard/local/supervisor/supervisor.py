@@ -66,7 +66,7 @@ class Supervisor:
                     key.data()
             if self._was_told_to_go:
                 self._was_told_to_go = False
-                self._scheduler.interrupt_all("the supervisor was told to end")
+                self._scheduler.interrupt_all()
             self._timers.run_due()
         return [] if self._home_is_gone else self._next
 

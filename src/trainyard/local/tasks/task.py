@@ -7,6 +7,8 @@ import os
 import signal
 from typing import NamedTuple
 
+from ...core.runs import outcomes
+from ...core.runs.outcomes import Outcome
 from ...core.runs.run import Interruption, State
 from ...machine import processes
 from ...worker import reasons
@@ -25,7 +27,8 @@ class Member(NamedTuple):
 
 
 class TaskPlan(NamedTuple):
-    """A task that may start. `grace` and `timeout` are in seconds, a timeout of 0 is none."""
+    """A task that may start. `grace` and `timeout` are in seconds, a timeout of 0 is none; `late` is what
+    becomes of it at its timeout."""
 
     run: str
     task: str
@@ -33,29 +36,11 @@ class TaskPlan(NamedTuple):
     members: tuple[Member, ...]
     grace: float = 5.0
     timeout: float = 0.0
-    timeout_reason: str = ""
-    timeout_is_final: bool = False
+    late: Outcome = Outcome(State.FAILED)
     memory_mib: int = 0
     interruption: Interruption | None = None
     is_attempt: bool = False
     wants_lines: bool = False
-
-
-class Outcome(NamedTuple):
-    """What became of a task: `succeeded`, `failed`, `interrupted` or `stopped`, and why; `final` for a
-    failure that no retry could mend."""
-
-    state: State
-    reason: str = ""
-    bad_input: bool = False
-    final: bool = False
-
-
-class Cause(NamedTuple):
-    """Why we are ending a task, as the outcome it will have; None: as its members say."""
-
-    kind: str
-    outcome: Outcome | None = None
 
 
 class Process:
@@ -100,7 +85,8 @@ class Task:
     def __init__(self, plan: TaskPlan, members: list[Process], mark: str) -> None:
         self.plan, self.members, self.mark = plan, members, mark
         self.started: float | None = None
-        self.cause: Cause | None = None
+        self.is_ending = False
+        self._intended: Outcome | None = None
         self.first_failed: Process | None = None
 
     @property
@@ -111,11 +97,12 @@ class Task:
     def alive(self) -> list[Process]:
         return [process for process in self.members if process.status is None]
 
-    def end(self, cause: Cause, *, kill: bool = False) -> bool:
-        """Signal all that are alive, once for a first cause; whether this was the first."""
-        if self.cause is not None:
+    def end(self, outcome: Outcome | None, *, kill: bool = False) -> bool:
+        """Signal all that are alive, once; whether this was the first time, whose outcome counts. None: what
+        its members say."""
+        if self.is_ending:
             return False
-        self.cause = cause
+        self.is_ending, self._intended = True, outcome
         self.signal(signal.SIGKILL if kill else signal.SIGTERM)
         return True
 
@@ -128,22 +115,25 @@ class Task:
 
     def outcome(self) -> Outcome:
         """What became of it, once all processes have ended."""
-        if self.cause is not None and self.cause.outcome is not None:
-            return self.cause.outcome
+        if self._intended is not None:
+            return self._intended
         if self.first_failed is None:
-            return Outcome(State.SUCCEEDED)
+            return outcomes.of(reasons.DONE)
         return self._failure(self.first_failed)
 
     def _failure(self, process: Process) -> Outcome:
         member = process.member
         said = _read_report(member.report)
         if process.fault:
-            outcome = Outcome(State.FAILED, process.fault, process.fault_is_input)
+            cause = reasons.BAD_INPUT if process.fault_is_input else reasons.SAID
+            ending = cause.of(process.fault)
         elif said:
-            outcome = Outcome(State.FAILED, said["reason"], said.get("class") == "input")
+            ending = reasons.reported(said)
+        elif text := read_failure(member.failure):
+            ending = reasons.SAID.of(text)
         else:
-            reason = read_failure(member.failure) or describe_exit(process.status or 0, member.log)
-            outcome = Outcome(State.FAILED, reason)
+            ending = reasons.exited(process.status or 0, _tail(member.log))
+        outcome = outcomes.outcome(ending)
         if len(self.members) > 1:
             outcome = outcome._replace(reason=f"{member.name}: {outcome.reason}")
         return outcome
@@ -165,11 +155,6 @@ def read_failure(root: str) -> str:
     from ...worker.contract import contract
 
     return reasons.one_line(contract.failure(contract.Layout(root)))
-
-
-def describe_exit(status: int, log: str) -> str:
-    """Why a process ended, in words: its last error line and its status, or the signal that ended it."""
-    return reasons.describe_exit(status, _tail(log))
 
 
 def _tail(log: str) -> bytes:

@@ -17,13 +17,13 @@ import traceback
 from types import FrameType
 from typing import Any, Mapping, NamedTuple, Sequence, cast
 
-from ... import protocol
+from ... import protocol, reasons
 from ...errors import InputError, OutputError, ServiceError, Taken
 from ...failure import describe
 from ...process.log import Log
 from ...process.script import OUTSIDE, Program, Script, Signals
 from ...protocol import COMMIT, PLAN, RETRY_STATUS, SHARD, VERBS
-from ...reasons import describe_exit, one_line
+from ...reasons import one_line
 from ...s3 import client
 from ...storage import files, places
 from .. import requirements, secrets
@@ -44,11 +44,10 @@ _KEYS = (
 
 
 class Outcome(NamedTuple):
-    """How an attempt failed. `is_final`: no retry can mend it; `is_told`: the log has the reason already."""
+    """How an attempt failed; `is_told`: the log has the reason already."""
 
+    cause: reasons.Cause
     reason: str
-    bad_input: bool = False
-    is_final: bool = False
     is_told: bool = False
 
 
@@ -135,16 +134,17 @@ class Task:
             places.close()
             return self._ran(program)
         except InputError as error:
-            return Outcome(str(error), bad_input=True)
+            return Outcome(*reasons.BAD_INPUT.of(error))
         except SourceRefused as error:
-            return Outcome(str(error), is_final=True)
+            return Outcome(*reasons.UNMENDABLE.of(error))
         except (ServiceError, OutputError, requirements.RequirementsFailed) as error:
-            return Outcome(one_line(str(error)))
+            return Outcome(*reasons.SAID.of(one_line(str(error))))
         except OSError as error:
-            return Outcome(describe(error, ""))
+            return Outcome(*reasons.SAID.of(describe(error, "")))
         except Exception as error:
             self._log.say(traceback.format_exc().rstrip())
-            return Outcome(one_line(f"a fault of trainyard: {type(error).__name__}: {error}"))
+            cause, reason = reasons.SHARD_FAULT.of(type(error).__name__, error)
+            return Outcome(cause, one_line(reason))
 
     def _prepared(self) -> Program:
         """All that the verb needs, brought here."""
@@ -231,10 +231,9 @@ class Task:
         if not status:
             return None
         try:
-            said = files.read_json(self._report)
-            return Outcome(said["reason"], said["class"] == "input", is_told=True)
+            return Outcome(*reasons.reported(files.read_json(self._report)), is_told=True)
         except (OSError, ValueError):
-            return Outcome(describe_exit(status, self._log.tail))
+            return Outcome(*reasons.exited(status, self._log.tail))
 
     def _spec(self, code: str) -> dict[str, Any]:
         manifest = self._manifest
@@ -283,8 +282,8 @@ class Task:
 
     def _counted(self, outcome: Outcome) -> int:
         """Write a failure down where the others of this launch are; the exit status that follows."""
-        launch, is_final = self._manifest["launch"], outcome.bad_input or outcome.is_final
-        said = {"reason": outcome.reason, "bad_input": outcome.bad_input, "attempt": self._attempt}
+        launch, cause = self._manifest["launch"], outcome.cause
+        said = {"reason": outcome.reason, "bad_input": cause.bad_input, "attempt": self._attempt}
         prefix = self._state_file(f"{protocol.FAILURES}{self._name}-")
         try:
             places.write_json(
@@ -293,9 +292,11 @@ class Task:
             found = [places.read_json(address) for address in places.below(prefix)]
         except (InputError, OutputError, ServiceError) as error:
             self._log.say(f"trainyard: the failure could not be written down: {error}")
-            return 1 if is_final else RETRY_STATUS
-        failures = sum(each["launch"] == launch for each in found)
-        return 1 if is_final or failures > self._manifest["retries"] else RETRY_STATUS
+            failures = 0
+        else:
+            failures = sum(each["launch"] == launch for each in found)
+        goes_on = reasons.is_tried_again(cause.again, failures, self._manifest["retries"])
+        return RETRY_STATUS if goes_on else 1
 
     def _result(self, index: int) -> str:
         return self._state_file(protocol.RESULTS + protocol.result_name(index))

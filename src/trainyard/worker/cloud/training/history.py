@@ -14,13 +14,12 @@ import json
 import os
 from typing import Any, Callable
 
+from ... import reasons
 from ...protocol import FAILED, INTERRUPTED, RUNNING, TERMINATED, history_file
 
 # SageMaker does not copy such a file to S3.
 _ASIDE = ".sagemaker-ignore"
 _SELDOM, _OFTEN = 30.0, 1.0
-_TAKEN_BACK = "the spot machine was taken back"
-_LOST = "the machine was lost"
 
 
 class History:
@@ -54,10 +53,9 @@ class History:
         if last is None or last["state"] in (FAILED, INTERRUPTED):
             return
         if last["launch"] == launch:
-            cause = _TAKEN_BACK if spot else _LOST
-            self._close(last, INTERRUPTED, f"interrupted: {cause}")
+            self._close(last, reasons.RECLAIMED if spot else reasons.MACHINE_LOST)
         elif last["state"] == RUNNING:
-            self._close(last, TERMINATED, "ended with its job")
+            self._close(last, reasons.ENDED_WITH_JOB)
 
     def begin(self, number: int, launch: int, now: float) -> None:
         """Add an attempt, which is on its way to its script."""
@@ -114,9 +112,9 @@ class History:
                 self._complain(f"the history of the attempts cannot be written: {error}")
                 self._complain = None
 
-    def _close(self, attempt: dict[str, Any], state: str, reason: str) -> None:
+    def _close(self, attempt: dict[str, Any], cause: reasons.Cause) -> None:
         known = (attempt["finished"], attempt["seen"], attempt["checkpoint"], attempt["started"])
-        attempt.update(state=state, reason=reason, finished=max(filter(None, known)))
+        attempt.update(state=cause.state, reason=cause.words, finished=max(filter(None, known)))
         attempt["lost_seconds"] = _lost(attempt)
 
 

@@ -25,7 +25,7 @@ from ...errors import InputError, ServiceError
 from ...process import orphans
 from ...process.log import Log
 from ...process.script import OUTSIDE, Ended, Program, Script, Signals
-from ...protocol import CODE_CHANNEL, FAILED, INTERRUPTED, SUCCEEDED, TERMINATED
+from ...protocol import CODE_CHANNEL, FAILED, SUCCEEDED
 from ..source import SourceRefused, empty, unpack
 from .history import History, took
 from .job import ROOT, ConfigurationError, read_job
@@ -33,16 +33,13 @@ from .options import StartOptions, parse
 
 _LONGEST_FAILURE = 1024  # FailureReason of DescribeTrainingJob
 _STOP = 143  # a process ended by SIGTERM, as shells write it
-_BY_SIGTERM = "interrupted by SIGTERM from outside"
 
 
 class Outcome(NamedTuple):
-    """How an attempt ended; `final` where no retry could mend it. `status` is the worker's own."""
+    """How an attempt ended. `status` is the worker's own."""
 
-    state: str
+    cause: reasons.Cause
     reason: str = ""
-    bad_input: bool = False
-    final: bool = False
     status: int = 0
     finished: float | None = None
 
@@ -94,7 +91,7 @@ class Host:
             orphans.adopt()
         while True:
             outcome = self._attempt()
-            if outcome.state == SUCCEEDED:
+            if outcome.cause.state == SUCCEEDED:
                 outcome = self._keep_model(outcome)
             self._close(outcome)
             if self._signals.asked or not self._goes_on(outcome):
@@ -102,12 +99,9 @@ class Host:
 
     def _goes_on(self, outcome: Outcome) -> bool:
         """Whether another attempt follows in this container."""
-        if outcome.state == INTERRUPTED:
-            return True
         # Of several hosts the others could not know that one begins anew.
-        if outcome.state != FAILED or outcome.bad_input or outcome.final or len(self._job.hosts) > 1:
-            return False
-        return self._history.failures(self._told.launch) <= self._told.retries
+        retries = self._told.retries if len(self._job.hosts) == 1 else -1
+        return reasons.is_tried_again(outcome.cause.again, self._history.failures(self._told.launch), retries)
 
     def _attempt(self) -> Outcome:
         number = self._begin()
@@ -117,11 +111,11 @@ class Host:
         except Unfit as unfit:
             return unfit.outcome
         except InputError as error:
-            return Outcome(FAILED, str(error), bad_input=True, status=1)
+            return Outcome(*reasons.BAD_INPUT.of(error), status=1)
         except (ServiceError, SourceRefused) as error:
-            return Outcome(FAILED, str(error), final=True, status=1)
+            return Outcome(*reasons.UNMENDABLE.of(error), status=1)
         except OSError as error:
-            return Outcome(FAILED, f"could not be started: {error}", final=True, status=1)
+            return Outcome(*reasons.COULD_NOT_START.of(error), status=1)
         except Exception as error:
             return self._fault(error)
 
@@ -173,7 +167,7 @@ class Host:
         try:
             requirements.install(place, self._plain_variables(), self._run_tool)
         except requirements.RequirementsFailed as error:
-            raise Unfit(Outcome(FAILED, str(error), final=True, status=1)) from None
+            raise Unfit(Outcome(*reasons.UNMENDABLE.of(error), status=1)) from None
         return place.python
 
     def _plain_variables(self) -> dict[str, str]:
@@ -194,7 +188,7 @@ class Host:
 
     def _stop_if_asked(self) -> None:
         if self._signals.asked:
-            raise Unfit(Outcome(TERMINATED, _BY_SIGTERM, status=_STOP))
+            raise Unfit(Outcome(*reasons.SIGTERM_FROM_OUTSIDE.of(), status=_STOP))
 
     def _run_script(self, number: int) -> Outcome:
         at = self._told.interruptions
@@ -228,15 +222,14 @@ class Host:
         code = _exit_status(ended.status)
         if ended.cause == OUTSIDE:
             status = _STOP if os.WIFSIGNALED(ended.status) else code
-            return Outcome(TERMINATED, _BY_SIGTERM, status=status, finished=ended.finished)
+            return Outcome(*reasons.SIGTERM_FROM_OUTSIDE.of(), status, ended.finished)
         if ended.cause and interruption:
-            reason = reasons.rehearsed(interruption)
-            return Outcome(INTERRUPTED, reason, status=_STOP, finished=ended.finished)
+            return Outcome(*reasons.rehearsed(interruption), _STOP, ended.finished)
         if not ended.status:
-            return Outcome(SUCCEEDED, finished=ended.finished)
+            return Outcome(reasons.DONE, finished=ended.finished)
         said = reasons.one_line(failure(self._layout))
-        reason = said or reasons.describe_exit(ended.status, self._log.tail)
-        return Outcome(FAILED, reason, status=code, finished=ended.finished)
+        why = reasons.SAID.of(said) if said else reasons.exited(ended.status, self._log.tail)
+        return Outcome(*why, code, ended.finished)
 
     def _keep_model(self, outcome: Outcome) -> Outcome:
         """Write down the files of the model; the outcome is another where they make none."""
@@ -246,21 +239,21 @@ class Host:
         try:
             files = modelfiles.model_files(self._layout.model, host, lambda: self._signals.asked)
         except modelfiles.HashingStopped:
-            return outcome._replace(state=TERMINATED, reason=_BY_SIGTERM, status=_STOP)
+            return Outcome(*reasons.SIGTERM_FROM_OUTSIDE.of(), _STOP, outcome.finished)
         except (ModelRefused, OSError) as error:
-            reason = reasons.MODEL_NOT_KEPT + str(error)
-            return outcome._replace(state=FAILED, reason=reason, final=True, status=1)
+            return Outcome(*reasons.MODEL_NOT_KEPT.of(error), 1, outcome.finished)
         self._history.model = files or None
         return outcome
 
     def _close(self, outcome: Outcome) -> None:
         """Write down how the attempt ended, and in the log too what the script could not say itself."""
-        if outcome.state == FAILED and (outcome.bad_input or outcome.final):
+        cause = outcome.cause
+        if cause.state == FAILED and cause.again == reasons.NEVER:
             self._log.say(outcome.reason)
         checkpoint = newest_checkpoint(self._layout.checkpoints)
         now = outcome.finished or time.time()
-        self._history.end(outcome.state, outcome.reason, now, checkpoint, bad_input=outcome.bad_input)
-        self._history.warnings = self._warnings(outcome.state, checkpoint)
+        self._history.end(cause.state, outcome.reason, now, checkpoint, bad_input=cause.bad_input)
+        self._history.warnings = self._warnings(cause.state, checkpoint)
         self._history.save()
 
     def _warnings(self, state: str, checkpoint: float | None) -> list[str]:
@@ -270,14 +263,14 @@ class Host:
             attempt = attempts.get(number)
             if attempt is None:
                 found.append(reasons.unreached(at, number, None))
-            elif attempt["reason"] != reasons.rehearsed(at):
+            elif attempt["reason"] != reasons.rehearsed(at).reason:
                 found.append(reasons.unreached(at, number, took(attempt)))
         if state == SUCCEEDED and self._told.spot and checkpoint is None:
             found.append(reasons.cost_of_no_checkpoint(took(self._history.attempts[-1])))
         return found
 
     def _leave(self, outcome: Outcome) -> int:
-        if outcome.state == FAILED:
+        if outcome.cause.state == FAILED:
             lead = f"{self._job.current_host}: " if len(self._job.hosts) > 1 else ""
             _write_failure(self._layout, lead + outcome.reason)
         return outcome.status
@@ -286,7 +279,7 @@ class Host:
         import traceback  # 8 ms that only a bug is worth
 
         self._log.say(traceback.format_exc().rstrip())
-        return Outcome(FAILED, f"a fault of trainyard: {type(error).__name__}: {error}", final=True, status=1)
+        return Outcome(*reasons.FAULT.of(type(error).__name__, error), status=1)
 
 
 def _resolve_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:
