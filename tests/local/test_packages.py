@@ -24,7 +24,6 @@ from trainyard.local.tasks.packages import (
     build,
     cached_python,
     environment_key,
-    needs_environment,
 )
 from trainyard.worker.cloud.requirements import tool_error
 
@@ -261,33 +260,6 @@ def test_a_cache_that_cannot_be_written_is_one_line(
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(BuildFailed, match=r"could not be built in .*Not a directory"):
         build(str(source), sys.executable, log)
-
-
-@pytest.mark.parametrize(
-    ("text", "needed"),
-    [
-        ("", False),
-        ("\n  \n# numpy\n", False),
-        ("--index-url https://host/simple\n-c limits.txt\n", False),
-        ("numpy\n", True),
-        ("  numpy>=1 # why\n", True),
-        ("# first\n-e .\n", True),
-        ("-r empty.txt\n", False),
-        ("-r full.txt\n", True),
-        ("--requirement=full.txt\n", True),
-        ("-r absent.txt\n", True),
-        ("\ufeff# only a comment\n", False),
-    ],
-)
-def test_only_requirements_need_an_environment(tmp_path: Path, text: str, needed: bool) -> None:
-    (tmp_path / "requirements.txt").write_text(text)
-    (tmp_path / "empty.txt").write_text("# nothing\n")
-    (tmp_path / "full.txt").write_text("numpy\n")
-    assert needs_environment(str(tmp_path)) is needed
-
-
-def test_a_source_without_requirements_needs_no_environment(tmp_path: Path) -> None:
-    assert needs_environment(str(tmp_path)) is False
 
 
 def change(path: Path) -> None:

@@ -159,9 +159,10 @@ def test_an_index_that_cannot_be_reached_is_said_to_be(container: Container) -> 
     assert container.failure.endswith("(the package index cannot be reached from here)")
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n\n", "--no-index\n"])
+@pytest.mark.parametrize("text", ["", "# nothing\n\n", "--no-index\n", "-r base.txt\n"])
 def test_requirements_of_nothing_build_nothing(container: Container, text: str) -> None:
-    container.files.update({"requirements.txt": text, "train.py": "import sys\nprint(sys.executable)"})
+    container.files.update({"requirements.txt": text, "base.txt": "# nothing either\n"})
+    container.files["train.py"] = "import sys\nprint(sys.executable)"
     assert container.run().lines == [sys.executable]
 
 

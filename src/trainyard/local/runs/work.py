@@ -204,6 +204,6 @@ def home_mark(home: Home) -> str:
 def _needs_environment(code: str) -> bool:
     if not os.path.exists(os.path.join(code, "requirements.txt")):
         return False
-    from ..tasks import packages  # for sources with requirements alone
+    from ...worker.cloud.requirements import are_needed  # for sources with requirements alone
 
-    return packages.needs_environment(code)
+    return are_needed(code)

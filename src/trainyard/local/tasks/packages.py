@@ -22,18 +22,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trainyard.core.errors import BadInput, TrainyardError
 from trainyard.core.files.caches import cache_folder
-from trainyard.worker.cloud.requirements import REQUIREMENTS, tool_environ, tool_error
+from trainyard.worker.cloud.requirements import REQUIREMENTS, Line, read_lines, tool_environ, tool_error
 
-# hashlib, shutil and subprocess are imported where they are used: the supervisor asks `needs_environment`
-# for every run, and most need none.
+# hashlib, shutil and subprocess are imported where they are used: most environments are there already.
 if TYPE_CHECKING:
     import subprocess
 
 _MARKER = ".whole"
 _TAIL = 1 << 16
-_OPTION = re.compile(
-    r"(?:--(requirement|constraint|editable|find-links)(?:\s*=\s*|\s+)|-([rcef])\s*=?\s*)(.+)", re.DOTALL
-)
 _FACTS = (
     "import os, sys; print(os.path.realpath(sys.executable), sys.version, sys.implementation.cache_tag,"
     " getattr(sys, 'abiflags', ''), sys.platform, os.uname().machine, sep='\\n')"
@@ -48,23 +44,6 @@ class Writable(Protocol):
     """An open file with a descriptor."""
 
     def fileno(self) -> int: ...
-
-
-class _Line(NamedTuple):
-    """A logical line: its option (r, c, e, f or "" for a requirement or another option), and its value."""
-
-    option: str
-    value: str
-    folder: str
-
-
-def needs_environment(source: str) -> bool:
-    """Whether the folder has a `requirements.txt` that requires anything, itself or by `-r`."""
-    path = os.path.join(source, REQUIREMENTS)
-    if not os.path.isfile(path):
-        return False
-    lines = _read_lines(_read(path), os.path.abspath(source), [path])
-    return any(line.option in ("", "e", "r") and not line.value.startswith("-") for line in lines)
 
 
 def environment_key(requirements: bytes, interpreter: str, source: str = ".") -> str:
@@ -82,7 +61,7 @@ def environment_key(requirements: bytes, interpreter: str, source: str = ".") ->
     for fact in _interpreter_facts(interpreter):
         digest.update(fact.encode("utf-8", "surrogateescape") + b"\0")
     digest.update(requirements + b"\0")
-    for line in _read_lines(requirements, os.path.abspath(source), []):
+    for line in read_lines(requirements, os.path.abspath(source), []):
         path = _local_path(line, source)
         content = _content_hash(path) if path else ""
         digest.update(f"{line.option} {line.value} {content}\0".encode("utf-8", "surrogateescape"))
@@ -170,7 +149,7 @@ class _Build(NamedTuple):
     def _installable(self) -> str:
         """The user's own file; where it has editable local packages, one that says the same without."""
         own = os.path.join(self.source, REQUIREMENTS)
-        lines = list(_read_lines(_read(own), self.source, [own]))
+        lines = list(read_lines(_read(own), self.source, [own]))
         if not any(line.option == "e" and _local_path(line, self.source) for line in lines):
             return REQUIREMENTS
         path = os.path.join(self.folder, REQUIREMENTS)
@@ -286,35 +265,7 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-def _read_lines(text: bytes, folder: str, above: list[str]) -> Iterator[_Line]:
-    """Logical lines as pip reads them, those of `-r` files in place of their line, `-c` lines as they are."""
-    joined = re.sub(r"\\\r?\n", "", text.decode("utf-8-sig", "surrogateescape"))
-    for raw in joined.splitlines():
-        value = re.sub(r"(^|\s+)#.*$", "", raw).strip()
-        if not value:
-            continue
-        match = _OPTION.fullmatch(value)
-        if not match:
-            yield _Line("", value, folder)
-            continue
-        line = _Line((match[1] or match[2])[0], match[3].strip("\"'"), folder)
-        if line.option == "r":
-            yield from _read_nested(line, above)
-        else:
-            yield line
-
-
-def _read_nested(line: _Line, above: list[str]) -> Iterator[_Line]:
-    path = os.path.abspath(os.path.join(line.folder, line.value))
-    if path in above:
-        return
-    if not os.path.isfile(path):
-        yield line  # a URL, or for the tool to complain about
-        return
-    yield from _read_lines(_read(path), os.path.dirname(path), [*above, path])
-
-
-def _local_path(line: _Line, source: str) -> str:
+def _local_path(line: Line, source: str) -> str:
     """The file or folder of this machine that the line names; "" when it names none."""
     value = re.split(r"\s+;|\s+--", line.value)[0].strip()
     if not line.option:
@@ -332,7 +283,7 @@ def _local_path(line: _Line, source: str) -> str:
     return ""
 
 
-def _absolute(line: _Line, source: str) -> str:
+def _absolute(line: Line, source: str) -> str:
     """The line for a file elsewhere: local names made absolute, editable packages plain ones."""
     path = _local_path(line, source)
     option = {"r": "-r ", "c": "-c ", "f": "--find-links ", "e": "-e "}.get(line.option, "")

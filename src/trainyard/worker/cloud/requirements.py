@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from ..reasons import one_line
 
@@ -22,6 +22,9 @@ DROPPED = frozenset(
     UV_TARGET VIRTUAL_ENV __PYVENV_LAUNCHER__""".split()  # noqa: SIM905
 )
 
+_OPTION = re.compile(
+    r"(?:--(requirement|constraint|editable|find-links)(?:\s*=\s*|\s+)|-([rcef])\s*=?\s*)(.+)", re.DOTALL
+)
 _CAUSE = re.compile(r"\s*(╰─▶|Caused by:|cause:)\s*")
 _ASIDES = ("hint:", "[notice]", "WARNING:")
 _UNREACHABLE = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "Max retries exceeded")
@@ -46,15 +49,51 @@ class Place(NamedTuple):
         return os.path.join(self.folder, "bin", "python")
 
 
+class Line(NamedTuple):
+    """A logical line: its option (r, c, e, f or "" for a requirement or another option), and its value."""
+
+    option: str
+    value: str
+    folder: str
+
+
 def are_needed(source: str) -> bool:
-    """Whether the folder has a `requirements.txt` that requires anything."""
-    try:
-        with open(os.path.join(source, REQUIREMENTS), encoding="utf-8-sig", errors="replace") as stream:
-            lines = [line.strip() for line in stream]
-    except FileNotFoundError:
+    """Whether the folder has a `requirements.txt` that requires anything, itself or by `-r`."""
+    path = os.path.abspath(os.path.join(source, REQUIREMENTS))
+    if not os.path.isfile(path):
         return False
-    requiring = ("-r", "-e", "--requirement", "--editable")
-    return any(line and line[0] != "#" and (line[0] != "-" or line.startswith(requiring)) for line in lines)
+    lines = _read_file(path, [])
+    return any(line.option in ("", "e", "r") and not line.value.startswith("-") for line in lines)
+
+
+def read_lines(text: bytes, folder: str, above: Sequence[str]) -> Iterator[Line]:
+    """Logical lines as pip reads them, those of `-r` files in place of their line, `-c` lines as they are.
+
+    A file that is one of `above`, paths that are being read, is not read again.
+    """
+    joined = re.sub(r"\\\r?\n", "", text.decode("utf-8-sig", "surrogateescape"))
+    for raw in joined.splitlines():
+        value = re.sub(r"(^|\s+)#.*$", "", raw).strip()
+        if not value:
+            continue
+        match = _OPTION.fullmatch(value)
+        if not match:
+            yield Line("", value, folder)
+            continue
+        line = Line((match[1] or match[2])[0], match[3].strip("\"'"), folder)
+        path = os.path.abspath(os.path.join(folder, line.value))
+        # What is no file is a URL, or for the tool to complain about.
+        if line.option == "r" and (path in above or os.path.isfile(path)):
+            yield from _read_file(path, above)
+        else:
+            yield line
+
+
+def _read_file(path: str, above: Sequence[str]) -> Iterator[Line]:
+    if path not in above:
+        with open(path, "rb") as stream:
+            text = stream.read()
+        yield from read_lines(text, os.path.dirname(path), [*above, path])
 
 
 def install(place: Place, variables: Mapping[str, str], run: Run) -> None:
