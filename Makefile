@@ -7,6 +7,13 @@ CHECKOV := .venv/checkov/.set-up
 CHECKOV_LOCK := tests/tools/checkov/requirements.txt
 SOURCES := $(shell find src -name '*.py')
 LOCK_ARGS ?=
+ABREAST := -n auto --maxprocesses 8 --dist worksteal
+QUICK := $(addprefix tests/,core yard machine test_project.py) \
+  $(patsubst %,tests/cli/test_%.py,formatting journey main project) \
+  $(patsubst %,tests/aws/test_%.py,images requests requests_batch states) \
+  $(patsubst %,tests/deploy/test_%.py,cost events plan replacements) \
+  $(patsubst %,tests/worker/test_%.py,layout inference_handler inference_rows plan_borders plan_inputs) \
+  $(patsubst %,tests/worker/test_training_%.py,arguments checkpoints models prepare variables)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS)
@@ -16,12 +23,13 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help setup demo test check bench drawing templates lock clean
+.PHONY: help setup demo test test-quick check bench drawing templates lock clean
 
 help:
 	@echo 'make setup   .venv with the locked dependencies and trainyard itself (the others do it when needed)'
 	@echo 'make demo    train, be interrupted, predict in shards: here, then on an emulated AWS; in demo/'
 	@echo 'make test    the test suite'
+	@echo 'make test-quick  what needs no server and no emulated AWS, in less than a minute'
 	@echo 'make check   lint, format, types, layers, lock'
 	@echo 'make bench   how fast it is, beside its peers'
 	@echo 'make drawing the pictures of the account in docs/ anew, from the templates'
@@ -37,7 +45,10 @@ demo: $(COMPILED)
 	@$(PYTHON) examples/digits/sandbox_demo.py demo
 
 test: setup
-	@$(PYTHON) -m pytest -n auto --maxprocesses 8
+	@$(PYTHON) -m pytest $(ABREAST)
+
+test-quick: $(COMPILED)
+	@$(PYTHON) -m pytest $(ABREAST) $(QUICK)
 
 check: $(COMPILED)
 	@echo 'ruff check' && $(PYTHON) -m ruff check --quiet .

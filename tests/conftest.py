@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 import os
 import shutil
@@ -10,11 +12,12 @@ import socket
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 import trainyard
 from trainyard import InferenceJob, RunHandle, TrainingJob, Yard
@@ -27,6 +30,29 @@ pytest.register_assert_rewrite("promises", "engine_contract")
 
 PATIENCE = 30.0
 """Seconds after which what a test waits for is taken never to come."""
+
+
+_read_model = functools.cache(JSONFileLoader().load_file)
+# Most tests make sessions of their own; what botocore knows of the services is the same for all of them.
+JSONFileLoader.load_file = lambda self, path: _read_model(path)  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: jobs, servers and polls keep each test waiting for a while."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Without the garbage collector, which looked at all modules and tests again and again: they stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class Project:
