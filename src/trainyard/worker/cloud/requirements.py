@@ -37,7 +37,7 @@ class RequirementsFailed(Exception):
     """`requirements.txt` could not be installed; one line."""
 
 
-class Place(NamedTuple):
+class Installation(NamedTuple):
     """Where things are: the source that has the requirements, its wheels, and the environment to make."""
 
     source: str
@@ -96,17 +96,17 @@ def _read_file(path: str, above: Sequence[str]) -> Iterator[Line]:
         yield from read_lines(text, os.path.dirname(path), [*above, path])
 
 
-def install(place: Place, variables: Mapping[str, str], run: Run) -> None:
+def install(installation: Installation, variables: Mapping[str, str], run: Run) -> None:
     """Make the environment. `variables` are the container's.
 
     Raises RequirementsFailed when it cannot be made, and whatever `run` raises.
     """
     environ = tool_environ(variables)
-    _execute(_make(place), environ, place, run)
-    _show_packages(place)
+    _execute(_make(installation), environ, installation, run)
+    _show_packages(installation)
     pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    command = [place.python, *pip, *_wheels(place.wheels), "-r", REQUIREMENTS]
-    _execute(command, environ, place, run)
+    command = [installation.python, *pip, *_wheels(installation.wheels), "-r", REQUIREMENTS]
+    _execute(command, environ, installation, run)
 
 
 def tool_environ(variables: Mapping[str, str]) -> dict[str, str]:
@@ -116,23 +116,23 @@ def tool_environ(variables: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PIP_USER": "0", "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
 
-def _make(place: Place) -> list[str]:
+def _make(installation: Installation) -> list[str]:
     # Seen through the environment, the image's own pip installs into it; ensurepip takes seconds.
     from importlib.util import find_spec
 
     options = ["--clear", *(["--without-pip"] if find_spec("pip") else [])]
     if sys.prefix == sys.base_prefix:
         options.append("--system-site-packages")
-    return [sys.executable, "-m", "venv", *options, place.folder]
+    return [sys.executable, "-m", "venv", *options, installation.folder]
 
 
-def _show_packages(place: Place) -> None:
+def _show_packages(installation: Installation) -> None:
     """Show the image's packages where its Python is a virtual environment: venv looks below that one."""
     if sys.prefix == sys.base_prefix:
         return
     folders = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     version = "python{}.{}".format(*sys.version_info[:2])
-    path = os.path.join(place.folder, "lib", version, "site-packages", "image.pth")
+    path = os.path.join(installation.folder, "lib", version, "site-packages", "image.pth")
     with open(path, "w", encoding="utf-8") as stream:
         stream.writelines(f"import site; site.addsitedir({folder!r})\n" for folder in folders)
 
@@ -145,8 +145,10 @@ def _wheels(folder: str) -> list[str]:
     return ["--no-index", "--find-links", folder] if found else []
 
 
-def _execute(command: Sequence[str], environ: Mapping[str, str], place: Place, run: Run) -> None:
-    status, output = run(command, environ, place.source)
+def _execute(
+    command: Sequence[str], environ: Mapping[str, str], installation: Installation, run: Run
+) -> None:
+    status, output = run(command, environ, installation.source)
     if status:
         text = output.decode("utf-8", "replace")
         cause = tool_error(text) or f"{os.path.basename(command[0])} ended with status {status}"

@@ -27,7 +27,7 @@ class CommittedPart(TypedDict):
     sha256: str
 
 
-class Part:
+class CountedPart:
     """A part with what its shard said of it and what a new count says."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Part:
         self.name = part_name(plan, index)
         self.address = places.join(output, self.name)
         self.result = result
-        self.said: dict[str, Any] = _read_result(index, result)
+        self.reported: dict[str, Any] = _read_result(index, result)
         self._listed = listed
         with places.at_hand(self.address, listed) as path:
             self.size, self.sha256 = fingerprint(path)
@@ -46,18 +46,18 @@ class Part:
         self._check_rows(plan["shards"][index]["rows"])
 
     def _check_bytes(self) -> None:
-        if self.sha256 not in (self.said["sha256"], self.said.get("rewritten")):
+        if self.sha256 not in (self.reported["sha256"], self.reported.get("rewritten")):
             raise OutputError(
                 f"{self.name} is not what shard {self.index} wrote ({self.size} bytes, "
-                f"{self.said['bytes']} written); "
+                f"{self.reported['bytes']} written); "
                 "leave the output folder alone while a run is going on and run it again"
             )
 
     def _check_rows(self, planned: int) -> None:
-        if not self.count.rows == self.said["rows_out"] == planned:
+        if not self.count.rows == self.reported["rows_out"] == planned:
             raise OutputError(
                 f"shard {self.index}: {self.name} has {self.count.rows} rows where the plan has {planned} "
-                f"and the shard said {self.said['rows_out']}"
+                f"and the shard said {self.reported['rows_out']}"
             )
 
     def rewrite(self, write: Rewrite) -> None:
@@ -69,8 +69,8 @@ class Part:
             temporary = temporary_name(path, "commit")
             write(path, temporary)
             self.size, self.sha256 = fingerprint(temporary)
-            self.said["rewritten"] = self.sha256
-            places.write_json(self.result, self.said)
+            self.reported["rewritten"] = self.sha256
+            places.write_json(self.result, self.reported)
             places.replace(self.address, self._listed, temporary, self.size, self.sha256, self.count.rows)
 
 
@@ -93,8 +93,8 @@ def run(spec: dict[str, Any]) -> None:
     form = formats.load(plan["format"])
     listed = _check_names(plan, output)
 
-    def part(index: int) -> Part:
-        return Part(plan, form, index, output, results[index], listed[index])
+    def part(index: int) -> CountedPart:
+        return CountedPart(plan, form, index, output, results[index], listed[index])
 
     parts = list(places.over(part, [each.size for each in listed], output))
     for index, rewrite in form.unify([part.count for part in parts], plan["compression"]).items():
@@ -104,7 +104,7 @@ def run(spec: dict[str, Any]) -> None:
     _write_marker(places.join(output, MARKER), document)
 
 
-def _document(run_id: str, plan: Plan, parts: Sequence[Part]) -> dict[str, Any]:
+def _document(run_id: str, plan: Plan, parts: Sequence[CountedPart]) -> dict[str, Any]:
     listed = [CommittedPart(name=p.name, rows=p.count.rows, bytes=p.size, sha256=p.sha256) for p in parts]
     rows = sum(part.count.rows for part in parts)
     return {

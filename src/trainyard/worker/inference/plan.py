@@ -51,7 +51,7 @@ def make(root: str, shards: int) -> Plan:
     sources = find(root)
     files = [describe(source) for source in sources]
     form = sources[0].format
-    columns, extents, borders = formats.load(form).survey(files, shards)
+    columns, extents, splits = formats.load(form).survey(files, shards)
     for file, extent, source in zip(files, extents, sources):
         _check_unchanged(file, source)
         file["rows"] = extent.rows
@@ -62,7 +62,7 @@ def make(root: str, shards: int) -> Plan:
         columns=columns,
         rows=sum(extent.rows for extent in extents),
         files=files,
-        shards=[PlannedShard(rows=sum(p["rows"] for p in ps), pieces=ps) for ps in cut(extents, borders)],
+        shards=[PlannedShard(rows=sum(p["rows"] for p in ps), pieces=ps) for ps in cut(extents, splits)],
     )
 
 

@@ -102,15 +102,15 @@ class Progress:
 
     def __init__(self, path: str | None) -> None:
         self._file = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._told = time.monotonic()
+        self._written = time.monotonic()
         self._rows = 0
 
     def tell(self, rows: int) -> None:
         """Note the rows done; writes at most once in PROGRESS_INTERVAL seconds."""
         self._rows = rows
         now = time.monotonic()
-        if now - self._told >= PROGRESS_INTERVAL:
-            self._told = now
+        if now - self._written >= PROGRESS_INTERVAL:
+            self._written = now
             self._write()
 
     def _write(self) -> None:

@@ -10,7 +10,7 @@ from typing import Iterator
 from . import procfs
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_PATIENCE = 5.0
+_GRACE = 5.0
 
 
 def adopt() -> None:
@@ -47,7 +47,7 @@ def end(leader: int, mark: str) -> None:
         os.killpg(leader, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _GRACE
     while _children_end(leader, mark) and time.monotonic() < deadline:
         time.sleep(0.001)
 

@@ -154,8 +154,8 @@ class Script:
     def _hear(self, until: float) -> None:
         """Take in what comes, at the latest until the clock says so."""
         sources = [self._signals.reader, self._pipe] if self._is_open else [self._signals.reader]
-        patience = min(max(until - time.monotonic(), 0.0), _LONGEST)
-        ready, _, _ = select.select(sources, [], [], patience)
+        timeout = min(max(until - time.monotonic(), 0.0), _LONGEST)
+        ready, _, _ = select.select(sources, [], [], timeout)
         if self._pipe in ready:
             self._copy()
         if self._signals.reader in ready:

@@ -243,7 +243,7 @@ class Lines:
 
 
 def scan(stream: IO[bytes], name: str, offer: Offer) -> tuple[list[str], Extent]:
-    """Check and count the rows of one file, offering their borders.
+    """Check and count the rows of one file, offering their splits.
 
     Gives the header ([] for a file without one) and the extent of its rows. Raises InputError, with the line,
     for a bad header, a row with more or fewer fields, a quote that is never closed and bytes that are not

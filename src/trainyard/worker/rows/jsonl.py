@@ -61,7 +61,7 @@ def unify(parts: Sequence[Count], compression: str) -> dict[int, Rewrite]:
 
 
 def scan(stream: IO[bytes], name: str, offer: Offer) -> Extent:
-    """Count the lines that are not blank, offering their borders; nothing is parsed."""
+    """Count the lines that are not blank, offering their splits; nothing is parsed."""
     start = len(BOM) if stream.read(len(BOM)) == BOM else 0
     stream.seek(start)
     rows, line, byte = 0, 1, start

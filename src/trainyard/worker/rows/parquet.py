@@ -14,7 +14,7 @@ from .inputs import PlannedFile, readable, unchanged
 from .libraries import parquet, pyarrow
 from .parts import Count, Rewrite
 from .results import PREDICTION, Results, as_list, check_names, differing, result_names
-from .splits import Extent, Mark, Piece, Survey
+from .splits import Extent, Piece, Split, Survey
 from .values import plain
 
 # Rows are gathered into row groups of about this many rows or bytes: one a batch would make files slow to
@@ -48,17 +48,17 @@ def survey(files: Sequence[PlannedFile], shards: int) -> Survey:
     return Survey(list(schema.names), [Extent(rows, 0, 0, 0) for rows in counts], _even(counts, shards))
 
 
-def _even(counts: Sequence[int], shards: int) -> list[Mark]:
-    """Borders at equal shares of the rows: Parquet can be entered at any row."""
+def _even(counts: Sequence[int], shards: int) -> list[Split]:
+    """Splits at equal shares of the rows: Parquet can be entered at any row."""
     total, file, before = sum(counts), 0, 0
-    borders = []
+    splits = []
     for index in range(1, shards):
         row = index * total // shards
         while file < len(counts) - 1 and row >= before + counts[file]:
             before += counts[file]
             file += 1
-        borders.append(Mark(row, file, 0, 0))
-    return borders
+        splits.append(Split(row, file, 0, 0))
+    return splits
 
 
 def reader(columns: Sequence[str]) -> ParquetReader:

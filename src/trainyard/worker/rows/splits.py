@@ -1,6 +1,6 @@
 """Where the rows of an input are cut into shards. Pure: no files.
 
-A scan of the input offers borders between rows to `Marks`, which keeps a bounded number of them; `choose`
+A scan of the input offers splits between rows to `Candidates`, which keeps a bounded number of them; `choose`
 takes the ones nearest to equal shares, and `cut` says which pieces of which files each shard reads.
 """
 
@@ -11,8 +11,8 @@ from bisect import bisect_left
 from typing import Callable, NamedTuple, Sequence, TypedDict
 
 
-class Mark(NamedTuple):
-    """A border: the start of row `row` (counted over all files from 0), in a file, at a byte and a line."""
+class Split(NamedTuple):
+    """Where to cut: before row `row` (counted over all files from 0), at a byte and a line of a file."""
 
     row: int
     file: int
@@ -34,14 +34,14 @@ class Extent(NamedTuple):
 
 class Survey(NamedTuple):
     """What one pass over all files found: the columns (None where they differ by row), each file's extent,
-    and the inner borders of the shards."""
+    and the inner splits of the shards."""
 
     columns: list[str] | None
     extents: list[Extent]
-    borders: list[Mark]
+    splits: list[Split]
 
 
-# A scan offers the border after its n-th row: offer(rows, byte, line) gives the number of rows after which
+# A scan offers the split after its n-th row: offer(rows, byte, line) gives the number of rows after which
 # the next one is welcome, NEVER when none is.
 Offer = Callable[[int, int, int], int]
 NEVER = -1
@@ -58,31 +58,31 @@ class Piece(TypedDict):
     end: int
 
 
-class Marks:
-    """Borders in the order of the rows, at most `limit`: beyond it every other one is dropped.
+class Candidates:
+    """Splits in the order of the rows, at most `limit`: beyond it every other one is dropped.
 
-    `due` is the row number from which on the next mark is welcome; earlier ones would crowd the list.
+    `due` is the row number from which on the next split is welcome; earlier ones would crowd the list.
     """
 
     def __init__(self, limit: int = 65536) -> None:
         self.limit = max(2, limit)
         self.stride = 1
         self.due = 0
-        self._fields = [array("q") for _ in Mark._fields]
+        self._fields = [array("q") for _ in Split._fields]
 
     def __len__(self) -> int:
         return len(self._fields[0])
 
-    def __getitem__(self, index: int) -> Mark:
-        return Mark(*(field[index] for field in self._fields))
+    def __getitem__(self, index: int) -> Split:
+        return Split(*(field[index] for field in self._fields))
 
     @property
     def rows(self) -> Sequence[int]:
-        """The row numbers of the marks, ascending."""
+        """The row numbers of the candidates, ascending."""
         return self._fields[0]
 
     def add(self, row: int, file: int, byte: int, line: int) -> int:
-        """Keep a border whose row is at least `due`; gives the new `due`."""
+        """Keep a split whose row is at least `due`; gives the new `due`."""
         for field, value in zip(self._fields, (row, file, byte, line)):
             field.append(value)
         if len(self) > self.limit:
@@ -92,54 +92,56 @@ class Marks:
         return self.due
 
 
-def offer_to(marks: Marks, file: int, row: int, *, divisible: bool) -> Offer:
-    """What the scan of file number `file`, whose first row is number `row`, calls with its borders.
+def offer_to(candidates: Candidates, file: int, row: int, *, divisible: bool) -> Offer:
+    """What the scan of file number `file`, whose first row is number `row`, calls with its splits.
 
-    Of a file that is not divisible (compressed text) only the beginning is a border.
+    Of a file that is not divisible (compressed text) only the beginning is a split.
     """
 
     def offer(rows: int, byte: int, line: int) -> int:
-        due = marks.due
+        due = candidates.due
         if row + rows >= due:
-            due = marks.add(row + rows, file, byte, line)
+            due = candidates.add(row + rows, file, byte, line)
         return due - row if divisible else NEVER
 
     return offer
 
 
-def choose(marks: Marks, rows: int, shards: int) -> list[Mark]:
-    """The `shards - 1` inner borders, ascending, each the mark nearest to an equal share of `rows`.
+def choose(candidates: Candidates, rows: int, shards: int) -> list[Split]:
+    """The `shards - 1` inner splits, ascending, each the candidate nearest to an equal share of `rows`.
 
-    Without a mark (CSV without a header) there are none.
+    Without a candidate (CSV without a header) there are none.
     """
-    chosen: list[Mark] = []
-    for index in range(1, shards if len(marks) else 1):
+    chosen: list[Split] = []
+    for index in range(1, shards if len(candidates) else 1):
         ideal = index * rows // shards
-        at = bisect_left(marks.rows, ideal)
-        if at == len(marks) or (at > 0 and ideal - marks.rows[at - 1] <= marks.rows[at] - ideal):
+        at = bisect_left(candidates.rows, ideal)
+        if at == len(candidates) or (
+            at > 0 and ideal - candidates.rows[at - 1] <= candidates.rows[at] - ideal
+        ):
             at -= 1
-        chosen.append(marks[at])
+        chosen.append(candidates[at])
     return chosen
 
 
-def cut(extents: Sequence[Extent], borders: Sequence[Mark]) -> list[list[Piece]]:
-    """The pieces of `len(borders) + 1` shards: every row once, in order, no piece without rows."""
+def cut(extents: Sequence[Extent], splits: Sequence[Split]) -> list[list[Piece]]:
+    """The pieces of `len(splits) + 1` shards: every row once, in order, no piece without rows."""
     first = [0]
     for extent in extents:
         first.append(first[-1] + extent.rows)
-    whole = [Mark(0, 0, extents[0].start, extents[0].line), *borders, _end(extents, first[-1])]
+    whole = [Split(0, 0, extents[0].start, extents[0].line), *splits, _end(extents, first[-1])]
     return [_between(whole[i], whole[i + 1], extents, first) for i in range(len(whole) - 1)]
 
 
-def _end(extents: Sequence[Extent], rows: int) -> Mark:
-    return Mark(rows, len(extents) - 1, extents[-1].end, 0)
+def _end(extents: Sequence[Extent], rows: int) -> Split:
+    return Split(rows, len(extents) - 1, extents[-1].end, 0)
 
 
-def _between(start: Mark, end: Mark, extents: Sequence[Extent], first: Sequence[int]) -> list[Piece]:
+def _between(start: Split, end: Split, extents: Sequence[Extent], first: Sequence[int]) -> list[Piece]:
     pieces: list[Piece] = []
     for file in range(start.file, end.file + 1):
         extent = extents[file]
-        here = start if file == start.file else Mark(first[file], file, extent.start, extent.line)
+        here = start if file == start.file else Split(first[file], file, extent.start, extent.line)
         rows = min(end.row, first[file + 1]) - here.row
         if rows > 0:
             pieces.append(

@@ -7,7 +7,7 @@ from typing import IO, Any, Callable, Iterator, Sequence
 
 from .batches import Batch, Take, gather
 from .inputs import PlannedFile, Streams, readable
-from .splits import Extent, Marks, Offer, Piece, Survey, choose, offer_to
+from .splits import Candidates, Extent, Offer, Piece, Survey, choose, offer_to
 
 BOM = b"\xef\xbb\xbf"
 
@@ -17,16 +17,16 @@ def survey_text(
 ) -> Survey:
     """Read every file once, with `scan(stream, name, offer)`; the survey names no columns."""
     # At least 64 splits a shard to choose from keep the shards' sizes within 1 in 64 of each other.
-    marks = Marks(max(65536, 64 * shards))
+    candidates = Candidates(max(65536, 64 * shards))
     extents: list[Extent] = []
     row = 0
     with Streams(files) as streams:
         for index, file in enumerate(files):
-            offer = offer_to(marks, index, row, divisible=not file["compression"])
+            offer = offer_to(candidates, index, row, divisible=not file["compression"])
             with readable(file["name"]), streams.open(index) as stream:
                 extents.append(scan(stream, file["name"], offer))
             row += extents[-1].rows
-    return Survey(None, extents, choose(marks, row, shards))
+    return Survey(None, extents, choose(candidates, row, shards))
 
 
 def text_batches(

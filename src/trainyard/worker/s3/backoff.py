@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import ServiceError
 
 if TYPE_CHECKING:
-    from .errors import Refusal
+    from .errors import ErrorResponse
 
 ATTEMPTS = 12
 """Failures in a row after which there is no more hope."""
@@ -20,8 +20,8 @@ UNIT, LONGEST = 0.1, 20.0
 """Seconds of the first pause, which doubles, and of the longest; each is drawn from zero on (full jitter)."""
 
 
-class Patience:
-    """The patience with one request, which is about `what`."""
+class Backoff:
+    """The pauses between the tries of one request, which is about `what`."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -42,9 +42,9 @@ class Patience:
         if self._failures > 1:
             self._pause()
 
-    def after_refusal(self, refusal: Refusal) -> None:
+    def after_response(self, error_response: ErrorResponse) -> None:
         """Wait as `after_failure` does."""
-        self._count(f"{self._what}: S3 keeps refusing ({refusal}); try again later")
+        self._count(f"{self._what}: S3 keeps refusing ({error_response}); try again later")
         self._pause()
 
     def _count(self, reason: str) -> None:

@@ -18,9 +18,9 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from ..errors import InputError, Missing, ServiceError, Unmet
 from ..protocol import REGION_VARIABLE
 from . import credentials, responses, signing
-from .backoff import Patience
+from .backoff import Backoff
 from .connections import FAILURES, Connections
-from .errors import Refusal, explained, missing
+from .errors import ErrorResponse, explained, missing
 from .responses import DIGEST, Facts, Object
 
 SCHEME = "s3://"
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 _Query = Sequence["tuple[str, str]"]
 
 
-class Place(NamedTuple):
+class ObjectAddress(NamedTuple):
     """An object, or (a key that ends in `/` or is empty) a prefix."""
 
     bucket: str
@@ -45,19 +45,19 @@ class Place(NamedTuple):
 
 class _Request(NamedTuple):
     method: str
-    place: Place
+    place: ObjectAddress
     query: _Query = ()
     headers: Mapping[str, str] = {}
     body: bytes | memoryview = b""
     digest: str = ""  # of the body, SHA-256 in hexadecimal; "": to be computed
 
 
-def place(address: str) -> Place:
+def place(address: str) -> ObjectAddress:
     """The place of an `s3://bucket/key` address. Raises InputError for another."""
     bucket, _, key = address[len(SCHEME) :].partition("/")
     if not address.startswith(SCHEME) or not bucket:
         raise InputError(f"{address}: not an address of S3; write s3://bucket/key")
-    return Place(bucket, key)
+    return ObjectAddress(bucket, key)
 
 
 def if_match(etag: str) -> Mapping[str, str]:
@@ -82,25 +82,25 @@ class Client:
         """Close the connections; the next request opens one again."""
         self._connections.close()
 
-    def head(self, where: Place) -> Facts:
+    def head(self, where: ObjectAddress) -> Facts:
         """What is known of an object."""
         return self._call(_Request("HEAD", where), responses.facts)
 
-    def get(self, where: Place) -> bytes:
+    def get(self, where: ObjectAddress) -> bytes:
         """The whole of a small object."""
         return self._call(_Request("GET", where), responses.whole)
 
-    def read(self, where: Place, start: int, end: int, etag: str) -> bytearray:
+    def read(self, where: ObjectAddress, start: int, end: int, etag: str) -> bytearray:
         """The bytes `start` to `end` (exclusive) of an object. Raises Unmet when it is no longer the one with
         that `etag`."""
         content = bytearray(end - start)
         self.read_into(where, start, memoryview(content), etag)
         return content
 
-    def read_into(self, where: Place, start: int, target: memoryview, etag: str) -> None:
+    def read_into(self, where: ObjectAddress, start: int, target: memoryview, etag: str) -> None:
         """Fill `target` with the bytes of an object from `start` on. Raises as `read` does."""
         done = 0
-        patience = Patience(str(where))
+        backoff = Backoff(str(where))
 
         def take(response: http.client.HTTPResponse) -> None:
             nonlocal done
@@ -113,29 +113,29 @@ class Client:
                 if not count:
                     raise http.client.IncompleteRead(b"", len(target) - done)
                 done += count
-                patience.progress()
+                backoff.progress()
 
         while done < len(target):
             span = f"bytes={start + done}-{start + len(target) - 1}"
             request = _Request("GET", where, headers={"Range": span, **if_match(etag)})
-            self._once(request, take, patience)
+            self._once(request, take, backoff)
 
-    def lists(self, where: Place) -> bool:
+    def lists(self, where: ObjectAddress) -> bool:
         """Whether a listing has the object, which comes first in it.
 
         To who may list some folders of a bucket alone, HEAD says "forbidden" of what is not there.
         """
         query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", "1"), ("prefix", where.key)]
-        found, _ = self._call(_Request("GET", Place(where.bucket, ""), query), responses.listed)
+        found, _ = self._call(_Request("GET", ObjectAddress(where.bucket, ""), query), responses.listed)
         return any(each.key == where.key for each in found)
 
-    def listing(self, where: Place, *, delimiter: str = "") -> Iterator[Object]:
+    def listing(self, where: ObjectAddress, *, delimiter: str = "") -> Iterator[Object]:
         """What lies below a prefix, by key; with a delimiter, only up to its next occurrence."""
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", where.key)]
         query += [("delimiter", delimiter)] if delimiter else []
         page: Sequence[tuple[str, str]] = ()
         while True:
-            request = _Request("GET", Place(where.bucket, ""), [*query, *page])
+            request = _Request("GET", ObjectAddress(where.bucket, ""), [*query, *page])
             found, more = self._call(request, responses.listed)
             yield from found
             if not more:
@@ -144,7 +144,7 @@ class Client:
 
     def put(
         self,
-        where: Place,
+        where: ObjectAddress,
         content: bytes | memoryview,
         *,
         condition: Mapping[str, str] = {},
@@ -157,7 +157,7 @@ class Client:
         request = _Request("PUT", where, (), headers, content, digest)
         return self.settled(where, digest, lambda: self._call(request, responses.etag))
 
-    def settled(self, where: Place, digest: str, write: Callable[[], str]) -> str:
+    def settled(self, where: ObjectAddress, digest: str, write: Callable[[], str]) -> str:
         """The ETag that `write` gives, or that of the object which already is what was to be written: by
         another attempt, or by us, where the answer was lost."""
         try:
@@ -171,12 +171,12 @@ class Client:
                 raise
             return facts.etag
 
-    def begin_upload(self, where: Place, metadata: Mapping[str, str], digest: str) -> str:
+    def begin_upload(self, where: ObjectAddress, metadata: Mapping[str, str], digest: str) -> str:
         """Begin an upload in parts of what has the SHA-256 `digest`; its id."""
         headers = {**described(metadata, digest), "x-amz-checksum-algorithm": "SHA256"}
         return self._call(_Request("POST", where, [("uploads", "")], headers), responses.upload)
 
-    def put_part(self, where: Place, upload: str, number: int, content: bytes | memoryview) -> str:
+    def put_part(self, where: ObjectAddress, upload: str, number: int, content: bytes | memoryview) -> str:
         """Send a part of an upload, numbered from 1; what `complete_upload` wants to know of it."""
         digest = hashlib.sha256(content).hexdigest()
         query = [("partNumber", str(number)), ("uploadId", upload)]
@@ -186,7 +186,7 @@ class Client:
         return f"<Part><PartNumber>{number}</PartNumber>{known}</Part>"
 
     def complete_upload(
-        self, where: Place, upload: str, parts: Sequence[str], condition: Mapping[str, str]
+        self, where: ObjectAddress, upload: str, parts: Sequence[str], condition: Mapping[str, str]
     ) -> str:
         """Make an object of its parts; its ETag. Raises Unmet when the condition does not hold, or the upload
         is no longer there."""
@@ -195,65 +195,65 @@ class Client:
             _Request("POST", where, [("uploadId", upload)], condition, body), responses.completed
         )
 
-    def abort_upload(self, where: Place, upload: str) -> None:
+    def abort_upload(self, where: ObjectAddress, upload: str) -> None:
         """Forget an upload and its parts."""
         self._call(_Request("DELETE", where, [("uploadId", upload)]), responses.whole)
 
     def _call(self, request: _Request, receive: Callable[[http.client.HTTPResponse], _T]) -> _T:
         """Send a request until it is answered: what `receive` makes of the answer."""
-        patience = Patience(str(request.place))
+        backoff = Backoff(str(request.place))
         found: list[_T] = []
         while not found:
-            self._once(request, lambda response: found.append(receive(response)), patience)
+            self._once(request, lambda response: found.append(receive(response)), backoff)
         return found[0]
 
     def _once(
-        self, request: _Request, receive: Callable[[http.client.HTTPResponse], None], patience: Patience
+        self, request: _Request, receive: Callable[[http.client.HTTPResponse], None], backoff: Backoff
     ) -> None:
         """Send a request, and wait where that failed and it may be sent again."""
         try:
             with self._sent(request) as response:
                 if response.status < 300:
                     return receive(response)
-                refusal = Refusal.of(response)
+                error_response = ErrorResponse.of(response)
         except FAILURES as error:
-            return patience.after_failure(error)
-        except Refusal as found:
-            refusal = found
-        self._take_in(request, refusal)
-        return patience.after_refusal(refusal)
+            return backoff.after_failure(error)
+        except ErrorResponse as found:
+            error_response = found
+        self._take_in(request, error_response)
+        return backoff.after_response(error_response)
 
-    def _take_in(self, request: _Request, refusal: Refusal) -> None:
-        """Prepare for the next try. Raises what the refusal means where there need be none."""
-        if request.method == "HEAD" and refusal.status in (400, 403):
-            refusal = self._reason_of(request.place, refusal)
-        if refusal.location:
-            self._moved[request.place.bucket] = _base(refusal.location, request.place)
-        renewed = refusal.is_stale and credentials.forget()
-        if not (refusal.is_passing or renewed):
+    def _take_in(self, request: _Request, error_response: ErrorResponse) -> None:
+        """Prepare for the next try. Raises what the response means where there need be none."""
+        if request.method == "HEAD" and error_response.status in (400, 403):
+            error_response = self._reason_of(request.place, error_response)
+        if error_response.location:
+            self._moved[request.place.bucket] = _base(error_response.location, request.place)
+        renewed = error_response.is_stale and credentials.forget()
+        if not (error_response.is_passing or renewed):
             writes = request.method not in ("GET", "HEAD")
-            if refusal.code == "AccessDenied" and not writes and self._lacks(request.place):
+            if error_response.code == "AccessDenied" and not writes and self._lacks(request.place):
                 raise missing(str(request.place)) from None
-            raise explained(refusal, str(request.place), self.region, writes=writes) from None
+            raise explained(error_response, str(request.place), self.region, writes=writes) from None
 
-    def _lacks(self, where: Place) -> bool:
+    def _lacks(self, where: ObjectAddress) -> bool:
         """Whether there is surely no such object."""
         try:
             return bool(where.key) and not self.lists(where)
         except (InputError, ServiceError):
             return False
 
-    def _reason_of(self, where: Place, refusal: Refusal) -> Refusal:
+    def _reason_of(self, where: ObjectAddress, error_response: ErrorResponse) -> ErrorResponse:
         """Why HEAD was refused, which has no body to say it in: what GET says."""
         request = _Request("GET", where, headers={"Range": "bytes=0-0"})
         for _ in range(3):
             try:
                 with self._sent(request) as response:
-                    said = Refusal.of(response)
-                    return said if said.status == refusal.status else refusal
+                    said = ErrorResponse.of(response)
+                    return said if said.status == error_response.status else error_response
             except FAILURES:
                 pass
-        return refusal
+        return error_response
 
     def _sent(self, request: _Request) -> ContextManager[http.client.HTTPResponse]:
         url = self._url(request)
@@ -283,7 +283,7 @@ class Client:
         return f"https://{bucket}.s3.{self.region}.{domain}"
 
 
-def _base(location: str, where: Place) -> str:
+def _base(location: str, where: ObjectAddress) -> str:
     """The address of a bucket, of a redirection to a place in it."""
     there = urlsplit(location)
     folder = "" if unquote(there.path) == f"/{where.key}" else f"/{where.bucket}"
@@ -303,7 +303,7 @@ def described(metadata: Mapping[str, str], digest: str) -> dict[str, str]:
     return {**{f"x-amz-meta-{name}": value for name, value in metadata.items()}, DIGEST: digest}
 
 
-class _Held:
+class _SharedClient:
     """The client of this process, made when it is first asked for."""
 
     def __init__(self) -> None:
@@ -311,15 +311,15 @@ class _Held:
         self.client: Client | None = None
 
 
-_held = _Held()
+_shared = _SharedClient()
 
 
 def client() -> Client:
     """This process's client, of the region and at the endpoint that its environment names."""
-    with _held.lock:
-        if _held.client is None:
-            _held.client = Client(*settings(os.environ))
-        return _held.client
+    with _shared.lock:
+        if _shared.client is None:
+            _shared.client = Client(*settings(os.environ))
+        return _shared.client
 
 
 def settings(variables: Mapping[str, str]) -> tuple[str, str]:
@@ -344,7 +344,7 @@ def _first(variables: Mapping[str, str], names: Sequence[str]) -> str:
 
 def close() -> None:
     """Close this process's client, where there is one."""
-    with _held.lock:
-        found, _held.client = _held.client, None
+    with _shared.lock:
+        found, _shared.client = _shared.client, None
     if found:
         found.close()

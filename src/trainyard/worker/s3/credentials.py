@@ -42,7 +42,7 @@ class Credentials(NamedTuple):
         return f"Credentials({self.access_key!r}, expires={self.expires})"
 
 
-class _Held:
+class _SharedCredentials:
     """The credentials last fetched, for all threads."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class _Held:
         self.tried = 0.0
 
 
-_held = _Held()
+_shared = _SharedCredentials()
 
 
 def current() -> Credentials:
@@ -62,31 +62,31 @@ def current() -> Credentials:
     address = _address(os.environ)
     if not address:
         return _of_variables(os.environ)
-    with _held.lock:
+    with _shared.lock:
         now = time.time()
-        if _held.found is None or _is_stale(_held.found, now):
+        if _shared.found is None or _is_stale(_shared.found, now):
             _renew(address, now)
-        assert _held.found is not None
-        return _held.found
+        assert _shared.found is not None
+        return _shared.found
 
 
 def forget() -> bool:
     """Have the next call fetch anew, since AWS called those that are held expired; whether it will."""
-    with _held.lock:
-        _held.found = None
+    with _shared.lock:
+        _shared.found = None
     return bool(_address(os.environ))
 
 
 def _is_stale(found: Credentials, now: float) -> bool:
-    return found.expires is not None and now > found.expires - EARLY and now > _held.tried + PAUSE
+    return found.expires is not None and now > found.expires - EARLY and now > _shared.tried + PAUSE
 
 
 def _renew(address: str, now: float) -> None:
-    good = _held.found is not None and (_held.found.expires or 0.0) > now
-    _held.tried = now
+    good = _shared.found is not None and (_shared.found.expires or 0.0) > now
+    _shared.tried = now
     try:
         # While the old ones are good, one try is enough: there will be another.
-        _held.found = _fetch(address, 1 if good else ATTEMPTS)
+        _shared.found = _fetch(address, 1 if good else ATTEMPTS)
     except ServiceError:
         if not good:
             raise

@@ -35,7 +35,7 @@ _GRANT = {
 }
 
 
-class Refusal(Exception):
+class ErrorResponse(Exception):
     """An answer other than success. `region` is that of the bucket, where S3 says it; `skew` the seconds by
     which this machine's clock is ahead of S3's; `location` the address to ask instead."""
 
@@ -57,7 +57,7 @@ class Refusal(Exception):
         return self.code in _PASSING or (self.status in _PASSING_STATUSES and self.code != "NotImplemented")
 
     @classmethod
-    def of(cls, response: http.client.HTTPResponse) -> Refusal:
+    def of(cls, response: http.client.HTTPResponse) -> ErrorResponse:
         """What an answer says; its body is read."""
         body = response.read(_LONGEST)
         said = _fields(body)
@@ -72,19 +72,19 @@ class Refusal(Exception):
         )
 
 
-class _Said(NamedTuple):
+class _Fields(NamedTuple):
     code: str = ""
     message: str = ""
     region: str = ""
 
 
-def _fields(body: bytes) -> _Said:
+def _fields(body: bytes) -> _Fields:
     try:
         root = ElementTree.fromstring(body.strip())
     except ElementTree.ParseError:
-        return _Said()
+        return _Fields()
     found = {child.tag.rpartition("}")[2]: " ".join((child.text or "").split()) for child in root}
-    return _Said(found.get("Code", ""), found.get("Message", ""), found.get("Region", ""))
+    return _Fields(found.get("Code", ""), found.get("Message", ""), found.get("Region", ""))
 
 
 def _skew(date: str) -> float:
@@ -94,26 +94,26 @@ def _skew(date: str) -> float:
         return 0.0
 
 
-def explained(refusal: Refusal, where: str, region: str, *, writes: bool) -> Exception:
-    """The error that a final refusal is to the person who reads it.
+def explained(error: ErrorResponse, where: str, region: str, *, writes: bool) -> Exception:
+    """The error that a final error response is to the person who reads it.
 
     Missing, Unmet, ServiceError; else InputError, or OutputError where it `writes`.
     """
-    if refusal.code in _UNMET or refusal.status in (412, 416):
+    if error.code in _UNMET or error.status in (412, 416):
         return Unmet(where)
     kind = OutputError if writes else InputError
-    elsewhere = refusal.region and refusal.region != region
-    if refusal.status in (301, 400) and elsewhere:
+    elsewhere = error.region and error.region != region
+    if error.status in (301, 400) and elsewhere:
         return kind(
-            f"{where} is in {refusal.region} and the job in {region}; copy it into a bucket of {region}"
+            f"{where} is in {error.region} and the job in {region}; copy it into a bucket of {region}"
         )
-    if refusal.code == "NoSuchBucket":
+    if error.code == "NoSuchBucket":
         return kind(f"{where}: there is no such bucket; name one that exists")
-    if refusal.status == 404:
+    if error.status == 404:
         return missing(where)
-    if refusal.code == "InvalidObjectState":
+    if error.code == "InvalidObjectState":
         return kind(f"{where} is archived; restore it, or name another")
-    return _about_access(refusal, where, kind, "write" if writes else "read")
+    return _about_access(error, where, kind, "write" if writes else "read")
 
 
 def missing(where: str) -> Missing:
@@ -121,18 +121,18 @@ def missing(where: str) -> Missing:
     return Missing(f"{where}: there is no such object; name one that exists")
 
 
-def _about_access(refusal: Refusal, where: str, kind: type[Exception], verb: str) -> Exception:
-    if refusal.code == "RequestTimeTooSkewed":
-        minutes = abs(refusal.skew) / 60
-        side = "ahead of" if refusal.skew > 0 else "behind"
+def _about_access(error: ErrorResponse, where: str, kind: type[Exception], verb: str) -> Exception:
+    if error.code == "RequestTimeTooSkewed":
+        minutes = abs(error.skew) / 60
+        side = "ahead of" if error.skew > 0 else "behind"
         return ServiceError(f"this machine's clock is {minutes:.0f} minutes {side} AWS's; set it right")
-    if refusal.is_stale:
+    if error.is_stale:
         return ServiceError(f"{where}: the AWS credentials have expired; give the job a role, or newer ones")
-    if refusal.code in _UNKNOWN:
+    if error.code in _UNKNOWN:
         return ServiceError(
-            f"{where}: AWS does not accept the credentials ({refusal.code}); give the job a role"
+            f"{where}: AWS does not accept the credentials ({error.code}); give the job a role"
         )
-    said = f" ({refusal.message})" if refusal.message else ""
-    if refusal.status in (401, 403):
+    said = f" ({error.message})" if error.message else ""
+    if error.status in (401, 403):
         return kind(f"{where}: the job's role may not {verb} it{said}; {_GRANT[verb]}")
-    return kind(f"{where}: S3 will not have it: {refusal}{said}; correct the address")
+    return kind(f"{where}: S3 will not have it: {error}{said}; correct the address")

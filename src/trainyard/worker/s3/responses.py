@@ -7,7 +7,7 @@ from typing import Mapping, NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
-from .errors import Refusal
+from .errors import ErrorResponse
 
 DIGEST = "x-amz-meta-trainyard-sha256"
 """The header of what we write that tells its SHA-256 (hexadecimal), however many parts it came in."""
@@ -63,7 +63,7 @@ def completed(response: http.client.HTTPResponse) -> str:
     # The answer begins before the work is done, with the status of success, and may yet tell of an error.
     root = _parsed(response)
     if _tag(root) == "Error":
-        raise Refusal(500, _text(root, "Code"), _text(root, "Message"))
+        raise ErrorResponse(500, _text(root, "Code"), _text(root, "Message"))
     return _text(root, "ETag")
 
 

@@ -11,7 +11,7 @@ from ..errors import InputError, OutputError, Taken, Unmet
 from . import files
 
 if TYPE_CHECKING:
-    from ..s3.client import Client, Place
+    from ..s3.client import Client, ObjectAddress
 
 _S3 = "s3://"
 _BUFFER = 1 << 20
@@ -250,7 +250,7 @@ def close() -> None:
             module.close()
 
 
-def _at(address: str) -> tuple[Client, Place]:
+def _at(address: str) -> tuple[Client, ObjectAddress]:
     from ..s3 import client as s3_client  # loaded late for the sake of start-up, as above
 
     return s3_client.client(), s3_client.place(address)

@@ -43,12 +43,12 @@ _KEYS = (
 )
 
 
-class Outcome(NamedTuple):
-    """How an attempt failed; `is_told`: the log has the reason already."""
+class Failure(NamedTuple):
+    """How an attempt failed; `is_logged`: the log has the reason already."""
 
     cause: reasons.Cause
     reason: str
-    is_told: bool = False
+    is_logged: bool = False
 
 
 class Stopped(BaseException):
@@ -123,28 +123,28 @@ class Task:
             return STOPPED_STATUS
         if outcome is None:
             return 0
-        if not outcome.is_told:
+        if not outcome.is_logged:
             self._log.say(outcome.reason)
         return self._counted(outcome)
 
-    def _tried(self) -> Outcome | None:
+    def _tried(self) -> Failure | None:
         """How the attempt failed; None where it did not. Raises Stopped."""
         try:
             program = self._prepared()
             places.close()
             return self._ran(program)
         except InputError as error:
-            return Outcome(*reasons.BAD_INPUT.of(error))
+            return Failure(*reasons.BAD_INPUT.of(error))
         except SourceRefused as error:
-            return Outcome(*reasons.UNMENDABLE.of(error))
+            return Failure(*reasons.UNMENDABLE.of(error))
         except (ServiceError, OutputError, requirements.RequirementsFailed) as error:
-            return Outcome(*reasons.SAID.of(one_line(str(error))))
+            return Failure(*reasons.SAID.of(one_line(str(error))))
         except OSError as error:
-            return Outcome(*reasons.SAID.of(describe(error, "")))
+            return Failure(*reasons.SAID.of(describe(error, "")))
         except Exception as error:
             self._log.say(traceback.format_exc().rstrip())
             cause, reason = reasons.SHARD_FAULT.of(type(error).__name__, error)
-            return Outcome(cause, one_line(reason))
+            return Failure(cause, one_line(reason))
 
     def _prepared(self) -> Program:
         """All that the verb needs, brought here."""
@@ -202,10 +202,10 @@ class Task:
         # What pip leaves in the source goes with its copy.
         copy = os.path.join(self._folder, "requirements")
         unpack(archive, copy)
-        place = requirements.Place(copy, wheels, os.path.join(self._folder, "environment"))
+        installation = requirements.Installation(copy, wheels, os.path.join(self._folder, "environment"))
         places.close()
-        requirements.install(place, self._variables, self._run_tool)
-        return place.python
+        requirements.install(installation, self._variables, self._run_tool)
+        return installation.python
 
     def _run_tool(
         self, command: Sequence[str], variables: Mapping[str, str], folder: str
@@ -226,14 +226,14 @@ class Task:
             raise Stopped
         return ended.status
 
-    def _ran(self, program: Program) -> Outcome | None:
+    def _ran(self, program: Program) -> Failure | None:
         status = self._waited(program)
         if not status:
             return None
         try:
-            return Outcome(*reasons.reported(files.read_json(self._report)), is_told=True)
+            return Failure(*reasons.reported(files.read_json(self._report)), is_logged=True)
         except (OSError, ValueError):
-            return Outcome(*reasons.exited(status, self._log.tail))
+            return Failure(*reasons.exited(status, self._log.tail))
 
     def _spec(self, code: str) -> dict[str, Any]:
         manifest = self._manifest
@@ -280,7 +280,7 @@ class Task:
             own["PATH"] = os.pathsep.join(filter(None, (folder, own.get("PATH", os.defpath))))
         return own
 
-    def _counted(self, outcome: Outcome) -> int:
+    def _counted(self, outcome: Failure) -> int:
         """Write a failure down where the others of this launch are; the exit status that follows."""
         launch, cause = self._manifest["launch"], outcome.cause
         said = {"reason": outcome.reason, "bad_input": cause.bad_input, "attempt": self._attempt}

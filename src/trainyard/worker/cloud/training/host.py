@@ -35,7 +35,7 @@ _LONGEST_FAILURE = 1024  # FailureReason of DescribeTrainingJob
 _STOP = 143  # a process ended by SIGTERM, as shells write it
 
 
-class Outcome(NamedTuple):
+class AttemptEnd(NamedTuple):
     """How an attempt ended. `status` is the worker's own."""
 
     cause: reasons.Cause
@@ -47,24 +47,24 @@ class Outcome(NamedTuple):
 class Unfit(Exception):
     """An attempt ends without its script having run."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: AttemptEnd) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
 
 
-def main(options: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Run a host of a training job; the exit status is the script's own, 1 for what is ours."""
     signals, log = Signals(), Log()
     layout = Layout(os.environ.get(ROOT) or "/opt/ml")
     try:
-        told = parse(options)
-        job = read_job(layout, told.script, os.environ)
+        options = parse(words)
+        job = read_job(layout, options.script, os.environ)
     except (InputError, ConfigurationError) as error:
         log.say(str(error))
         _write_failure(layout, str(error))
         return 1
     try:
-        return Host(told, job, layout, signals, log).run()
+        return Host(options, job, layout, signals, log).run()
     except OSError as error:
         # Of our own files: the script's are not opened here.
         log.say(f"the worker cannot go on: {error}")
@@ -76,9 +76,9 @@ class Host:
     """One host of the job, and what it knows from one attempt to the next."""
 
     def __init__(
-        self, told: StartOptions, job: TrainingSpec, layout: Layout, signals: Signals, log: Log
+        self, options: StartOptions, job: TrainingSpec, layout: Layout, signals: Signals, log: Log
     ) -> None:
-        self._told, self._job, self._layout = told, job, layout
+        self._options, self._job, self._layout = options, job, layout
         self._signals, self._log = signals, log
         self._history = History(layout.checkpoints, job.current_host, log.say)
         self._python = ""
@@ -86,8 +86,8 @@ class Host:
 
     def run(self) -> int:
         """Attempt after attempt, until one is the last."""
-        self._history.recover(self._told.launch, spot=self._told.spot)
-        if self._told.retries or self._told.interruptions:
+        self._history.recover(self._options.launch, spot=self._options.spot)
+        if self._options.retries or self._options.interruptions:
             orphans.adopt()
         while True:
             outcome = self._attempt()
@@ -97,13 +97,15 @@ class Host:
             if self._signals.asked or not self._goes_on(outcome):
                 return self._leave(outcome)
 
-    def _goes_on(self, outcome: Outcome) -> bool:
+    def _goes_on(self, outcome: AttemptEnd) -> bool:
         """Whether another attempt follows in this container."""
         # Of several hosts the others could not know that one begins anew.
-        retries = self._told.retries if len(self._job.hosts) == 1 else -1
-        return reasons.is_tried_again(outcome.cause.again, self._history.failures(self._told.launch), retries)
+        retries = self._options.retries if len(self._job.hosts) == 1 else -1
+        return reasons.is_tried_again(
+            outcome.cause.again, self._history.failures(self._options.launch), retries
+        )
 
-    def _attempt(self) -> Outcome:
+    def _attempt(self) -> AttemptEnd:
         number = self._begin()
         try:
             self._prepare(number)
@@ -111,11 +113,11 @@ class Host:
         except Unfit as unfit:
             return unfit.outcome
         except InputError as error:
-            return Outcome(*reasons.BAD_INPUT.of(error), status=1)
+            return AttemptEnd(*reasons.BAD_INPUT.of(error), status=1)
         except (ServiceError, SourceRefused) as error:
-            return Outcome(*reasons.UNMENDABLE.of(error), status=1)
+            return AttemptEnd(*reasons.UNMENDABLE.of(error), status=1)
         except OSError as error:
-            return Outcome(*reasons.COULD_NOT_START.of(error), status=1)
+            return AttemptEnd(*reasons.COULD_NOT_START.of(error), status=1)
         except Exception as error:
             return self._fault(error)
 
@@ -123,8 +125,8 @@ class Host:
         layout, host = self._layout, self._job.current_host
         os.makedirs(layout.checkpoints, exist_ok=True)
         number = max(next_attempt(layout.checkpoints, host), self._history.last_number + 1)
-        self._history.begin(number, self._told.launch, time.time())
-        self._log.say(protocol.border(number, self._told.launch))
+        self._history.begin(number, self._options.launch, time.time())
+        self._log.say(protocol.border(number, self._options.launch))
         self._log.forget()
         return number
 
@@ -140,9 +142,10 @@ class Host:
         _remove(layout.failure)
         channel = layout.channel(CODE_CHANNEL)
         unpack(os.path.join(channel, protocol.SOURCE_FILE), layout.code)
-        if not os.path.isfile(os.path.join(layout.code, self._told.script)):
+        if not os.path.isfile(os.path.join(layout.code, self._options.script)):
             raise InputError(
-                f"{self._told.script} is not in the source; name a file of source_dir as train.entry_script"
+                f"{self._options.script} is not in the source; "
+                "name a file of source_dir as train.entry_script"
             )
         if not self._python:
             self._python = self._install(os.path.join(channel, protocol.WHEELS)) or sys.executable
@@ -162,13 +165,13 @@ class Host:
         # What pip leaves in the source goes with its copy, and what is installed from it stays.
         copy = os.path.join(self._layout.root, "requirements", "source")
         folder = os.path.join(self._layout.root, "requirements", "environment")
-        place = requirements.Place(copy, wheels, folder)
+        installation = requirements.Installation(copy, wheels, folder)
         unpack(os.path.join(self._layout.channel(CODE_CHANNEL), protocol.SOURCE_FILE), copy)
         try:
-            requirements.install(place, self._plain_variables(), self._run_tool)
+            requirements.install(installation, self._plain_variables(), self._run_tool)
         except requirements.RequirementsFailed as error:
-            raise Unfit(Outcome(*reasons.UNMENDABLE.of(error), status=1)) from None
-        return place.python
+            raise Unfit(AttemptEnd(*reasons.UNMENDABLE.of(error), status=1)) from None
+        return installation.python
 
     def _plain_variables(self) -> dict[str, str]:
         """The container's variables without those that name secrets."""
@@ -188,14 +191,14 @@ class Host:
 
     def _stop_if_asked(self) -> None:
         if self._signals.asked:
-            raise Unfit(Outcome(*reasons.SIGTERM_FROM_OUTSIDE.of(), status=_STOP))
+            raise Unfit(AttemptEnd(*reasons.SIGTERM_FROM_OUTSIDE.of(), status=_STOP))
 
-    def _run_script(self, number: int) -> Outcome:
-        at = self._told.interruptions
+    def _run_script(self, number: int) -> AttemptEnd:
+        at = self._options.interruptions
         interruption = at[number - 1] if number <= len(at) else None
         script = Script(self._program(number), self._log, self._signals)
         self._history.script_started(script.started)
-        ended = script.wait(self._told.grace, interruption, self._note)
+        ended = script.wait(self._options.grace, interruption, self._note)
         return self._verdict(ended, interruption)
 
     def _program(self, number: int) -> Program:
@@ -206,7 +209,7 @@ class Host:
             chosen["PATH"] = os.pathsep.join(filter(None, (folder, chosen.get("PATH", os.defpath))))
         job = self._job._replace(user_environment=chosen)
         try:
-            line = [self._python, self._told.script, *arguments(job.hyperparameters)]
+            line = [self._python, self._options.script, *arguments(job.hyperparameters)]
             variables = environment(job, self._layout, number)
         except ValueError as error:
             raise InputError(str(error)) from None
@@ -218,20 +221,20 @@ class Host:
         self._history.note(newest_checkpoint(self._layout.checkpoints), time.time())
         return max(1.0, 20 * (time.monotonic() - begun))
 
-    def _verdict(self, ended: Ended, interruption: reasons.Interruption | None) -> Outcome:
+    def _verdict(self, ended: Ended, interruption: reasons.Interruption | None) -> AttemptEnd:
         code = _exit_status(ended.status)
         if ended.cause == OUTSIDE:
             status = _STOP if os.WIFSIGNALED(ended.status) else code
-            return Outcome(*reasons.SIGTERM_FROM_OUTSIDE.of(), status, ended.finished)
+            return AttemptEnd(*reasons.SIGTERM_FROM_OUTSIDE.of(), status, ended.finished)
         if ended.cause and interruption:
-            return Outcome(*reasons.rehearsed(interruption), _STOP, ended.finished)
+            return AttemptEnd(*reasons.rehearsed(interruption), _STOP, ended.finished)
         if not ended.status:
-            return Outcome(reasons.DONE, finished=ended.finished)
+            return AttemptEnd(reasons.DONE, finished=ended.finished)
         said = reasons.one_line(failure(self._layout))
         why = reasons.SAID.of(said) if said else reasons.exited(ended.status, self._log.tail)
-        return Outcome(*why, code, ended.finished)
+        return AttemptEnd(*why, code, ended.finished)
 
-    def _keep_model(self, outcome: Outcome) -> Outcome:
+    def _keep_model(self, outcome: AttemptEnd) -> AttemptEnd:
         """Write down the files of the model; the outcome is another where they make none."""
         from . import modelfiles  # nothing of it is needed before
 
@@ -239,13 +242,13 @@ class Host:
         try:
             files = modelfiles.model_files(self._layout.model, host, lambda: self._signals.asked)
         except modelfiles.HashingStopped:
-            return Outcome(*reasons.SIGTERM_FROM_OUTSIDE.of(), _STOP, outcome.finished)
+            return AttemptEnd(*reasons.SIGTERM_FROM_OUTSIDE.of(), _STOP, outcome.finished)
         except (ModelRefused, OSError) as error:
-            return Outcome(*reasons.MODEL_NOT_KEPT.of(error), 1, outcome.finished)
+            return AttemptEnd(*reasons.MODEL_NOT_KEPT.of(error), 1, outcome.finished)
         self._history.model = files or None
         return outcome
 
-    def _close(self, outcome: Outcome) -> None:
+    def _close(self, outcome: AttemptEnd) -> None:
         """Write down how the attempt ended, and in the log too what the script could not say itself."""
         cause = outcome.cause
         if cause.state == FAILED and cause.again == reasons.NEVER:
@@ -259,27 +262,27 @@ class Host:
     def _warnings(self, state: str, checkpoint: float | None) -> list[str]:
         attempts: dict[int, dict[str, Any]] = {each["number"]: each for each in self._history.attempts}
         found = []
-        for number, at in enumerate(self._told.interruptions, 1):
+        for number, at in enumerate(self._options.interruptions, 1):
             attempt = attempts.get(number)
             if attempt is None:
                 found.append(reasons.unreached(at, number, None))
             elif attempt["reason"] != reasons.rehearsed(at).reason:
                 found.append(reasons.unreached(at, number, took(attempt)))
-        if state == SUCCEEDED and self._told.spot and checkpoint is None:
+        if state == SUCCEEDED and self._options.spot and checkpoint is None:
             found.append(reasons.cost_of_no_checkpoint(took(self._history.attempts[-1])))
         return found
 
-    def _leave(self, outcome: Outcome) -> int:
+    def _leave(self, outcome: AttemptEnd) -> int:
         if outcome.cause.state == FAILED:
             lead = f"{self._job.current_host}: " if len(self._job.hosts) > 1 else ""
             _write_failure(self._layout, lead + outcome.reason)
         return outcome.status
 
-    def _fault(self, error: Exception) -> Outcome:
+    def _fault(self, error: Exception) -> AttemptEnd:
         import traceback  # 8 ms that only a bug is worth
 
         self._log.say(traceback.format_exc().rstrip())
-        return Outcome(*reasons.FAULT.of(type(error).__name__, error), status=1)
+        return AttemptEnd(*reasons.FAULT.of(type(error).__name__, error), status=1)
 
 
 def _resolve_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:

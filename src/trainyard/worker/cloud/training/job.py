@@ -39,7 +39,7 @@ def read_job(layout: Layout, script: str, environ: Mapping[str, str]) -> Trainin
         current_host=host,
         hyperparameters={key: _wire(value) for key, value in hyperparameters.items()},
         channels=tuple(name for name in channels if name not in OURS),
-        channel_settings={name: told for name, told in channels.items() if name not in OURS},
+        channel_settings={name: settings for name, settings in channels.items() if name not in OURS},
         user_environment={name: text for name, text in environ.items() if name != ROOT},
         instance_type=str(resources.get("current_instance_type") or ""),
         network_interface=str(resources.get("network_interface_name") or "eth0"),
