@@ -29,7 +29,7 @@ from .s3.store import S3Store
 from .sagemaker import reasons
 from .sagemaker.jobs import Sight, TrainingJobs
 from .sagemaker.streams import TrainingStreams
-from .settling import Settler
+from .settlement import Settler
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SOON = 120.0

@@ -121,7 +121,7 @@ def on_aws(session: Session, found: Deployment, progress: Progress | None = None
     from ..aws.engine import AwsEngine
     from ..aws.s3.ledger import S3Ledger
     from ..aws.s3.store import S3Store
-    from ..aws.settling import SettlingLedger
+    from ..aws.settlement import SettlingLedger
     from .yard import Yard
 
     ledger, store = S3Ledger(session, found), S3Store(session, found, progress)
