@@ -12,7 +12,7 @@ QUICK := $(addprefix tests/,core yard machine test_project.py) \
   $(patsubst %,tests/cli/test_%.py,formatting journey main project) \
   $(patsubst %,tests/aws/test_%.py,images requests requests_batch states) \
   $(patsubst %,tests/deploy/test_%.py,cost events plan replacements) \
-  $(patsubst %,tests/worker/test_%.py,layout inference_handler inference_rows plan_borders plan_inputs) \
+  $(patsubst %,tests/worker/test_%.py,layout inference_handler inference_rows plan_inputs plan_splits) \
   $(patsubst %,tests/worker/test_training_%.py,arguments checkpoints models prepare variables)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -184,6 +184,19 @@ def test_make_help_tells_every_target() -> None:
     assert set(re.findall(r"^make ([\w-]+)", shown, re.MULTILINE)) == set(phony[1].split()) - {"help"}
 
 
+def test_the_quick_tests_that_make_names_are_there() -> None:
+    shown = subprocess.run(
+        ["make", "-n", "test-quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    named = [word for word in shown.split() if word.startswith("tests/")]
+    assert len(named) > 20
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
 def test_every_module_that_the_architecture_names_is_there() -> None:
     text = text_of("docs/architecture.md")
     package = ROOT / "src" / "trainyard"
