@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from trainyard.aws import checks
 from trainyard.aws.account import names
-from trainyard.aws.account.address import S3Address
 from trainyard.aws.account.deployment import Deployment
 from trainyard.aws.images import images
 from trainyard.aws.sagemaker.requests import (
@@ -27,6 +26,7 @@ from trainyard.core.jobs.job import Resources, Spot, TrainingJob
 from trainyard.core.ports.ledger import Model
 from trainyard.core.runs.run import Channel, Interruption, Run
 from trainyard.worker.cloud.training import options
+from trainyard.worker.s3.address import S3Address
 
 from .jobs import DIGEST, KEY, WORKER, deployment, deployments, interruptions, run_of, training, trainings
 from .model_rules import compiled, violations

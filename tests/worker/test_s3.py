@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from trainyard.worker.errors import InputError, Missing, OutputError, ServiceError, Unmet
 from trainyard.worker.s3 import backoff, connections, transfers
-from trainyard.worker.s3.client import NEW, Client, ObjectAddress, if_match, place
+from trainyard.worker.s3.address import S3Address
+from trainyard.worker.s3.client import NEW, Client, address_of, if_match
 from trainyard.worker.s3.client import settings as found_settings
 from trainyard.worker.s3.transfers import PART
 
@@ -21,7 +22,7 @@ from .faulty import NONE, SLOW_DOWN, Fault, Proxy, Request, s3_error
 from .s3_server import BUCKET
 
 KEY = "predictions/a b+c/ü=&?#.csv"
-HERE = ObjectAddress(BUCKET, KEY)
+HERE = S3Address(BUCKET, KEY)
 
 
 def stored(bucket: Any, key: str = KEY) -> bytes:
@@ -38,7 +39,7 @@ def unfinished(bucket: Any) -> list[Any]:
     return found
 
 
-def upload(client: Client, where: ObjectAddress, path: Path, condition: Any = NEW) -> str:
+def upload(client: Client, where: S3Address, path: Path, condition: Any = NEW) -> str:
     content = path.read_bytes()
     return transfers.upload(
         client,
@@ -58,7 +59,7 @@ def test_what_was_put_is_read_under_any_name(bucket: Any, client: Client) -> Non
     assert facts.metadata["trainyard-rows"] == "3"
     assert client.get(HERE) == stored(bucket) == b"content"
     assert client.read(HERE, 1, 4, etag) == b"ont"
-    assert [each.key for each in client.listing(ObjectAddress(BUCKET, "predictions/"))] == [KEY]
+    assert [each.key for each in client.listing(S3Address(BUCKET, "predictions/"))] == [KEY]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -66,24 +67,24 @@ def test_what_was_put_is_read_under_any_name(bucket: Any, client: Client) -> Non
 def test_any_name_that_botocore_can_write_is_the_same_here(bucket: Any, client: Client, name: str) -> None:
     key = f"k/{name}"
     bucket.put_object(Bucket=BUCKET, Key=key, Body=b"x")
-    assert client.get(ObjectAddress(BUCKET, key)) == b"x"
-    client.put(ObjectAddress(BUCKET, key), b"y")
+    assert client.get(S3Address(BUCKET, key)) == b"x"
+    client.put(S3Address(BUCKET, key), b"y")
     assert stored(bucket, key) == b"y"
-    assert key in [each.key for each in client.listing(ObjectAddress(BUCKET, "k/"))]
+    assert key in [each.key for each in client.listing(S3Address(BUCKET, "k/"))]
 
 
 def test_listings_are_read_page_by_page(bucket: Any, client: Client) -> None:
     for number in range(1005):
-        client.put(ObjectAddress(BUCKET, f"many/{number:04d}"), b"")
-    assert [each.key for each in client.listing(ObjectAddress(BUCKET, "many/"))] == [
+        client.put(S3Address(BUCKET, f"many/{number:04d}"), b"")
+    assert [each.key for each in client.listing(S3Address(BUCKET, "many/"))] == [
         f"many/{number:04d}" for number in range(1005)
     ]
 
 
 def test_a_listing_with_a_delimiter_shows_one_level(bucket: Any, client: Client) -> None:
     for name in ("a", "_run/plan.json", "_run/results/0.json", "z"):
-        client.put(ObjectAddress(BUCKET, f"out/{name}"), b"")
-    found = list(client.listing(ObjectAddress(BUCKET, "out/"), delimiter="/"))
+        client.put(S3Address(BUCKET, f"out/{name}"), b"")
+    found = list(client.listing(S3Address(BUCKET, "out/"), delimiter="/"))
     assert [(each.key, each.size) for each in found] == [("out/a", 0), ("out/z", 0), ("out/_run/", -1)] or [
         (each.key, each.size) for each in found
     ] == [("out/_run/", -1), ("out/a", 0), ("out/z", 0)]
@@ -183,14 +184,14 @@ def test_nothing_is_lost_or_doubled_when_every_other_request_fails(
     bucket: Any, client: Client, proxy: Proxy, tmp_path: Path, fault: Fault
 ) -> None:
     proxy.judge = every_other(fault)
-    small, large = ObjectAddress(BUCKET, "new/small"), ObjectAddress(BUCKET, "new/large")
+    small, large = S3Address(BUCKET, "new/small"), S3Address(BUCKET, "new/large")
     assert client.put(small, b"a" * 5000, condition=NEW)
     path = tmp_path / "large"
     path.write_bytes(os.urandom(2 * PART + 999))
     etag = upload(client, large, path)
     assert stored(bucket, "new/small") == client.get(small) == b"a" * 5000
     assert client.read(large, 7, 2 * PART, etag) == path.read_bytes()[7 : 2 * PART]
-    assert [(each.key, each.size) for each in client.listing(ObjectAddress(BUCKET, "new/"))] == [
+    assert [(each.key, each.size) for each in client.listing(S3Address(BUCKET, "new/"))] == [
         ("new/large", 2 * PART + 999),
         ("new/small", 5000),
     ]
@@ -356,7 +357,7 @@ def test_addresses_are_virtual_hosts_but_for_dots_and_endpoints() -> None:
     def url(region: str, bucket: str, endpoint: str = "") -> str:
         from trainyard.worker.s3.client import _Request
 
-        return Client(region, endpoint)._url(_Request("GET", ObjectAddress(bucket, "a/b c"), [("x", "y z")]))
+        return Client(region, endpoint)._url(_Request("GET", S3Address(bucket, "a/b c"), [("x", "y z")]))
 
     assert url("eu-west-1", "b") == "https://b.s3.eu-west-1.amazonaws.com/a/b%20c?x=y%20z"
     assert url("cn-north-1", "b") == "https://b.s3.cn-north-1.amazonaws.com.cn/a/b%20c?x=y%20z"
@@ -379,6 +380,6 @@ def test_region_and_endpoint_are_found_as_the_sdks_find_them() -> None:
 def test_what_is_no_address_is_refused() -> None:
     for text in ("s3://", "s3:///key", "/tmp/x", "S3://a/b"):
         with pytest.raises(InputError, match="write s3://bucket/key"):
-            place(text)
-    assert place("s3://b") == ObjectAddress("b", "")
-    assert str(place("s3://b/k/")) == "s3://b/k/"
+            address_of(text)
+    assert address_of("s3://b") == S3Address("b", "")
+    assert str(address_of("s3://b/k/")) == "s3://b/k/"

@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from trainyard.worker.errors import ServiceError
 from trainyard.worker.s3 import credentials
-from trainyard.worker.s3.client import Client, ObjectAddress
+from trainyard.worker.s3.address import S3Address
+from trainyard.worker.s3.client import Client
 
 HOST = "the-models.s3.eu-central-1.amazonaws.com"
 
@@ -146,7 +147,7 @@ def machine(tls: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
 
 def test_a_bucket_is_asked_under_its_own_name_through_the_proxy(machine: Client) -> None:
     for _ in range(3):
-        assert machine.get(ObjectAddress("the-models", "a/ü")) == b"it"
+        assert machine.get(S3Address("the-models", "a/ü")) == b"it"
     assert Account.seen == [(HOST, "/a/%C3%BC")] * 3
     # user:password as the proxy's address has them, and one connection for all.
     assert Tunnel.seen == [(f"CONNECT {HOST}:443", "Basic dXNAZXI6cDp3")]
@@ -154,7 +155,7 @@ def test_a_bucket_is_asked_under_its_own_name_through_the_proxy(machine: Client)
 
 def test_a_proxy_without_a_tunnel_is_told_the_whole_address(machine: Client) -> None:
     client = Client("eu-central-1", "http://minio.example:9000")
-    assert client.get(ObjectAddress("b", "k")) == b"it"
+    assert client.get(S3Address("b", "k")) == b"it"
     assert Tunnel.seen == [("GET http://minio.example:9000/b/k", "Basic dXNAZXI6cDp3")]
     client.close()
 
@@ -164,7 +165,7 @@ def test_no_proxy_leaves_the_proxy_out(machine: Client, monkeypatch: pytest.Monk
     host, port = Tunnel.target
     client = Client("eu-central-1", f"https://{host}:{port}")
     with pytest.raises(ServiceError, match=r"127.0.0.1:.* its certificate is not trusted"):
-        client.get(ObjectAddress("b", "k"))
+        client.get(S3Address("b", "k"))
     assert Tunnel.seen == []
     client.close()
 
@@ -174,11 +175,11 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once(
 ) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE")
     with pytest.raises(ServiceError, match=r"is not trusted \(self.signed certificate.*\); install CA cert"):
-        machine.get(ObjectAddress("the-models", "k"))
+        machine.get(S3Address("the-models", "k"))
     assert len(Tunnel.seen) == 1
 
 
 def test_a_bundle_that_is_not_there_is_named(machine: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", "/none.pem")
     with pytest.raises(ServiceError, match=r"/none.pem: no certificates can be read there"):
-        machine.get(ObjectAddress("the-models", "k"))
+        machine.get(S3Address("the-models", "k"))

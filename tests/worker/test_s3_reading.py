@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from trainyard.worker.errors import Unmet
 from trainyard.worker.s3 import reading
-from trainyard.worker.s3.client import ObjectAddress
+from trainyard.worker.s3.address import S3Address
 from trainyard.worker.s3.reading import ObjectReader
 
 CONTENT = os.urandom(100_000)
-HERE = ObjectAddress("the-models", "key")
+HERE = S3Address("the-models", "key")
 
 
 class Memory:
@@ -31,7 +31,7 @@ class Memory:
         self.gate = threading.Event()
         self.gate.set()
 
-    def read(self, where: ObjectAddress, start: int, end: int, etag: str) -> bytearray:
+    def read(self, where: S3Address, start: int, end: int, etag: str) -> bytearray:
         with self.lock:
             self.asked.append((start, end))
         assert 0 <= start < end <= len(self.content)

@@ -126,12 +126,11 @@ def _check_shards(job: InferenceJob, deployment: Deployment) -> None:
 
 
 def _check_secrets(job: Job, deployment: Deployment) -> None:
-    section = "train" if isinstance(job, TrainingJob) else "infer"
     for name, value in job.environment.items():
         if value.startswith(SECRET):
-            key = f"{section}.environment.{name}"
+            key = f"{job.section}.environment.{name}"
             _check_secret(value, key, deployment)
-            if section == "train" and deployment.network_profile == LEAN:
+            if job.section == "train" and deployment.network_profile == LEAN:
                 problem = f"training jobs of {deployment.name} reach S3 alone, and not Secrets Manager"
                 cure = 'deploy with `network = "private"`, or read it from a channel'
                 raise Unsupported(problem, key=key, cure=cure)

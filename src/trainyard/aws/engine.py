@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from ..core.environments.facts import PREDICTIONS, STOP_REASON
 from ..core.errors import AccountRefused, BadInput
-from ..core.jobs.job import Job, TrainingJob
+from ..core.jobs.job import Job
 from ..core.ports.engine import LogLine, Request, RunQuery
 from ..core.runs.run import Observation, Run, State
 from ..worker.reasons import CUT_OFF, STOPPED
+from ..worker.s3.address import S3Address
 from . import checks, logs
 from .account import errors, names
-from .account.address import S3Address
 from .account.deployment import Deployment
 from .account.session import Session
 from .batch.jobs import BatchJobs
@@ -112,7 +112,7 @@ class AwsEngine:
     def logs(self, run: Run, *, follow: bool) -> Iterator[LogLine]:
         pace = logs.AWS_LOGS if self._pace is logs.AWS else self._pace
         streams: TrainingStreams | BatchStreams
-        if isinstance(run.job, TrainingJob):
+        if run.is_training:
             streams = TrainingStreams(self._session, self._deployment, run, pace.seldom)
         else:
             streams = BatchStreams(
@@ -122,7 +122,7 @@ class AwsEngine:
         return found.follow(self._watch(run, pace.seldom)) if follow else found.lines()
 
     def stop(self, run: Run) -> None:
-        if isinstance(run.job, TrainingJob):
+        if run.is_training:
             found = self._training.stop(run)
         else:
             found = self._batch.terminate(run, f"{STOP_REASON}{self._who()}")
@@ -146,7 +146,7 @@ class AwsEngine:
     def _look(self, runs: Sequence[Run]) -> dict[str, Observation]:
         found = {run.id: seen for run in runs if (seen := self._known(run)) is not None}
         still = [run for run in runs if run.id not in found]
-        training = [run for run in still if isinstance(run.job, TrainingJob)]
+        training = [run for run in still if run.is_training]
         answers = self._training.describe_all(training) if training else {}
         # Models count their versions in the order in which runs are settled.
         for run in sorted(training, key=lambda run: _ending(answers.get(run.id))):
@@ -154,7 +154,7 @@ class AwsEngine:
             prior = self._prior(run)
             sight = self._unsent(run, prior) if answer is None else self._training.sight(run, answer, prior)
             found[run.id] = self._settle(run, sight) if sight.seen.state.ended else sight.seen
-        inference = [run for run in still if not isinstance(run.job, TrainingJob)]
+        inference = [run for run in still if not run.is_training]
         jobs = self._batch.describe(inference) if inference else {}
         for run in inference:
             sight = self._sight_of_inference(run, jobs[run.id])
@@ -176,7 +176,7 @@ class AwsEngine:
         age = self._age(run)
         if age < _SOON:
             return Sight(prior.replace(state=State.QUEUED, reason=""))
-        if not isinstance(run.job, TrainingJob) and age > _REMEMBERED:
+        if not run.is_training and age > _REMEMBERED:
             return Sight(self._inference.forgotten(run, prior))
         return Sight(prior.replace(state=State.FAILED, reason=CUT_OFF.words, finished=time.time()))
 
@@ -215,8 +215,8 @@ class AwsEngine:
         if not errors.is_final(error.code):
             return
         cause = None
-        if isinstance(run.job, TrainingJob):
-            cause = reasons.submission_refused(error.code, error.message, run.job)
+        if run.is_training:
+            cause = reasons.submission_refused(error.code, error.message, run.training)
         else:
             # Of the three jobs some may have been taken.
             self._batch.terminate(run, f"{STOP_REASON}trainyard")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..core.errors import AccountRefused, BadInput
-from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.ports.engine import Request
 from ..core.runs.run import Run
 from .account import names
@@ -53,7 +52,7 @@ class Launcher:
         the job definition of an image that is new to Batch; with `is_dry` not even that."""
         worker = self._store.worker_address() if is_dry else self._store.keep_worker()
         run = run.replace(job=run.job.replace(image=self._image(run)))
-        if isinstance(run.job, TrainingJob):
+        if run.is_training:
             return self._prepare_training(run, worker)
         return self._prepare_inference(run, worker, is_dry)
 
@@ -67,11 +66,10 @@ class Launcher:
         return Launch(request["TrainingJobName"], [Request("sagemaker:CreateTrainingJob", request)], send)
 
     def _prepare_inference(self, run: Run, worker: str, is_dry: bool) -> Launch:
-        assert isinstance(run.job, InferenceJob)
         is_planned, indices = (
-            self._inference.missing(run) if run.launch > 1 else (False, range(run.job.shards))
+            self._inference.missing(run) if run.launch > 1 else (False, range(run.inference.shards))
         )
-        definition, registration = self._definition(run.job.image, is_dry)
+        definition, registration = self._definition(run.inference.image, is_dry)
         plan = batch_requests.inference_requests(
             run, self._deployment, worker, definition, indices, wheels=self._has_wheels(run)
         )
@@ -144,9 +142,8 @@ class Launcher:
         except AccountRefused as error:
             if error.code not in _NO_IMAGE:
                 raise
-            section = "train" if isinstance(run.job, TrainingJob) else "infer"
             cure = "push it with `trainyard image push`, and write what that prints"
-            raise BadInput(f"there is no image {image}", key=f"{section}.image", cure=cure) from None
+            raise BadInput(f"there is no image {image}", key=f"{run.job.section}.image", cure=cure) from None
         return (
             f"{image.rpartition(':')[0] if named.tag else image}@{answer['imageDetails'][0]['imageDigest']}"
         )

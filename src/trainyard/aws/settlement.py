@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..core.files import trees
-from ..core.jobs.job import TrainingJob
 from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.runs import outcomes
 from ..core.runs.run import Observation, Run, State
 from ..worker.contract.models import ModelConflict, check_paths
 from ..worker.reasons import MODEL_NOT_KEPT
+from ..worker.s3.address import S3Address
 from .account import names
-from .account.address import S3Address
 from .account.deployment import Deployment
 from .account.session import Session
 from .images import images
@@ -34,7 +33,7 @@ class Settler:
     def settle(self, run: Run, sight: Sight) -> Observation:
         """What became of a launch that has ended, for good."""
         seen = sight.seen
-        if isinstance(run.job, TrainingJob):
+        if run.is_training:
             if seen.state is State.SUCCEEDED:
                 seen = self._with_model(run.observed(seen), sight.histories)
             seen = seen.replace(warnings=_warnings(run.observed(seen), sight.histories))
@@ -49,15 +48,13 @@ class Settler:
         if record is None:
             return run.seen
         made = self._ledger.add_model(record)
-        assert isinstance(run.job, TrainingJob)
-        image = images.training_image(run.job, self._deployment.region)
+        image = images.training_image(run.training, self._deployment.region)
         trouble = registry.register(self._session, self._deployment, run, made, image)
         warnings = (*run.warnings, trouble) if trouble else run.warnings
         return run.seen.replace(model=made.ref, warnings=warnings)
 
     def _model(self, run: Run, histories: Sequence[history.History]) -> Model | None:
         """The model that the hosts together made; None where none wrote any. Raises `ModelConflict`."""
-        assert isinstance(run.job, TrainingJob)
         written = [(host.host, host.files) for host in histories if host.files]
         if not written:
             return None
@@ -77,7 +74,7 @@ class Settler:
             files=content.files,
             code=run.code,
             data={name: channel.dataset or channel.uri for name, channel in run.channels.items()},
-            hyperparameters=run.job.hyperparameters,
+            hyperparameters=run.training.hyperparameters,
             metrics=run.metrics,
         )
 
@@ -107,10 +104,9 @@ class SettlingLedger:
 
 def _warnings(run: Run, histories: Sequence[history.History]) -> tuple[str, ...]:
     """What a run as a whole is warned of, and what else its hosts warn of."""
-    assert isinstance(run.job, TrainingJob)
     found = [*run.warnings, *outcomes.unreached(run)]
     wrote_none = not history.wrote_checkpoint(histories)
-    if run.state is State.SUCCEEDED and run.job.spot.enabled and wrote_none and run.attempts:
+    if run.state is State.SUCCEEDED and run.training.spot.enabled and wrote_none and run.attempts:
         found.append(outcomes.cost_of_no_checkpoint(run.attempts[-1]))
     # Of a run as a whole a host knows less: of its rehearsals, and of the others' checkpoints.
     found += [text for host in histories for text in host.warnings if not outcomes.is_of_run(text)]

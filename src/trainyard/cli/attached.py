@@ -90,7 +90,7 @@ def with_attempts(yard: Yard, run: Run, lines: Iterable[LogLine], *, seen: int =
     """The lines as text, and before those of every attempt of a training run after the first, what made it
     necessary, as far as that is known. Attempts up to `seen` are left out."""
     current = seen
-    training = isinstance(run.job, TrainingJob)
+    training = run.is_training
     for line in lines:
         if line.attempt <= seen:
             continue
@@ -116,7 +116,7 @@ def _cause(yard: Yard, run: Run, number: int) -> str:
 
 def _follow(yard: Yard, run: Run, signals: TerminalSignals, style: Style) -> None:
     began = time.monotonic()
-    shows_log = isinstance(run.job, TrainingJob) and not style.json
+    shows_log = run.is_training and not style.json
 
     glance = Glance(yard, run)
 
@@ -198,7 +198,7 @@ def exit_status(run: Run) -> int:
 
 
 def _complain(yard: Yard, run: Run, style: Style) -> None:
-    shown = isinstance(run.job, TrainingJob) and not style.json
+    shown = run.is_training and not style.json
     silent = style.json and not is_live(sys.stderr)
     if run.state is State.FAILED and not (shown or silent or run.seen.bad_input):
         for line in _last_lines(yard, run):
@@ -209,7 +209,7 @@ def _complain(yard: Yard, run: Run, style: Style) -> None:
 def _last_lines(yard: Yard, run: Run) -> list[LogLine]:
     lines = yard.logs(run)
     failed = [attempt for attempt in run.attempts if attempt.state is State.FAILED]
-    if failed and isinstance(run.job, InferenceJob):
+    if failed and not run.is_training:
         culprit = (failed[-1].task, failed[-1].number)
         lines = (line for line in lines if (line.task, line.attempt) == culprit)
     from collections import deque  # only a failure needs it

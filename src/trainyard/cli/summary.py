@@ -52,9 +52,9 @@ def ran_for(run: Run) -> float | None:
 
 
 def _progress(run: Run) -> Iterator[str]:
-    if isinstance(run.job, InferenceJob):
+    if not run.is_training:
         shards = _shards_done(run)
-        yield f"shards {shards}/{run.job.shards}"
+        yield f"shards {shards}/{run.inference.shards}"
         if run.seen.rows_done is not None:
             yield many(run.seen.rows_done, "row")
         return
@@ -74,7 +74,7 @@ def _shards_done(run: Run) -> int:
 def _outcome(run: Run) -> str:
     took = ran_for(run)
     text = str(run.state) + ("" if took is None else f" after {duration(took)}")
-    if isinstance(run.job, TrainingJob) and len(run.attempts) > 1:
+    if run.is_training and len(run.attempts) > 1:
         text += f", {many(len(run.attempts), 'attempt')}"
     return text + (f", {_lost(run)}" if _lost(run) else "")
 
@@ -89,7 +89,7 @@ def _lost(run: Run) -> str:
 def _findings(yard: Yard, run: Run, file: str) -> Iterator[tuple[str, str]]:
     if run.metrics:
         yield "metrics", clean(metrics(run.metrics))
-    if isinstance(run.job, InferenceJob):
+    if not run.is_training:
         yield from _rows(run)
         if run.output and run.state is State.SUCCEEDED:
             yield "output", place(run.output)
@@ -109,7 +109,7 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
 def _next(run: Run, file: str) -> str:
     if run.state is not State.SUCCEEDED and not run.seen.bad_input:
         return f"trainyard resume {run.id}{on(run.yard)}"
-    if isinstance(run.job, TrainingJob) and run.model:
+    if run.is_training and run.model:
         return f"trainyard infer {run.model} INPUT{on(run.yard)}" + (f" --file {file}" if file else "")
     if is_remote(run.output or "") and run.state is State.SUCCEEDED:
         return f"trainyard pull {run.id}{on(run.yard)}"
@@ -173,7 +173,7 @@ def _machines(job: TrainingJob) -> str:
 
 def _results(yard: Yard, run: Run) -> Iterator[tuple[str, str]]:
     yield "metrics", metrics(run.metrics)
-    if isinstance(run.job, InferenceJob) or run.state is State.SUCCEEDED:
+    if not run.is_training or run.state is State.SUCCEEDED:
         yield "model", _model(yard, run)
     yield from _rows(run)
     yield "output", run.output or ""

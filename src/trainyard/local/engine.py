@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..core.errors import BadInput, Unsupported
-from ..core.jobs.job import InferenceJob, Job, TrainingJob
+from ..core.jobs.job import Job, TrainingJob
 from ..core.ports.engine import LogLine, RunQuery
 from ..core.runs.run import Observation, Run
 from ..worker.protocol import SECRET
@@ -44,12 +44,11 @@ class LocalEngine:
 
     def check(self, job: Job) -> None:
         """Refuse what only a cloud can do."""
-        section = "train" if isinstance(job, TrainingJob) else "infer"
         for name, value in job.environment.items():
             if value.startswith(SECRET):
                 raise Unsupported(
                     "the local yard cannot read AWS Secrets Manager",
-                    key=f"{section}.environment.{name}",
+                    key=f"{job.section}.environment.{name}",
                     cure="write the value, or read it from a file in the script",
                 )
         if isinstance(job, TrainingJob):
@@ -60,7 +59,7 @@ class LocalEngine:
         self._check_addresses(run)
         self._client.prepare()
         folder = self._home.run(run.id)
-        if isinstance(run.job, InferenceJob) and run.output is None:
+        if not run.is_training and run.output is None:
             run = _with_output(run, RunPaths(folder).predictions)
         submission = {"interpreter": sys.executable, "variables": allowed(os.environ), "time": time.time()}
         self._home.create()

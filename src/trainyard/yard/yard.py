@@ -157,9 +157,9 @@ class Yard:
 
     def series(self, run: Run) -> list[Point]:
         """Every value of every metric so far, out of the run's log: name, step, time, value."""
-        if not isinstance(run.job, TrainingJob):
+        if not run.is_training:
             return []
-        extractor = Extractor(run.job.metrics)
+        extractor = Extractor(run.training.metrics)
         return [point for line in self.logs(run) for point in extractor.find(line.text, line.time)]
 
     def stop(self, run: Run) -> None:

@@ -15,8 +15,8 @@ from ...core.jobs.limits import SHARDS
 from ...core.runs.run import Attempt, Run
 from ...worker import protocol
 from ...worker.cloud.batch.bootstrap import BOOTSTRAP
+from ...worker.s3.address import S3Address
 from ..account import names
-from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.names import tags
 from ..images.images import short_digest
@@ -54,8 +54,7 @@ def inference_requests(
     `worker` is the address of `worker.pyz` in S3, `definition` the ARN of a job definition with its revision;
     `wheels` is whether wheels are kept beside the source.
     """
-    job = run.job
-    assert isinstance(job, InferenceJob)
+    job = run.inference
     key = names.manifest_key(run)
     manifest = S3Address(deployment.model_bucket, key).uri
     small = ShardResources(

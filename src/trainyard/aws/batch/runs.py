@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
 from ...core.runs.run import Attempt, Observation, Run, State
 from ...worker import protocol, reasons
+from ...worker.s3.address import S3Address
 from ..account import names, parallel
-from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.session import Session
 from ..s3 import objects
@@ -43,7 +42,6 @@ class InferenceJobs:
 
     def missing(self, run: Run) -> tuple[bool, list[int]]:
         """Whether the run is planned, and the shards without a part or a result of theirs."""
-        assert isinstance(run.job, InferenceJob)
         state = names.state_prefix(run.id)
         _, output = S3Address.parse(run.output or "")
         bucket = self._deployment.model_bucket
@@ -52,12 +50,11 @@ class InferenceJobs:
         begin = output + protocol.PART
         parts = {protocol.index_of(key) for key in objects.keys(self._session, bucket, begin)}
         done = results & parts
-        return state + protocol.PLAN_FILE in kept, [n for n in range(run.job.shards) if n not in done]
+        return state + protocol.PLAN_FILE in kept, [n for n in range(run.inference.shards) if n not in done]
 
     def sight(self, run: Run, jobs: Jobs, prior: Observation) -> Observation:
         """What became of a launch whose jobs are these; `prior` is what earlier launches left."""
-        assert isinstance(run.job, InferenceJob)
-        steps = {step: states.batch_verdict(run.job, job) for step, job in jobs.items()}
+        steps = {step: states.batch_verdict(run.inference, job) for step, job in jobs.items()}
         has_ended = all(verdict.state.ended for verdict in steps.values())
         shards = jobs.get(names.SHARDS)
         is_watched = shards is not None and (has_ended or _size(shards) <= _WATCHED)
@@ -72,7 +69,7 @@ class InferenceJobs:
             shards_done=_done(shards) + len(_succeeded_tasks(prior.attempts)),
         )
         if not has_ended:
-            verdict = states.inference_verdict(run.job, *(jobs.get(step) for step in names.STEPS))
+            verdict = states.inference_verdict(run.inference, *(jobs.get(step) for step in names.STEPS))
             # What fails takes down what waits for it: it ends when all of it has.
             state = State.RUNNING if verdict.state.ended else verdict.state
             return seen.replace(state=state, reason="" if verdict.state.ended else verdict.reason)
@@ -96,9 +93,8 @@ class InferenceJobs:
 
     def indices(self, run: Run) -> Sequence[int]:
         """The shard of each job of a launch's array, by its index."""
-        assert isinstance(run.job, InferenceJob)
         if run.launch == 1:
-            return range(run.job.shards)
+            return range(run.inference.shards)
         manifest = self._read(names.manifest_key(run)) or {}
         found: Sequence[int] = manifest.get("indices", ())
         return found
@@ -130,7 +126,6 @@ class InferenceJobs:
     def _attempts(
         self, run: Run, children: Sequence[Mapping[str, Any]], told: list[Told], prior: Sequence[Attempt]
     ) -> Iterator[Attempt]:
-        assert isinstance(run.job, InferenceJob)
         said: dict[str, dict[int, str]] = {}
         for each in told:
             said.setdefault(each.task, {})[each.attempt] = each.reason
@@ -138,12 +133,11 @@ class InferenceJobs:
         for index, job in zip(self.indices(run) if children else (), children, strict=False):
             task = protocol.shard_name(index)
             yield from states.batch_attempts(
-                run.job, job, task, said=said.get(task), first=last.get(task, 0) + 1
+                run.inference, job, task, said=said.get(task), first=last.get(task, 0) + 1
             )
 
     def _ended(self, run: Run, jobs: Jobs, told: list[Told], seen: Observation) -> Observation:
-        assert isinstance(run.job, InferenceJob)
-        verdict = states.inference_verdict(run.job, *(jobs.get(step) for step in names.STEPS))
+        verdict = states.inference_verdict(run.inference, *(jobs.get(step) for step in names.STEPS))
         commit = jobs.get(names.COMMIT)
         if commit is not None and commit["status"] == "SUCCEEDED":
             return _succeeded(seen, self._summary(run) or {})

@@ -6,7 +6,7 @@ from ...core.environments.facts import DATASETS
 from ...core.errors import AccountRefused, BadInput
 from ...core.runs.run import Run
 from ...worker.protocol import OUTPUT_MANIFEST
-from ..account.address import S3Address
+from ...worker.s3.address import S3Address
 from ..account.deployment import Deployment
 from ..account.errors import DENIED
 from ..account.session import Session

@@ -17,8 +17,8 @@ from ...core.ports.engine import RunQuery
 from ...core.ports.ledger import DataSet, Model
 from ...core.runs.run import Run, State
 from ...core.runs.serialization import run_from_record, run_to_record
+from ...worker.s3.address import S3Address
 from ..account import names, parallel
-from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.session import Session, translated
 from . import objects

@@ -15,8 +15,8 @@ from ...core.files import archives, trees
 from ...core.files.oserrors import in_words
 from ...core.ports.store import SourceFile, Staged
 from ...worker.protocol import SOURCE_FILE, STATE_FOLDER
+from ...worker.s3.address import S3Address
 from ..account import names
-from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.session import Session
 from . import objects, transfers, wheels, zipping

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...core.errors import AccountRefused
-from ...core.jobs.job import TrainingJob
 from ...core.runs import outcomes
 from ...core.runs.run import Observation, Run, State
 from ..account import names, parallel
@@ -42,8 +41,7 @@ class TrainingJobs:
 
     def request(self, run: Run, worker: str) -> dict[str, Any]:
         """CreateTrainingJob for a launch, the worker at the address `worker`."""
-        assert isinstance(run.job, TrainingJob)
-        image = images.training_image(run.job, self._deployment.region)
+        image = images.training_image(run.training, self._deployment.region)
         return requests.training_request(run, self._deployment, worker, image)
 
     def submit(self, request: Mapping[str, Any]) -> None:
@@ -90,8 +88,7 @@ class TrainingJobs:
     def sight(self, run: Run, answer: Mapping[str, Any], prior: Observation) -> Sight:
         """What became of a launch, from SageMaker's answer and what the hosts wrote down. `prior` is what
         earlier launches left."""
-        assert isinstance(run.job, TrainingJob)
-        verdict = states.training_verdict(run.job, answer)
+        verdict = states.training_verdict(run.training, answer)
         began = "TrainingStartTime" in answer
         histories = self.histories(run) if began else ()
         finished = _seconds(answer.get("TrainingEndTime")) or _seconds(answer.get("LastModifiedTime"))
@@ -118,8 +115,7 @@ class TrainingJobs:
 
     def histories(self, run: Run) -> tuple[history.History, ...]:
         """What each host has written down so far."""
-        assert isinstance(run.job, TrainingJob)
-        hosts = [f"algo-{number + 1}" for number in range(run.job.resources.instance_count)]
+        hosts = [f"algo-{number + 1}" for number in range(run.training.resources.instance_count)]
         return tuple(parallel.each(lambda host: self._history(run.id, host), hosts))
 
     def _history(self, run_id: str, host: str) -> history.History:

@@ -17,8 +17,8 @@ from ...core.ports.ledger import Model
 from ...core.runs.run import Interruption, Run
 from ...worker import protocol
 from ...worker.contract.hyperparameters import encode_hyperparameter
+from ...worker.s3.address import S3Address
 from ..account import names
-from ..account.address import S3Address
 from ..account.deployment import Deployment
 from ..account.names import tag_list, tags
 from ..images.images import ecr_image
@@ -41,8 +41,7 @@ def training_request(run: Run, deployment: Deployment, worker: str, image: str) 
 
     `worker` is the address of `worker.pyz` in S3; channels have theirs already.
     """
-    job = run.job
-    assert isinstance(job, TrainingJob)
+    job = run.training
     request: dict[str, Any] = {
         "TrainingJobName": names.launch_name(deployment.prefix, run),
         "RoleArn": deployment.training_role_arn,

@@ -6,7 +6,6 @@ import time
 
 from ...core.environments.facts import TRAINING_LOG_GROUP
 from ...core.errors import AccountRefused
-from ...core.jobs.job import TrainingJob
 from ...core.runs.run import Run
 from ..account import names
 from ..account.deployment import Deployment
@@ -21,9 +20,8 @@ class TrainingStreams:
     """
 
     def __init__(self, session: Session, deployment: Deployment, run: Run, seldom: float = 0.0) -> None:
-        assert isinstance(run.job, TrainingJob)
         self._session, self._seldom = session, seldom
-        self._hosts, self._due = run.job.resources.instance_count, 0.0
+        self._hosts, self._due = run.training.resources.instance_count, 0.0
         launches = [run.replace(launch=number) for number in range(1, run.launch + 1)]
         self._jobs = [names.launch_name(deployment.prefix, each) for each in launches]
         self._found: dict[str, Stream] = {}

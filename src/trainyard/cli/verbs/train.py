@@ -71,8 +71,7 @@ def _job(args: argparse.Namespace) -> TrainingJob:
 def _tell_plan(plan: Run, requests: Sequence[Request], args: argparse.Namespace) -> int:
     from ...worker.contract.hyperparameters import arguments, encode_hyperparameter
 
-    job = plan.job
-    assert isinstance(job, TrainingJob)
+    job = plan.training
     encoded = {key: encode_hyperparameter(value) for key, value in job.hyperparameters.items()}
     command = ["python", job.entry_script, *arguments(encoded)]
     if args.json:

@@ -70,7 +70,7 @@ class TrainingJob(Record):
     resources: Resources = Resources()
     spot: Spot = Spot()
 
-    kind = "training"
+    kind, section = "training", "train"
 
     def __post_init__(self) -> None:
         limits.check_training(self)
@@ -96,7 +96,7 @@ class InferenceJob(Record):
     environment: Mapping[str, str] = NOTHING
     resources: ShardResources = ShardResources()
 
-    kind = "inference"
+    kind, section = "inference", "infer"
 
     def __post_init__(self) -> None:
         limits.check_inference(self)

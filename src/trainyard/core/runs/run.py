@@ -149,6 +149,25 @@ class Run(Record):
         return self.job.kind
 
     @property
+    def is_training(self) -> bool:
+        """Whether it is a training run; else it is an inference run."""
+        return self.job.kind == TrainingJob.kind
+
+    @property
+    def training(self) -> TrainingJob:
+        """The job of a training run. Raises TypeError for an inference run."""
+        if not isinstance(self.job, TrainingJob):
+            raise TypeError(f"{self.id} is no training run")
+        return self.job
+
+    @property
+    def inference(self) -> InferenceJob:
+        """The job of an inference run. Raises TypeError for a training run."""
+        if not isinstance(self.job, InferenceJob):
+            raise TypeError(f"{self.id} is no inference run")
+        return self.job
+
+    @property
     def name(self) -> str:
         return self.job.name
 
@@ -168,7 +187,7 @@ class Run(Record):
 
     @property
     def model(self) -> str | None:
-        return self.model_used if isinstance(self.job, InferenceJob) else self.seen.model
+        return self.seen.model if self.is_training else self.model_used
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -209,7 +228,7 @@ class Run(Record):
             "started": rfc3339(seen.started),
             "finished": rfc3339(seen.finished),
         }
-        if not isinstance(self.job, TrainingJob):
+        if not self.is_training:
             found |= {"output": self.output, "rows_in": seen.rows_in, "rows_out": seen.rows_out}
         if seen.billable_seconds is not None:
             found |= {"billable_seconds": seen.billable_seconds, "training_seconds": seen.training_seconds}

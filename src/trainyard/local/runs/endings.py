@@ -22,7 +22,7 @@ def attempt_columns(task: Task, outcome: Outcome, work: Work) -> dict[str, Any]:
     """What is written down of an attempt that has ended."""
     now = time.time()
     lost = None
-    if outcome.state is State.INTERRUPTED and isinstance(work.job, TrainingJob):
+    if outcome.state is State.INTERRUPTED and work.run.is_training:
         newest = contract.newest_checkpoint(work.paths.checkpoints) or 0.0
         lost = max(0.0, now - max(newest, task.started or now))
     return {"state": str(outcome.state), "reason": outcome.reason, "finished": now, "lost": lost}

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.files import archives
-from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
 from ...core.runs.outcomes import Outcome
 from ...core.runs.run import State
@@ -31,8 +30,7 @@ class InferenceWork(Work):
 
     def __init__(self, row: sqlite3.Row, home: Home, journal: Journal) -> None:
         super().__init__(row, home, journal)
-        assert isinstance(self.run.job, InferenceJob)
-        self.inference: InferenceJob = self.run.job
+        self.inference = self.run.inference
         self._done = {
             attempt.task for attempt in self.run.attempts if attempt.state is State.SUCCEEDED
         } & self._kept()

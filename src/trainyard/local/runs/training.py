@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.jobs.job import TrainingJob
 from ...core.ports.ledger import Model
 from ...core.runs import outcomes
 from ...core.runs.outcomes import Outcome
@@ -33,8 +32,7 @@ class TrainingWork(Work):
 
     def __init__(self, row: sqlite3.Row, home: Home, journal: Journal) -> None:
         super().__init__(row, home, journal)
-        assert isinstance(self.run.job, TrainingJob)
-        self.training: TrainingJob = self.run.job
+        self.training = self.run.training
         last = max((a for a in self.run.attempts if a.task == TRAIN), key=lambda a: a.number, default=None)
         # A supervisor that died between the script's end and the model's version left this to do.
         self.has_trained = last is not None and last.state is State.SUCCEEDED

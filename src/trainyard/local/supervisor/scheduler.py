@@ -292,11 +292,9 @@ class Scheduler:
 
     def _record(self, task: Task, process: Process, lines: list[str], now: float) -> None:
         work, plan = self._works[task.plan.run], task.plan
-        job = work.run.job
-        assert isinstance(job, TrainingJob)
         recorder = self._recorders.get(plan.run)
         if recorder is None:
-            recorder = self._recorders[plan.run] = Recorder(work.paths.metrics, job.metrics)
+            recorder = self._recorders[plan.run] = Recorder(work.paths.metrics, work.run.training.metrics)
         found = recorder.take(lines, now, plan.number, process.member.name)
         if found:
             work.set_metrics(found)

@@ -11,7 +11,8 @@ import tarfile
 import tempfile
 from collections.abc import Iterable
 
-from .transfers import S3Location, Transfers
+from ...worker.s3.address import S3Address
+from .transfers import Transfers, under
 
 
 def collect(folders: Iterable[str]) -> dict[str, str]:
@@ -39,7 +40,7 @@ def collect(folders: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def upload(transfers: Transfers, found: dict[str, str], place: S3Location, scratch: str) -> None:
+def upload(transfers: Transfers, found: dict[str, str], place: S3Address, scratch: str) -> None:
     """All of it as one compressed archive at `place`. Raises TransferRefused and OSError."""
     with tempfile.TemporaryFile(dir=scratch) as aside:
         # SageMaker's role is to hand it on at once: the fastest compression is enough.
@@ -51,12 +52,12 @@ def upload(transfers: Transfers, found: dict[str, str], place: S3Location, scrat
         transfers.store(aside, place)
 
 
-def upload_files(transfers: Transfers, found: dict[str, str], place: S3Location) -> None:
+def upload_files(transfers: Transfers, found: dict[str, str], place: S3Address) -> None:
     """All of it as objects below `place`. Raises TransferRefused and OSError."""
     for name in sorted(found):
         if not name.endswith("/"):
             _open_up(found[name], os.stat(found[name]))
-            transfers.upload(found[name], place.under(name.replace(os.sep, "/")))
+            transfers.upload(found[name], under(place, name.replace(os.sep, "/")))
 
 
 def _open_up(path: str, status: os.stat_result) -> None:

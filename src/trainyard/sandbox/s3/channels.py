@@ -10,13 +10,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .transfers import S3Location, StoredObject, TransferRefused, Transfers, place_of
+from ...worker.s3.address import S3Address
+from .transfers import StoredObject, TransferRefused, Transfers, place_of
 
 
 class ChannelFile(NamedTuple):
     """An object of a channel and its path below the channel's folder."""
 
-    place: S3Location
+    place: S3Address
     path: str
 
 
@@ -32,7 +33,7 @@ def items_of(
         found = list(_listed(transfers, place))
     else:
         found = [
-            ChannelFile(S3Location(place.bucket, each.key), _below(place, each))
+            ChannelFile(S3Address(place.bucket, each.key), _below(place, each))
             for each in transfers.list(place)
         ]
         if not found:
@@ -60,7 +61,7 @@ def download(transfers: Transfers, items: list[ChannelFile], folder: str) -> Ite
         yield
 
 
-def _listed(transfers: Transfers, manifest: S3Location) -> Iterator[ChannelFile]:
+def _listed(transfers: Transfers, manifest: S3Address) -> Iterator[ChannelFile]:
     """The objects that a manifest names: `[{"prefix": "s3://bucket/some/"}, "path", …]`."""
     try:
         entries = json.loads(transfers.read(manifest))
@@ -69,10 +70,10 @@ def _listed(transfers: Transfers, manifest: S3Location) -> Iterator[ChannelFile]
     except (ValueError, LookupError, TypeError):
         raise TransferRefused("InvalidManifest", 400, f"{manifest} is no manifest") from None
     for name in names:
-        yield ChannelFile(S3Location(prefix.bucket, prefix.key + name), name)
+        yield ChannelFile(S3Address(prefix.bucket, prefix.key + name), name)
 
 
-def _below(prefix: S3Location, each: StoredObject) -> str:
+def _below(prefix: S3Address, each: StoredObject) -> str:
     """The path of an object in the channel's folder."""
     if each.key == prefix.key and not each.key.endswith("/"):
         return each.key.rpartition("/")[2]

@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ...worker.s3.address import S3Address
 from .channels import ChannelFile, download
-from .transfers import S3Location, Transfers
+from .transfers import Transfers
 
 
 class _State(NamedTuple):
@@ -23,7 +24,7 @@ class _State(NamedTuple):
 class Checkpoints:
     """The checkpoint folder of one host. Raises TransferRefused and OSError."""
 
-    def __init__(self, transfers: Transfers, place: S3Location, folder: str) -> None:
+    def __init__(self, transfers: Transfers, place: S3Address, folder: str) -> None:
         self._transfers, self._folder = transfers, folder
         self._place = place._replace(key=place.key.rstrip("/") + "/" if place.key else "")
         self._known: dict[str, _State] = {}
@@ -32,7 +33,7 @@ class Checkpoints:
         """Bring everything here; `check` is called between the files and may raise."""
         start = len(self._place.key)
         items = [
-            ChannelFile(S3Location(self._place.bucket, each.key), each.key[start:]) for each in self._found()
+            ChannelFile(S3Address(self._place.bucket, each.key), each.key[start:]) for each in self._found()
         ]
         for _ in download(self._transfers, [each for each in items if each.path], self._folder):
             check()
@@ -53,10 +54,10 @@ class Checkpoints:
             self._transfers.delete(self._at(name))
             del self._known[name]
 
-    def _found(self) -> list[S3Location]:
-        return [S3Location(self._place.bucket, each.key) for each in self._transfers.list(self._place)]
+    def _found(self) -> list[S3Address]:
+        return [S3Address(self._place.bucket, each.key) for each in self._transfers.list(self._place)]
 
-    def _at(self, name: str) -> S3Location:
+    def _at(self, name: str) -> S3Address:
         return self._place._replace(key=self._place.key + name.replace(os.sep, "/"))
 
 

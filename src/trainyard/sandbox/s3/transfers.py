@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from moto.settings import get_s3_default_key_buffer_size
 
+from ...worker.s3.address import S3Address
 from ..world.world import World
 
 _CHUNK = 1 << 20
@@ -27,20 +28,9 @@ class TransferRefused(Exception):
         self.code = code
 
 
-class S3Location(NamedTuple):
-    """A bucket and a key or prefix in it."""
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-    def under(self, *parts: str) -> S3Location:
-        """What lies below it, with one slash between the parts."""
-        return S3Location(
-            self.bucket, "/".join([*([self.key.strip("/")] if self.key.strip("/") else []), *parts])
-        )
+def under(place: S3Address, *parts: str) -> S3Address:
+    """What lies below a place, with one slash between the parts."""
+    return S3Address(place.bucket, "/".join([*filter(None, [place.key.strip("/")]), *parts]))
 
 
 class StoredObject(NamedTuple):
@@ -50,18 +40,18 @@ class StoredObject(NamedTuple):
     size: int
 
 
-def place_of(url: str) -> S3Location:
+def place_of(url: str) -> S3Address:
     """The place that `s3://bucket/key` names, or `https://bucket.s3….amazonaws.com/key`, or the older
     `https://s3….amazonaws.com/bucket/key`."""
     parts = urlsplit(url, allow_fragments=False)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     if parts.scheme == "s3":
-        return S3Location(parts.netloc, path.removeprefix("/"))
+        return S3Address(parts.netloc, path.removeprefix("/"))
     bucket, _, rest = parts.netloc.partition(".s3")
     if rest:
-        return S3Location(bucket, path.removeprefix("/"))
+        return S3Address(bucket, path.removeprefix("/"))
     bucket, _, key = path.removeprefix("/").partition("/")
-    return S3Location(bucket, key)
+    return S3Address(bucket, key)
 
 
 class Transfers:
@@ -70,7 +60,7 @@ class Transfers:
     def __init__(self, world: World, role_arn: str) -> None:
         self._world, self._role = world, role_arn
 
-    def list(self, place: S3Location) -> list[StoredObject]:
+    def list(self, place: S3Address) -> list[StoredObject]:
         """The objects whose keys begin with the place's, sorted by key."""
         bucket = self._bucket(place.bucket, "s3:ListBucket", f"arn:aws:s3:::{place.bucket}")
         with self._world.lock:
@@ -81,23 +71,23 @@ class Transfers:
             ]
         return sorted(found)
 
-    def read(self, place: S3Location) -> bytes:
+    def read(self, place: S3Address) -> bytes:
         """A small object, whole."""
         return b"".join(self._chunks(place))
 
-    def download(self, place: S3Location, path: str) -> None:
+    def download(self, place: S3Address, path: str) -> None:
         """An object into a file, whose folder is made; the object's time becomes the file's."""
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb", buffering=0) as file:
             for chunk in self._chunks(place):
                 file.write(chunk)
 
-    def upload(self, path: str, place: S3Location) -> str:
+    def upload(self, path: str, place: S3Address) -> str:
         """A file to an object; its etag."""
         with open(path, "rb", buffering=0) as file:
             return self.store(file, place)
 
-    def store(self, source: IO[bytes], place: S3Location) -> str:
+    def store(self, source: IO[bytes], place: S3Address) -> str:
         """What `source` has left to an object; its etag."""
         bucket = self._bucket(place.bucket, "s3:PutObject", f"arn:aws:s3:::{place}".replace("s3://", ""))
         content = tempfile.SpooledTemporaryFile(get_s3_default_key_buffer_size())  # noqa: SIM115  (moto's)
@@ -113,14 +103,14 @@ class Transfers:
             key._value_buffer, key.contentsize, key._etag = content, size, digest.hexdigest()
         return digest.hexdigest()
 
-    def delete(self, place: S3Location) -> None:
+    def delete(self, place: S3Address) -> None:
         """An object; silent when it is not there."""
         bucket = self._bucket(place.bucket, "s3:DeleteObject", f"arn:aws:s3:::{place}".replace("s3://", ""))
         with self._world.lock:
             if place.key in bucket.keys:
                 self._s3().delete_object(bucket.name, place.key)
 
-    def _chunks(self, place: S3Location) -> Iterator[bytes]:
+    def _chunks(self, place: S3Address) -> Iterator[bytes]:
         bucket = self._bucket(place.bucket, "s3:GetObject", f"arn:aws:s3:::{place}".replace("s3://", ""))
         with self._world.lock:
             key = bucket.keys.get(place.key)

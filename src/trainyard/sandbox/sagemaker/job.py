@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..s3.transfers import place_of
+from ..s3.transfers import place_of, under
 from ..world.world import World
 
 TERMINAL = frozenset({"Completed", "Failed", "Stopped"})
@@ -196,7 +196,7 @@ class EmulatedTrainingJob:
         if self.status not in TERMINAL or self.started is None:
             return None
         output = self.request["OutputDataConfig"]
-        place = place_of(output["S3OutputPath"]).under(self.name, "output")
+        place = under(place_of(output["S3OutputPath"]), self.name, "output")
         is_archive = output.get("CompressionType", "GZIP") == "GZIP"
         return {"S3ModelArtifacts": f"{place}/model.tar.gz" if is_archive else f"{place}/model/"}
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ...core.errors import BadInput
 from ..s3.artifacts import collect, upload, upload_files
 from ..s3.checkpoints import Checkpoints
-from ..s3.transfers import TransferRefused, Transfers, place_of
+from ..s3.transfers import TransferRefused, Transfers, place_of, under
 from ..tasks.spec import TaskEnd
 from ..world.world import World
 from .attempt import TrainingAttempt
@@ -289,13 +289,13 @@ class TrainingRun:
 
     def _upload(self, found: dict[str, str], name: str) -> None:
         output = self._request["OutputDataConfig"]
-        place = place_of(output["S3OutputPath"]).under(self._job.name, "output")
+        place = under(place_of(output["S3OutputPath"]), self._job.name, "output")
         if not found:
             return
         if output.get("CompressionType", "GZIP") == "NONE":
-            upload_files(self._transfers, found, place.under("model" if name == "model" else "data"))
+            upload_files(self._transfers, found, under(place, "model" if name == "model" else "data"))
         else:
-            upload(self._transfers, found, place.under(f"{name}.tar.gz"), self._folder)
+            upload(self._transfers, found, under(place, f"{name}.tar.gz"), self._folder)
 
     def _say(self, message: str) -> None:
         with self._world.lock:

@@ -18,12 +18,12 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from ..errors import InputError, Missing, ServiceError, Unmet
 from ..protocol import REGION_VARIABLE
 from . import credentials, responses, signing
+from .address import S3Address
 from .backoff import Backoff
 from .connections import FAILURES, Connections
 from .errors import ErrorResponse, explained, missing
 from .responses import DIGEST, Facts, Object
 
-SCHEME = "s3://"
 NEW: Mapping[str, str] = {"If-None-Match": "*"}
 """The condition that there is no object of that name yet."""
 _BLOCK = 1 << 16
@@ -33,31 +33,21 @@ _T = TypeVar("_T")
 _Query = Sequence["tuple[str, str]"]
 
 
-class ObjectAddress(NamedTuple):
-    """An object, or (a key that ends in `/` or is empty) a prefix."""
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{SCHEME}{self.bucket}/{self.key}"
-
-
 class _Request(NamedTuple):
     method: str
-    place: ObjectAddress
+    place: S3Address
     query: _Query = ()
     headers: Mapping[str, str] = {}
     body: bytes | memoryview = b""
     digest: str = ""  # of the body, SHA-256 in hexadecimal; "": to be computed
 
 
-def place(address: str) -> ObjectAddress:
-    """The place of an `s3://bucket/key` address. Raises InputError for another."""
-    bucket, _, key = address[len(SCHEME) :].partition("/")
-    if not address.startswith(SCHEME) or not bucket:
-        raise InputError(f"{address}: not an address of S3; write s3://bucket/key")
-    return ObjectAddress(bucket, key)
+def address_of(uri: str) -> S3Address:
+    """The address that `uri` writes down. Raises InputError where it is none."""
+    found = S3Address.parse(uri)
+    if not S3Address.is_one(uri) or not found.bucket:
+        raise InputError(f"{uri}: not an address of S3; write s3://bucket/key")
+    return found
 
 
 def if_match(etag: str) -> Mapping[str, str]:
@@ -82,22 +72,22 @@ class Client:
         """Close the connections; the next request opens one again."""
         self._connections.close()
 
-    def head(self, where: ObjectAddress) -> Facts:
+    def head(self, where: S3Address) -> Facts:
         """What is known of an object."""
         return self._call(_Request("HEAD", where), responses.facts)
 
-    def get(self, where: ObjectAddress) -> bytes:
+    def get(self, where: S3Address) -> bytes:
         """The whole of a small object."""
         return self._call(_Request("GET", where), responses.whole)
 
-    def read(self, where: ObjectAddress, start: int, end: int, etag: str) -> bytearray:
+    def read(self, where: S3Address, start: int, end: int, etag: str) -> bytearray:
         """The bytes `start` to `end` (exclusive) of an object. Raises Unmet when it is no longer the one with
         that `etag`."""
         content = bytearray(end - start)
         self.read_into(where, start, memoryview(content), etag)
         return content
 
-    def read_into(self, where: ObjectAddress, start: int, target: memoryview, etag: str) -> None:
+    def read_into(self, where: S3Address, start: int, target: memoryview, etag: str) -> None:
         """Fill `target` with the bytes of an object from `start` on. Raises as `read` does."""
         done = 0
         backoff = Backoff(str(where))
@@ -120,22 +110,22 @@ class Client:
             request = _Request("GET", where, headers={"Range": span, **if_match(etag)})
             self._once(request, take, backoff)
 
-    def lists(self, where: ObjectAddress) -> bool:
+    def lists(self, where: S3Address) -> bool:
         """Whether a listing has the object, which comes first in it.
 
         To who may list some folders of a bucket alone, HEAD says "forbidden" of what is not there.
         """
         query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", "1"), ("prefix", where.key)]
-        found, _ = self._call(_Request("GET", ObjectAddress(where.bucket, ""), query), responses.listed)
+        found, _ = self._call(_Request("GET", S3Address(where.bucket, ""), query), responses.listed)
         return any(each.key == where.key for each in found)
 
-    def listing(self, where: ObjectAddress, *, delimiter: str = "") -> Iterator[Object]:
+    def listing(self, where: S3Address, *, delimiter: str = "") -> Iterator[Object]:
         """What lies below a prefix, by key; with a delimiter, only up to its next occurrence."""
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", where.key)]
         query += [("delimiter", delimiter)] if delimiter else []
         page: Sequence[tuple[str, str]] = ()
         while True:
-            request = _Request("GET", ObjectAddress(where.bucket, ""), [*query, *page])
+            request = _Request("GET", S3Address(where.bucket, ""), [*query, *page])
             found, more = self._call(request, responses.listed)
             yield from found
             if not more:
@@ -144,7 +134,7 @@ class Client:
 
     def put(
         self,
-        where: ObjectAddress,
+        where: S3Address,
         content: bytes | memoryview,
         *,
         condition: Mapping[str, str] = {},
@@ -157,7 +147,7 @@ class Client:
         request = _Request("PUT", where, (), headers, content, digest)
         return self.settled(where, digest, lambda: self._call(request, responses.etag))
 
-    def settled(self, where: ObjectAddress, digest: str, write: Callable[[], str]) -> str:
+    def settled(self, where: S3Address, digest: str, write: Callable[[], str]) -> str:
         """The ETag that `write` gives, or that of the object which already is what was to be written: by
         another attempt, or by us, where the answer was lost."""
         try:
@@ -171,12 +161,12 @@ class Client:
                 raise
             return facts.etag
 
-    def begin_upload(self, where: ObjectAddress, metadata: Mapping[str, str], digest: str) -> str:
+    def begin_upload(self, where: S3Address, metadata: Mapping[str, str], digest: str) -> str:
         """Begin an upload in parts of what has the SHA-256 `digest`; its id."""
         headers = {**described(metadata, digest), "x-amz-checksum-algorithm": "SHA256"}
         return self._call(_Request("POST", where, [("uploads", "")], headers), responses.upload)
 
-    def put_part(self, where: ObjectAddress, upload: str, number: int, content: bytes | memoryview) -> str:
+    def put_part(self, where: S3Address, upload: str, number: int, content: bytes | memoryview) -> str:
         """Send a part of an upload, numbered from 1; what `complete_upload` wants to know of it."""
         digest = hashlib.sha256(content).hexdigest()
         query = [("partNumber", str(number)), ("uploadId", upload)]
@@ -186,7 +176,7 @@ class Client:
         return f"<Part><PartNumber>{number}</PartNumber>{known}</Part>"
 
     def complete_upload(
-        self, where: ObjectAddress, upload: str, parts: Sequence[str], condition: Mapping[str, str]
+        self, where: S3Address, upload: str, parts: Sequence[str], condition: Mapping[str, str]
     ) -> str:
         """Make an object of its parts; its ETag. Raises Unmet when the condition does not hold, or the upload
         is no longer there."""
@@ -195,7 +185,7 @@ class Client:
             _Request("POST", where, [("uploadId", upload)], condition, body), responses.completed
         )
 
-    def abort_upload(self, where: ObjectAddress, upload: str) -> None:
+    def abort_upload(self, where: S3Address, upload: str) -> None:
         """Forget an upload and its parts."""
         self._call(_Request("DELETE", where, [("uploadId", upload)]), responses.whole)
 
@@ -236,14 +226,14 @@ class Client:
                 raise missing(str(request.place)) from None
             raise explained(error_response, str(request.place), self.region, writes=writes) from None
 
-    def _lacks(self, where: ObjectAddress) -> bool:
+    def _lacks(self, where: S3Address) -> bool:
         """Whether there is surely no such object."""
         try:
             return bool(where.key) and not self.lists(where)
         except (InputError, ServiceError):
             return False
 
-    def _reason_of(self, where: ObjectAddress, error_response: ErrorResponse) -> ErrorResponse:
+    def _reason_of(self, where: S3Address, error_response: ErrorResponse) -> ErrorResponse:
         """Why HEAD was refused, which has no body to say it in: what GET says."""
         request = _Request("GET", where, headers={"Range": "bytes=0-0"})
         for _ in range(3):
@@ -283,7 +273,7 @@ class Client:
         return f"https://{bucket}.s3.{self.region}.{domain}"
 
 
-def _base(location: str, where: ObjectAddress) -> str:
+def _base(location: str, where: S3Address) -> str:
     """The address of a bucket, of a redirection to a place in it."""
     there = urlsplit(location)
     folder = "" if unquote(there.path) == f"/{where.key}" else f"/{where.bucket}"

@@ -8,7 +8,8 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from .client import Client, ObjectAddress
+from .address import S3Address
+from .client import Client
 
 FIRST = 1 << 20
 """Bytes of the first range of a stretch, so that reading begins soon; each next one is twice as large."""
@@ -31,9 +32,7 @@ class _Pool:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
-    def submit(
-        self, client: Client, where: ObjectAddress, start: int, end: int, etag: str
-    ) -> Future[bytearray]:
+    def submit(self, client: Client, where: S3Address, start: int, end: int, etag: str) -> Future[bytearray]:
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(_THREADS)
@@ -64,7 +63,7 @@ class ObjectReader(io.RawIOBase):
     def __init__(
         self,
         client: Client,
-        where: ObjectAddress,
+        where: S3Address,
         size: int,
         etag: str,
         *,

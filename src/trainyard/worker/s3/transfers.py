@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Iterable, Mapping, Sequence, TypeVar
 
 from ..errors import InputError
-from .client import Client, ObjectAddress
+from .address import S3Address
+from .client import Client
 from .responses import Object
 
 CONCURRENCY = 8
@@ -31,7 +32,7 @@ def each(work: Callable[[_T], _U], items: Iterable[_T], concurrency: int = CONCU
                 future.cancel()
 
 
-def download(client: Client, where: ObjectAddress, path: str, size: int, etag: str) -> None:
+def download(client: Client, where: S3Address, path: str, size: int, etag: str) -> None:
     """The object as the file `path`. Raises Unmet when it is no longer the one with that `etag`."""
     with open(path, "wb") as stream:
         descriptor = stream.fileno()
@@ -43,7 +44,7 @@ def download(client: Client, where: ObjectAddress, path: str, size: int, etag: s
         _in_parallel(fetch, range(0, size, PART))
 
 
-def download_prefix(client: Client, where: ObjectAddress, folder: str) -> int:
+def download_prefix(client: Client, where: S3Address, folder: str) -> int:
     """Everything below a prefix, as files of a folder; their number.
 
     Raises InputError for names that cannot be files below a folder.
@@ -57,7 +58,7 @@ def download_prefix(client: Client, where: ObjectAddress, folder: str) -> int:
         os.makedirs(parent, exist_ok=True)
 
     def fetch(item: Object) -> None:
-        download(client, ObjectAddress(where.bucket, item.key), paths[item.key], item.size, item.etag)
+        download(client, S3Address(where.bucket, item.key), paths[item.key], item.size, item.etag)
 
     each(fetch, small)
     for item in large:
@@ -67,7 +68,7 @@ def download_prefix(client: Client, where: ObjectAddress, folder: str) -> int:
 
 def upload(
     client: Client,
-    where: ObjectAddress,
+    where: S3Address,
     path: str,
     *,
     size: int,
@@ -101,7 +102,7 @@ def upload(
         return client.settled(where, digest, write)
 
 
-def _abort(client: Client, where: ObjectAddress, begun: str) -> None:
+def _abort(client: Client, where: S3Address, begun: str) -> None:
     try:
         client.abort_upload(where, begun)
     # The bucket's own rule forgets it later; why the upload failed is what is to be told.
@@ -133,7 +134,7 @@ def _read(descriptor: int, start: int, end: int) -> bytes:
     return content
 
 
-def _path_below(folder: str, relative: str, where: ObjectAddress) -> str:
+def _path_below(folder: str, relative: str, where: S3Address) -> str:
     parts = relative.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise InputError(f"{where}{relative}: not the name of a file below a folder; rename the object")

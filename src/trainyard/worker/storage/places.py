@@ -11,7 +11,8 @@ from ..errors import InputError, OutputError, Taken, Unmet
 from . import files
 
 if TYPE_CHECKING:
-    from ..s3.client import Client, ObjectAddress
+    from ..s3.address import S3Address
+    from ..s3.client import Client
 
 _S3 = "s3://"
 _BUFFER = 1 << 20
@@ -250,10 +251,10 @@ def close() -> None:
             module.close()
 
 
-def _at(address: str) -> tuple[Client, ObjectAddress]:
+def _at(address: str) -> tuple[Client, S3Address]:
     from ..s3 import client as s3_client  # loaded late for the sake of start-up, as above
 
-    return s3_client.client(), s3_client.place(address)
+    return s3_client.client(), s3_client.address_of(address)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 def fetch_source(address: str, archive: str, folder: str) -> None:
     """The source of `address`, kept as the file `archive`, unpacked to `folder`."""
     with open(archive, "wb") as stream:
-        stream.write(client.client().get(client.place(address)))
+        stream.write(client.client().get(client.address_of(address)))
     unzip(archive, folder)
 
 
@@ -25,7 +25,7 @@ def fetch_prefix(address: str, folder: str) -> int:
     """What lies below a prefix, as files of `folder`; how many."""
     os.makedirs(folder, exist_ok=True)
     try:
-        return transfers.download_prefix(client.client(), client.place(places.join(address, "")), folder)
+        return transfers.download_prefix(client.client(), client.address_of(places.join(address, "")), folder)
     except Unmet as error:
         raise changed(str(error)) from None
 

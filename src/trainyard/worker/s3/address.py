@@ -1,10 +1,10 @@
-"""An address in S3, made and taken apart in one place."""
+"""An address in S3, made and taken apart in one place, for both sides and the sandbox."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-_SCHEME = "s3://"
+SCHEME = "s3://"
 
 
 class S3Address(NamedTuple):
@@ -16,15 +16,18 @@ class S3Address(NamedTuple):
     @property
     def uri(self) -> str:
         """`s3://bucket/key`."""
-        return f"{_SCHEME}{self.bucket}/{self.key}"
+        return f"{SCHEME}{self.bucket}/{self.key}"
+
+    def __str__(self) -> str:
+        return self.uri
 
     @staticmethod
     def is_one(text: str) -> bool:
         """Whether it is an address in S3 and no path of this machine."""
-        return text.startswith(_SCHEME)
+        return text.startswith(SCHEME)
 
     @classmethod
     def parse(cls, uri: str) -> S3Address:
         """The address that `uri` writes down; the key may be empty."""
-        bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
+        bucket, _, key = uri[len(SCHEME) if cls.is_one(uri) else 0 :].partition("/")
         return cls(bucket, key)
