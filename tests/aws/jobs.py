@@ -7,12 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from trainyard.aws import checks
 from trainyard.aws.account.deployment import Deployment
+from trainyard.aws.batch import checks as batch_checks
+from trainyard.aws.sagemaker import checks as training_checks
 from trainyard.core.environments.facts import job_name_prefix
 from trainyard.core.environments.limits import NAME, PREFIX, PREFIX_LENGTH
 from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
 from trainyard.core.jobs.instance_types import instance_types
-from trainyard.core.jobs.job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
+from trainyard.core.jobs.job import InferenceJob, Job, Resources, ShardResources, Spot, TrainingJob
 from trainyard.core.runs.run import Channel, Interruption, Run
 
 INT_MAX = 2**31 - 1
@@ -228,3 +231,19 @@ def deployments(draw: Any) -> Deployment:
         gpu_job_queue_arn=draw(st.sampled_from(["", FACTS["job-queue-arn"] + "-gpu"])),
         subnet_ids=tuple(f"subnet-{index:017x}" for index in range(draw(st.integers(1, 16)))),
     )
+
+
+def check(job: Job, where: Deployment) -> None:
+    """What an environment asks of a job, before anything of AWS is needed."""
+    if isinstance(job, TrainingJob):
+        training_checks.check(job, where)
+    else:
+        batch_checks.check(job, where)
+    checks.check_secrets(job, where)
+
+
+def warnings(job: Job, where: Deployment) -> list[str]:
+    """What an environment warns of in a job."""
+    if isinstance(job, TrainingJob):
+        return training_checks.warnings(job, where)
+    return batch_checks.warnings(job, where)

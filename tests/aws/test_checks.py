@@ -11,12 +11,12 @@ from trainyard.aws.account.deployment import Deployment
 from trainyard.core.errors import Unsupported
 from trainyard.core.jobs.job import InferenceJob, Resources, ShardResources, TrainingJob
 
-from .jobs import DIGEST, deployment, inference, run_of, training
+from .jobs import DIGEST, check, deployment, inference, run_of, training, warnings
 
 
 def refusal(job: TrainingJob | InferenceJob, where: Deployment | None = None) -> Unsupported:
     with pytest.raises(Unsupported) as refused:
-        checks.check(job, where or deployment())
+        check(job, where or deployment())
     assert refused.value.cure
     assert "\n" not in str(refused.value)
     return refused.value
@@ -24,26 +24,26 @@ def refusal(job: TrainingJob | InferenceJob, where: Deployment | None = None) ->
 
 def test_the_usual_jobs_are_accepted_without_warnings() -> None:
     for job in (training(), inference()):
-        checks.check(job, deployment())
-        assert checks.warnings(job, deployment()) == []
+        check(job, deployment())
+        assert warnings(job, deployment()) == []
 
 
 def test_a_name_is_as_long_as_sagemaker_leaves_room_for() -> None:
     # 63 - len("trainyard-dev-") - len("-k3v9x2q") - len("-999")
-    checks.check(training(name="a" * 37), deployment())
+    check(training(name="a" * 37), deployment())
     error = refusal(training(name="a" * 38))
     assert error.key == "train.name"
     assert error.cure == f"try {'a' * 37!r}"
-    checks.check(training(name="a" * 33), deployment(prefix="trainyard-sandbox-"))
+    check(training(name="a" * 33), deployment(prefix="trainyard-sandbox-"))
     assert refusal(training(name="a" * 34), deployment(prefix="trainyard-sandbox-")).key == "train.name"
     # A Batch job's name has 128 characters.
-    checks.check(inference(name="a" * 51), deployment())
+    check(inference(name="a" * 51), deployment())
 
 
 def test_several_hosts_are_not_retried() -> None:
     hosts = Resources(instance_count=2)
-    checks.check(training(resources=hosts), deployment())
-    checks.check(training(retries=3), deployment())
+    check(training(resources=hosts), deployment())
+    check(training(retries=3), deployment())
     assert refusal(training(retries=1, resources=hosts)).key == "train.retries"
 
 
@@ -63,13 +63,13 @@ def test_a_training_image_of_a_public_registry_is_refused(image: str) -> None:
     assert error.key == "train.image"
     assert "SageMaker's training image must come from ECR or a TLS registry in the VPC" in str(error)
     assert "trainyard image push" in error.cure
-    checks.check(inference(image=image), deployment())
+    check(inference(image=image), deployment())
 
 
 def test_a_registry_in_the_vpc_is_taken_where_jobs_reach_one() -> None:
     job = training(image="registry.corp.example/a/b:1")
-    checks.check(job, deployment())
-    checks.check(job, deployment(network_profile="existing"))
+    check(job, deployment())
+    check(job, deployment(network_profile="existing"))
     assert refusal(job, deployment(network_profile="lean")).key == "train.image"
 
 
@@ -85,10 +85,10 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret"
 def test_a_secret_needs_a_way_to_secrets_manager() -> None:
     variables = {"A": "b", "TOKEN": "secretsmanager:trainyard-dev/token:key"}
     lean = deployment(network_profile="lean")
-    checks.check(training(environment=variables), deployment())
+    check(training(environment=variables), deployment())
     assert refusal(training(environment=variables), lean).key == "train.environment.TOKEN"
     # Batch's machines are in public subnets there.
-    checks.check(inference(environment=variables), lean)
+    check(inference(environment=variables), lean)
 
 
 @pytest.mark.parametrize("value", ["", " ", "trainyard-dev/a:", "arn:aws:secretsmanager:eu-central-1"])
@@ -104,7 +104,7 @@ def test_a_secret_has_a_name(value: str) -> None:
     "name", ["trainyard-dev/a", "trainyard-dev/a/b:key", f"{ARN}:trainyard-dev/a-a1B2c3:key"]
 )
 def test_a_secret_of_the_environment_is_taken(name: str) -> None:
-    checks.check(training(environment={"A": f"secretsmanager:{name}"}), deployment())
+    check(training(environment={"A": f"secretsmanager:{name}"}), deployment())
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_more_than_any_machine_has_is_refused(field: str, most: int) -> None:
     def job(value: int) -> InferenceJob:
         return inference(resources=ShardResources(**{field: value}))
 
-    checks.check(job(most), where)
+    check(job(most), where)
     error = refusal(job(most + 1), where)
     assert error.key == f"infer.resources.{field}"
     assert str(most) in error.cure
@@ -133,7 +133,7 @@ def test_more_than_any_machine_has_is_refused(field: str, most: int) -> None:
 
 def test_gpus_need_a_queue_of_machines_that_have_some() -> None:
     job = inference(resources=ShardResources(gpus=1))
-    checks.check(job, deployment(gpu_job_queue_arn="queue"))
+    check(job, deployment(gpu_job_queue_arn="queue"))
     error = refusal(job)
     assert error.key == "infer.resources.gpus"
     assert "gpu_families" in error.cure
@@ -158,12 +158,12 @@ def test_models_and_inputs_come_from_s3_or_from_here(field: str, key: str) -> No
     ],
 )
 def test_what_is_likely_not_meant_is_told(job: Any, told: str) -> None:
-    checks.check(job, deployment())
-    (line,) = checks.warnings(job, deployment())
+    check(job, deployment())
+    (line,) = warnings(job, deployment())
     assert line.startswith(f"{told}: ")
 
 
 def test_an_image_by_digest_or_of_the_immutable_repository_is_beyond_doubt() -> None:
     where = deployment()
     for image in (f"public.ecr.aws/a/b@sha256:{DIGEST}", f"{where.repository_uri}:v1"):
-        assert checks.warnings(inference(image=image), where) == []
+        assert warnings(inference(image=image), where) == []

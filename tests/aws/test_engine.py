@@ -19,7 +19,10 @@ from trainyard import BadInput, State, Yard
 from trainyard.aws import engine as aws_engine
 from trainyard.aws.account import names
 from trainyard.aws.account.session import Session
+from trainyard.aws.batch import service as batch_service
+from trainyard.aws.batch.jobs import BatchJobs
 from trainyard.aws.s3.ledger import S3Ledger
+from trainyard.aws.sagemaker import jobs as training_jobs
 from trainyard.core.errors import AccountRefused
 from trainyard.core.ports.engine import RunQuery
 from trainyard.core.runs.run import Observation, Run
@@ -218,12 +221,12 @@ def test_batch_forgets_and_the_run_is_judged_by_what_it_left(
         input=str(rows),
     )
     assert bad.wait(timeout=PATIENCE).state is State.FAILED
-    anew = trainyard.connect("sandbox")
-    engine: Any = anew.engine
-    monkeypatch.setattr(engine._batch, "describe", lambda runs: {run.id: {} for run in runs})
+    monkeypatch.setattr(BatchJobs, "describe", lambda _, runs: {run.id: {} for run in runs})
     monkeypatch.setattr(aws_engine, "_SOON", -1.0)
-    monkeypatch.setattr(aws_engine, "_REMEMBERED", -1.0)
-    seen = engine.observe([run.record.observed(Observation(state=State.RUNNING)) for run in (good, bad)])
+    monkeypatch.setattr(batch_service, "_REMEMBERED", -1.0)
+    seen = trainyard.connect("sandbox").engine.observe(
+        [run.record.observed(Observation(state=State.RUNNING)) for run in (good, bad)]
+    )
     assert (seen[good.id].state, seen[good.id].rows_out) == (State.SUCCEEDED, 200)
     assert seen[bad.id].state is State.FAILED and "has forgotten" in seen[bad.id].reason
 
@@ -298,7 +301,7 @@ def test_a_plan_tells_the_very_request_and_sends_nothing(
     assert operation == "sagemaker:CreateTrainingJob"
     assert counted["s3:PutObject"] == writes and counted["sagemaker:CreateTrainingJob"] == 0
     assert (yard.runs(), sandbox.client("s3").list_buckets()["Buckets"]) == ([], before)
-    run = yard._launch(plan)
+    run = yard.launch(plan)
     sent = sandbox.client("sagemaker").describe_training_job(TrainingJobName=parameters["TrainingJobName"])
     for key in (
         "HyperParameters",
@@ -412,16 +415,19 @@ def test_billed_seconds_are_told(yard: Yard, project: Project) -> None:
     assert told["billable_seconds"] == run.seen.billable_seconds
 
 
-def test_the_newest_runs_of_many_are_observed_in_bulk(yard: Yard, project: Project) -> None:
+def test_the_newest_runs_of_many_are_observed_in_bulk(
+    reached: Reached, yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = [yard.train(project.training(FOREVER)) for _ in range(3)]
     for run in started:
         wait_for_line(run, "ready")
-    engine: Any = trainyard.connect("sandbox").engine
-    many = [run.record for run in started]
-    engine._training.describe_all(many)
-    listed = engine._training._listed(many)
-    assert {listed[run.id]["TrainingJobStatus"] for run in many} == {"InProgress"}
-    assert {run.id: run.state for run in engine.runs(RunQuery())} == dict.fromkeys(listed, State.RUNNING)
+    monkeypatch.setattr(training_jobs, "_IN_BULK", 2)
+    counted = reached.session.counted
+    before = counted["sagemaker:DescribeTrainingJob"]
+    found = {run.id: run.state for run in reached.yard.engine.runs(RunQuery())}
+    assert found == {run.id: State.RUNNING for run in started}
+    assert counted["sagemaker:ListTrainingJobs"] == 1
+    assert counted["sagemaker:DescribeTrainingJob"] == before
 
 
 def test_a_job_of_sagemaker_is_named_after_its_run(

@@ -28,7 +28,18 @@ from trainyard.core.runs.run import Channel, Interruption, Run
 from trainyard.worker.cloud.training import options
 from trainyard.worker.s3.address import S3Address
 
-from .jobs import DIGEST, KEY, WORKER, deployment, deployments, interruptions, run_of, training, trainings
+from .jobs import (
+    DIGEST,
+    KEY,
+    WORKER,
+    check,
+    deployment,
+    deployments,
+    interruptions,
+    run_of,
+    training,
+    trainings,
+)
 from .model_rules import compiled, violations
 
 IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/images@sha256:{DIGEST}"
@@ -50,7 +61,7 @@ def test_whatever_check_accepts_sagemakers_model_accepts(
 ) -> None:
     run = run_of(job, interrupt_at=interrupt_at, launch=launch)
     try:
-        checks.check(job, where)
+        check(job, where)
         checks.check_run(run)
     except Unsupported as error:
         assert error.key.startswith("train.")
@@ -303,7 +314,7 @@ def test_javas_patterns_are_read_as_java_reads_them() -> None:
 
 def test_bad_input_is_what_a_refusal_of_check_is() -> None:
     with pytest.raises(BadInput) as refused:
-        checks.check(training(retries=1, resources=Resources(instance_count=2)), deployment())
+        check(training(retries=1, resources=Resources(instance_count=2)), deployment())
     assert refused.value.exit_status == 2
 
 

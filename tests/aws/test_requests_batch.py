@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainyard.aws import checks
 from trainyard.aws.account.deployment import Deployment
 from trainyard.aws.batch.requests import (
     STEP_TIMEOUT,
@@ -21,7 +20,18 @@ from trainyard.aws.batch.requests import (
 from trainyard.core.errors import Unsupported
 from trainyard.core.jobs.job import InferenceJob, ShardResources
 
-from .jobs import DIGEST, FACTS, INT_MAX, WORKER, deployment, deployments, inference, inferences, run_of
+from .jobs import (
+    DIGEST,
+    FACTS,
+    INT_MAX,
+    WORKER,
+    check,
+    deployment,
+    deployments,
+    inference,
+    inferences,
+    run_of,
+)
 from .model_rules import OVERRIDES, batch_violations, violations
 
 DEFINITION = FACTS["job-definition-arn"]
@@ -44,7 +54,7 @@ def test_whatever_check_accepts_batch_accepts(
 ) -> None:
     run = run_of(job, launch=launch)
     try:
-        checks.check(job, where)
+        check(job, where)
     except Unsupported as error:
         assert error.key.startswith("infer.")
         assert error.cure

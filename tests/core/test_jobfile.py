@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from trainyard.core.environments.environment import BatchCompute, Environment, Notebook, Retention
 from trainyard.core.environments.file import load_environment
 from trainyard.core.errors import BadInput, NotFound
-from trainyard.core.files.toml import line_of, located
+from trainyard.core.files.toml import line_of
 from trainyard.core.jobs.file import JobFile, load, with_hyperparameters
 from trainyard.core.jobs.job import (
     InferenceJob,
@@ -634,10 +634,20 @@ def test_a_channel_that_is_missing_or_empty_is_refused_by_key(project: Path) -> 
 
 def test_a_refusal_that_comes_later_is_located_in_the_job_file(project: Path) -> None:
     write(TRAIN + "[train.channels]\nx = 'nowhere'\n")
-    late = located(BadInput("no such thing", key="train.channels.x", cure="make it"), "trainyard.toml")
-    assert str(late) == "trainyard.toml:5: train.channels.x: no such thing; make it"
-    assert str(located(BadInput("no"), "trainyard.toml")) == "trainyard.toml: no"
-    assert str(located(BadInput("no", key="train"), "gone.toml")) == "gone.toml: train: no"
+    file = load("trainyard.toml")
+    Path("trainyard.toml").write_text("# changed since\n")
+
+    def refuse(**error: str) -> None:
+        raise BadInput("no such thing", cure="make it", **error)
+
+    def refusal_of(**error: str) -> str:
+        with pytest.raises(BadInput) as refused:
+            file.calling(lambda: refuse(**error))
+        return str(refused.value)
+
+    assert refusal_of(key="train.channels.x") == "trainyard.toml:5: train.channels.x: no such thing; make it"
+    assert refusal_of(key="--output") == "--output: no such thing; make it"
+    assert refusal_of(key="train.x", where="elsewhere") == "elsewhere: train.x: no such thing; make it"
 
 
 LINES = '''top = 1

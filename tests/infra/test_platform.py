@@ -440,7 +440,7 @@ def test_c_gpus_have_a_queue_and_an_image_of_their_own() -> None:
     assert order == [{"ComputeEnvironment": {"Ref": "InferenceGpuMachines"}, "Order": 1}]
 
 
-def test_the_vpc_two_zones_one_nat_and_slash_24_subnets() -> None:
+def test_the_vpc_has_two_zones_one_nat_and_the_documented_subnets() -> None:
     found = stacks()
     assert found.one("EC2::VPC")["CidrBlock"] == "10.220.0.0/16"
     blocks = {name: each["CidrBlock"] for name, each in found.of_type("EC2::Subnet").items()}
@@ -477,33 +477,33 @@ def test_buckets_encrypted_with_public_access_blocked(configuration: str) -> Non
         assert len(bucket["PublicAccessBlockConfiguration"]) == 4
 
 
-def test_180_days_for_models() -> None:
+def test_superseded_models_move_to_glacier_as_documented() -> None:
     rules = stacks().of_type("S3::Bucket")["StorageModelBucket"]["LifecycleConfiguration"]["Rules"]
     (models,) = [rule for rule in rules if rule.get("Prefix") == "models/"]
     assert models["NoncurrentVersionTransitions"] == [{"StorageClass": "GLACIER", "TransitionInDays": 180}]
 
 
-def test_images_scanned_on_push_and_50_kept() -> None:
+def test_images_are_scanned_on_push_and_the_newest_are_kept() -> None:
     repository = stacks().one("ECR::Repository")
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
     (rule,) = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
     assert (rule["selection"]["countType"], rule["selection"]["countNumber"]) == ("imageCountMoreThan", 50)
 
 
-def test_the_notebook_ml_t3_medium_with_the_examples() -> None:
+def test_the_notebook_is_small_and_has_the_examples() -> None:
     notebook = stacks().one("SageMaker::NotebookInstance")
     assert notebook["InstanceType"] == "ml.t3.medium"
     assert notebook["DefaultCodeRepository"] == "https://github.com/aws/amazon-sagemaker-examples.git"
 
 
-def test_batch_0_to_256_vcpus_at_priority_1() -> None:
+def test_batch_scales_from_nothing_to_the_documented_vcpus() -> None:
     found = stacks()
     spot = found.of_type("Batch::ComputeEnvironment")["InferenceSpotMachines"]["ComputeResources"]
     assert (spot["MinvCpus"], spot["MaxvCpus"]) == (0, 256)
     assert found.one("Batch::JobQueue")["Priority"] == 1
 
 
-def test_jobs_of_4_vcpus_8192_mib_3_attempts_3600_seconds() -> None:
+def test_a_job_has_the_documented_size_attempts_and_time() -> None:
     definition = stacks().one("Batch::JobDefinition")
     assert definition["ContainerProperties"]["ResourceRequirements"] == [
         {"Type": "VCPU", "Value": "4"},
@@ -513,7 +513,7 @@ def test_jobs_of_4_vcpus_8192_mib_3_attempts_3600_seconds() -> None:
     assert definition["Timeout"] == {"AttemptDurationSeconds": 3600}
 
 
-def test_logs_for_a_month() -> None:
+def test_logs_are_kept_as_long_as_documented() -> None:
     assert [each["RetentionInDays"] for each in stacks().of_type("Logs::LogGroup").values()] == [30]
     found = stacks_of(Environment(flow_logs=True, retention=Retention(log_days=7)))
     assert [each["RetentionInDays"] for each in found.of_type("Logs::LogGroup").values()] == [7, 7]

@@ -5,37 +5,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
-from ..core.environments.facts import PREDICTIONS, STOP_REASON
+from ..core.environments.facts import PREDICTIONS
 from ..core.errors import AccountRefused, BadInput
-from ..core.jobs.job import Job
+from ..core.jobs.job import InferenceJob, Job, TrainingJob
 from ..core.ports.engine import LogLine, Request, RunQuery
 from ..core.runs.run import Observation, Run, State
-from ..worker.reasons import CUT_OFF, STOPPED
+from ..worker.reasons import STOPPED
 from ..worker.s3.address import S3Address
 from . import checks, logs
 from .account import errors, names
 from .account.deployment import Deployment
 from .account.session import Session
-from .batch.jobs import BatchJobs
-from .batch.runs import InferenceJobs
-from .batch.streams import BatchStreams
-from .launching import Launcher
+from .batch.service import InferenceJobs
+from .images.pinning import pinned_image
 from .s3 import addresses
 from .s3.ledger import S3Ledger
 from .s3.store import S3Store
-from .sagemaker import reasons
-from .sagemaker.jobs import Sight, TrainingJobs
-from .sagemaker.streams import TrainingStreams
-from .settlement import Settler
+from .sagemaker.jobs import TrainingJobs
+from .services import Launch, Service, Sight
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SOON = 120.0
 """Seconds after which a launch that AWS does not know will not be known any more."""
-_REMEMBERED = 6.5 * 86_400
-"""Seconds for which Batch surely knows a job that has ended; it is 7 days."""
 
 
 class AwsEngine:
@@ -44,12 +37,11 @@ class AwsEngine:
     def __init__(self, session: Session, deployment: Deployment, ledger: S3Ledger, store: S3Store) -> None:
         self.name = deployment.name
         self.predictions = S3Address(deployment.model_bucket, PREDICTIONS).uri
-        self._session, self._deployment, self._ledger = session, deployment, ledger
-        self._training = TrainingJobs(session, deployment)
-        self._batch = BatchJobs(session, deployment)
-        self._inference = InferenceJobs(session, deployment, self._batch)
-        self._launcher = Launcher(session, deployment, store, self._training, self._inference, self._batch)
-        self._settler = Settler(session, deployment, ledger)
+        self._session, self._deployment, self._ledger, self._store = session, deployment, ledger, store
+        self._services: dict[str, Service] = {
+            TrainingJob.kind: TrainingJobs(session, deployment, ledger),
+            InferenceJob.kind: InferenceJobs(session, deployment),
+        }
         self._pace = logs.LOOPBACK if _is_near(session) else logs.AWS
         self._settled: dict[tuple[str, int], Observation] = {}
         self._priors: dict[tuple[str, int], Observation] = {}
@@ -57,16 +49,17 @@ class AwsEngine:
 
     def check(self, job: Job) -> None:
         """Refuse what an environment on AWS cannot do."""
-        checks.check(job, self._deployment)
+        self._services[job.kind].check(job)
+        checks.check_secrets(job, self._deployment)
 
     def warnings(self, job: Job) -> list[str]:
         """What is allowed of a job and likely not meant on AWS, one line each."""
-        return checks.warnings(job, self._deployment)
+        return self._services[job.kind].warnings(job)
 
     def launch(self, run: Run) -> str:
         """Write the run down, then have AWS start it; its reference is the name of its job."""
         self._check_run(run)
-        launch = self._launcher.prepare(run)
+        launch = self._prepared(run)
         is_new = self._ledger.submit(run)
         self._priors[run.id, run.launch] = run.seen
         if not is_new and self._is_over(run):
@@ -83,7 +76,7 @@ class AwsEngine:
     def requests(self, run: Run) -> list[Request]:
         """The requests that `launch` would send to start the run, in their order; nothing is sent."""
         self._check_run(run)
-        return self._launcher.prepare(run, is_dry=True).requests
+        return self._prepared(run, is_dry=True).requests
 
     def observe(self, runs: Sequence[Run], *, wait: float = 0.0) -> Mapping[str, Observation]:
         """What became of each run. Whoever sees first that one has ended settles it."""
@@ -111,21 +104,11 @@ class AwsEngine:
 
     def logs(self, run: Run, *, follow: bool) -> Iterator[LogLine]:
         pace = logs.AWS_LOGS if self._pace is logs.AWS else self._pace
-        streams: TrainingStreams | BatchStreams
-        if run.is_training:
-            streams = TrainingStreams(self._session, self._deployment, run, pace.seldom)
-        else:
-            streams = BatchStreams(
-                self._session, self._deployment, run, self._batch, self._inference, pace.seldom
-            )
-        found = logs.RunLogs(streams, pace)
+        found = logs.RunLogs(self._services[run.kind].streams(run, pace.seldom), pace)
         return found.follow(self._watch(run, pace.seldom)) if follow else found.lines()
 
     def stop(self, run: Run) -> None:
-        if run.is_training:
-            found = self._training.stop(run)
-        else:
-            found = self._batch.terminate(run, f"{STOP_REASON}{self._who()}")
+        found = self._services[run.kind].stop(run, self._who)
         if not found and not self._look([run])[run.id].state.ended:
             # It was written down, and the command that was to send it is gone or was overtaken.
             self._settle(run, Sight(self._prior(run).replace(state=State.STOPPED, reason=STOPPED.words)))
@@ -143,45 +126,38 @@ class AwsEngine:
 
         return has_ended
 
+    def _prepared(self, run: Run, *, is_dry: bool = False) -> Launch:
+        """Everything that a launch sends. Only what is known by its content is sent by now: the worker, and
+        the job definition of an image that is new to Batch; with `is_dry` not even that."""
+        worker = self._store.worker_address() if is_dry else self._store.keep_worker()
+        image = pinned_image(self._session, self._deployment, run.job)
+        run = run.replace(job=run.job.replace(image=image))
+        return self._services[run.kind].prepare(run, worker, is_dry=is_dry)
+
     def _look(self, runs: Sequence[Run]) -> dict[str, Observation]:
         found = {run.id: seen for run in runs if (seen := self._known(run)) is not None}
-        still = [run for run in runs if run.id not in found]
-        training = [run for run in still if run.is_training]
-        answers = self._training.describe_all(training) if training else {}
-        # Models count their versions in the order in which runs are settled.
-        for run in sorted(training, key=lambda run: _ending(answers.get(run.id))):
-            answer = answers.get(run.id)
-            prior = self._prior(run)
-            sight = self._unsent(run, prior) if answer is None else self._training.sight(run, answer, prior)
-            found[run.id] = self._settle(run, sight) if sight.seen.state.ended else sight.seen
-        inference = [run for run in still if not run.is_training]
-        jobs = self._batch.describe(inference) if inference else {}
-        for run in inference:
-            sight = self._sight_of_inference(run, jobs[run.id])
-            found[run.id] = self._settle(run, sight) if sight.seen.state.ended else sight.seen
+        for kind, service in self._services.items():
+            still = [run for run in runs if run.kind == kind and run.id not in found]
+            for run, sight in service.look(still, self._prior) if still else ():
+                sight = self._unknown(run) if sight is None else self._so_far(run, sight)
+                found[run.id] = self._settle(run, sight) if sight.seen.state.ended else sight.seen
         return found
 
-    def _sight_of_inference(self, run: Run, jobs: Mapping[str, Any]) -> Sight:
-        prior = self._prior(run)
-        if not jobs:
-            return self._unsent(run, prior)
-        seen = self._inference.sight(run, jobs, prior)
-        is_whole = names.COMMIT in jobs or seen.state is not State.FAILED or seen.reason != CUT_OFF.words
-        return (
-            Sight(seen) if is_whole or self._age(run) > _SOON else Sight(seen.replace(state=State.STARTING))
-        )
-
-    def _unsent(self, run: Run, prior: Observation) -> Sight:
+    def _unknown(self, run: Run) -> Sight:
         """What to say of a launch that is written down and that AWS does not know."""
-        age = self._age(run)
+        age, prior = self._age(run), self._prior(run)
         if age < _SOON:
             return Sight(prior.replace(state=State.QUEUED, reason=""))
-        if not run.is_training and age > _REMEMBERED:
-            return Sight(self._inference.forgotten(run, prior))
-        return Sight(prior.replace(state=State.FAILED, reason=CUT_OFF.words, finished=time.time()))
+        return Sight(self._services[run.kind].unknown(run, prior, age))
+
+    def _so_far(self, run: Run, sight: Sight) -> Sight:
+        if sight.is_whole or self._age(run) > _SOON:
+            return sight
+        return Sight(sight.seen.replace(state=State.STARTING))
 
     def _settle(self, run: Run, sight: Sight) -> Observation:
-        seen = self._settler.settle(run, sight)
+        seen = self._services[run.kind].settled(run, sight)
+        self._ledger.settle(run.observed(seen))
         self._settled[run.id, run.launch] = seen
         return seen
 
@@ -214,12 +190,7 @@ class AwsEngine:
         """Settle a launch that AWS refused; where it is not known whether it did, leave it to be repeated."""
         if not errors.is_final(error.code):
             return
-        cause = None
-        if run.is_training:
-            cause = reasons.submission_refused(error.code, error.message, run.training)
-        else:
-            # Of the three jobs some may have been taken.
-            self._batch.terminate(run, f"{STOP_REASON}trainyard")
+        cause = self._services[run.kind].refused(run, error)
         reason = cause.reason if cause else str(error)
         prior = self._prior(run).replace(state=State.FAILED, reason=reason, finished=time.time())
         self._settle(run, Sight(prior))
@@ -237,12 +208,6 @@ class AwsEngine:
         if not self._caller:
             self._caller = errors.person(self._session.caller().arn)
         return self._caller
-
-
-def _ending(answer: Mapping[str, Any] | None) -> float:
-    """When a training job ended, in seconds since the epoch; 0 where it has not."""
-    moment = (answer or {}).get("TrainingEndTime")
-    return float(moment.timestamp()) if moment else 0.0
 
 
 def _is_near(session: Session) -> bool:

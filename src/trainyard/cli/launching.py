@@ -6,14 +6,24 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
-from ..core.errors import BadInput
-from ..core.files.toml import located
+from ..core.jobs.file import JobFile
+from ..core.jobs.job import Job
 from ..core.ports.engine import Request
+from ..core.runs.run import Run
+from ..yard.yard import RunHandle, Yard
+from . import attached
 from .parser import FILE, add_yard
+from .terminal.table import print_json
+from .yards import yard_of
 
-_Made = TypeVar("_Made")
+
+class Shown(NamedTuple):
+    """What is shown of a plan: as JSON, and the command line of its script."""
+
+    document: dict[str, Any]
+    command: list[str] | None = None
 
 
 def add_launching(parser: argparse.ArgumentParser) -> None:
@@ -23,29 +33,40 @@ def add_launching(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def named(file: str) -> str:
-    """The job file where it has to be named, nothing for the usual one."""
-    return "" if file == FILE else file
+def launch(
+    args: argparse.Namespace,
+    file: JobFile,
+    job: Job,
+    plan: Callable[[Yard], Run],
+    show: Callable[[Run], Shown],
+) -> int:
+    """Start the run of a job file that `plan` makes for a yard, or `show` it where that is asked."""
+    yard = yard_of(args, start=file.path)
+    attached.warn(yard.warnings(job))
+    if args.dry_run:
+        planned = file.calling(lambda: plan(yard))
+        return _tell(planned, show(planned), file.calling(lambda: yard.requests(planned)), args)
+
+    def start() -> RunHandle:
+        return file.calling(lambda: yard.launch(plan(yard)))
+
+    if args.detach:
+        return attached.detach(start(), as_json=args.json)
+    # The usual job file need not be named.
+    name = "" if args.file == FILE else args.file
+    return attached.attach(yard, start, attached.Style(json=args.json, file=name))
 
 
-def in_file(file: str, make: Callable[[], _Made]) -> _Made:
-    """Call `make`; an error about a key of the job names the file and the line."""
-    try:
-        return make()
-    except BadInput as error:
-        if not error.where and error.key.startswith(("train.", "infer.")):
-            raise located(error, file) from None
-        raise
+def _tell(plan: Run, shown: Shown, requests: Sequence[Request], args: argparse.Namespace) -> int:
+    if args.json:
+        sent = [{each.operation: each.parameters} for each in requests]
+        print_json(shown.document | ({"requests": sent} if sent else {}))
+    elif requests:
+        for request in requests:
+            print(json.dumps({request.operation: request.parameters}, indent=2))
+        print("nothing was started", file=sys.stderr)
+    else:
+        from . import summary
 
-
-def tell_requests(requests: Sequence[Request]) -> int:
-    """Print the requests that would start a run, a JSON document each."""
-    for request in requests:
-        print(json.dumps({request.operation: request.parameters}, indent=2))
-    print("nothing was started", file=sys.stderr)
+        summary.print_plan(plan, shown.command)
     return 0
-
-
-def as_json(requests: Sequence[Request]) -> dict[str, list[dict[str, Any]]]:
-    """The key `requests` of a plan in an account; nothing for one on this machine."""
-    return {"requests": [{each.operation: each.parameters} for each in requests]} if requests else {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import BadInput
 from ..core.files.trees import source_record
+from ..core.jobs.job import Job
 from ..core.ports.store import SourceFile
 from ..worker.protocol import OUTPUT_MANIFEST
 
@@ -32,6 +33,25 @@ _NEVER = frozenset(
 )
 LARGEST = 1 << 30
 """Bytes that a source folder may hold: more is data that belongs in a channel."""
+
+
+class Source(NamedTuple):
+    """The files that a run is made from, by name, and the hash of them all."""
+
+    files: list[SourceFile]
+    hash: str
+
+
+def read(job: Job, *, leave_out: Sequence[str] = ()) -> Source:
+    """The source of a job. Raises `BadInput` as `source_files` does, and for a script that is left out."""
+    files = source_files(job.source_dir, leave_out=leave_out)
+    if os.path.normpath(job.script) not in {file.name for file in files}:
+        raise BadInput(
+            f"{job.script} is left out of the source that a run is made from",
+            key=job.script_key,
+            cure=f"look at {IGNORE_FILE} and at the folders of the channels",
+        )
+    return Source(files, code_hash(files))
 
 
 def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFile]:

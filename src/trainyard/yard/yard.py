@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ..core.errors import BadInput, NotFound, RunFailed, nearest
 from ..core.jobs import paths
@@ -12,7 +12,7 @@ from ..core.jobs.job import InferenceJob, Job, TrainingJob
 from ..core.jobs.limits import is_dataset_reference, is_remote, warnings
 from ..core.ports.engine import CloudEngine, Engine, LogLine, Request, RunQuery
 from ..core.ports.ledger import DataSet, Ledger, Model
-from ..core.ports.store import SourceFile, Store
+from ..core.ports.store import Store
 from ..core.runs.metrics import Extractor, Point
 from ..core.runs.run import Attempt, Channel, Interruption, Run, State
 from . import source
@@ -59,7 +59,7 @@ class Yard:
         the yard is this machine."""
         if self._cloud is None:
             return []
-        return self._cloud.requests(self._placed(run, self._source_of(run), self._store.address))
+        return self._cloud.requests(self._placed(run, self._source_of(run).hash, self._store.address))
 
     def train(
         self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
@@ -69,7 +69,7 @@ class Yard:
         `interrupt_at` rehearses spot interruptions: the n-th is counted in seconds from the start of the
         n-th attempt's script, as `5`, `"5s"`, or `"5s:kill"` for one without SIGTERM.
         """
-        return self._launch(self.plan_training(job, interrupt_at=interrupt_at))
+        return self.launch(self.plan_training(job, interrupt_at=interrupt_at))
 
     def plan_training(
         self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
@@ -86,6 +86,15 @@ class Yard:
             interrupt_at=tuple(Interruption.parse(each) for each in interrupt_at),
         )
 
+    def launch(self, run: Run) -> RunHandle:
+        """Start a run that `plan_training` or `plan_inference` gave, and return at once."""
+        files, code = self._source_of(run)
+        run = self._placed(run, code, self._store.publish)
+        self._store.keep_code(code, files)
+        self.engine.launch(run)
+        # What the engine of this machine adds, its folders, is in the ledger; elsewhere reading it costs.
+        return RunHandle(self, run) if self.is_remote else self.get(run.id)
+
     def infer(
         self, job: InferenceJob, *, model: str | Model, input: str, output: str | None = None
     ) -> RunHandle:
@@ -95,7 +104,7 @@ class Yard:
         folder or a data set; `output` a new or empty folder, or None for one of the run's own. In an account
         they may be `s3://` addresses, and the output can be nothing else.
         """
-        return self._launch(self.plan_inference(job, model=model, input=input, output=output))
+        return self.launch(self.plan_inference(job, model=model, input=input, output=output))
 
     def plan_inference(
         self, job: InferenceJob, *, model: str | Model, input: str, output: str | None = None
@@ -207,29 +216,16 @@ class Yard:
             raise BadInput("exists and is not an empty folder", where=folder, cure="name another folder")
         return (folder, *self._store.fetch(address, folder))
 
-    def _launch(self, run: Run) -> RunHandle:
-        files = self._source_of(run)
-        run = self._placed(run, files, self._store.publish)
-        self._store.keep_code(run.code, files)
-        self.engine.launch(run)
-        # What the engine of this machine adds, its folders, is in the ledger; elsewhere reading it costs.
-        return RunHandle(self, run) if self.is_remote else self.get(run.id)
+    def _source_of(self, run: Run) -> source.Source:
+        inputs = [run.input, *(channel.uri for channel in run.channels.values())]
+        places = [self.home, run.output, *(place for place in inputs if not is_remote(place))]
+        return source.read(run.job, leave_out=[place for place in places if place])
 
-    def _source_of(self, run: Run) -> list[SourceFile]:
-        leave_out = [self.home, run.input, *(channel.uri for channel in run.channels.values())]
-        if run.output:
-            leave_out.append(run.output)
-        files = source.source_files(
-            run.job.source_dir, leave_out=[path for path in leave_out if path and not is_remote(path)]
-        )
-        _check_script_is_kept(run.job, files)
-        return files
-
-    def _placed(self, run: Run, files: Sequence[SourceFile], place: Callable[[str], str]) -> Run:
+    def _placed(self, run: Run, code: str, place: Callable[[str], str]) -> Run:
         """The run with its code's hash, and with all that it reads where the engine can reach it."""
         channels = {name: each.replace(uri=place(each.uri)) for name, each in run.channels.items()}
         return run.replace(
-            code=source.code_hash(files),
+            code=code,
             channels=channels,
             model_uri=run.model_uri and place(run.model_uri),
             input=run.input and place(run.input),
@@ -383,17 +379,3 @@ def _no_run(word: str, starts: list[str], ids: list[str]) -> NotFound:
 
 def _address_of(place: str) -> str:
     return place if is_remote(place) else os.path.abspath(os.path.expanduser(place))
-
-
-def _check_script_is_kept(job: TrainingJob | InferenceJob, files: Sequence[SourceFile]) -> None:
-    """Refuse a script that is in the source folder but not among the files that go along."""
-    if isinstance(job, TrainingJob):
-        script, key = job.entry_script, "train.entry_script"
-    else:
-        script, key = job.handler, "infer.handler"
-    if os.path.normpath(script) not in {file.name for file in files}:
-        raise BadInput(
-            f"{script} is left out of the source that a run is made from",
-            key=key,
-            cure=f"look at {source.IGNORE_FILE} and at the folders of the channels",
-        )

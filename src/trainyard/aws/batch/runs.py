@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from ...core.runs import outcomes
 from ...core.runs.run import Attempt, Observation, Run, State
 from ...worker import protocol, reasons
-from ...worker.s3.address import S3Address
 from ..account import names, parallel
 from ..account.deployment import Deployment
 from ..account.session import Session
@@ -18,10 +17,10 @@ from .jobs import BatchJobs, Jobs
 from .requests import last_numbers
 
 _WATCHED = 100
-"""Shards whose attempts are told while the run is under way, at the most; of more, at its end."""
+"""Shards whose attempts are failed while the run is under way, at the most; of more, at its end."""
 
 
-class Told(NamedTuple):
+class FailedAttempt(NamedTuple):
     """What a worker wrote down of a failed attempt, by Batch's number, which counts from 1 in each launch."""
 
     task: str
@@ -32,25 +31,13 @@ class Told(NamedTuple):
     finished: float
 
 
-class InferenceJobs:
-    """The inference runs of an environment."""
+class InferenceRuns:
+    """What becomes of the inference runs of an environment."""
 
     def __init__(self, session: Session, deployment: Deployment, batch: BatchJobs) -> None:
         self._session, self._deployment, self._batch = session, deployment, batch
         self._rows: dict[str, int] = {}
-        self._told: dict[str, list[Told]] = {}
-
-    def missing(self, run: Run) -> tuple[bool, list[int]]:
-        """Whether the run is planned, and the shards without a part or a result of theirs."""
-        state = names.state_prefix(run.id)
-        _, output = S3Address.parse(run.output or "")
-        bucket = self._deployment.model_bucket
-        kept = list(objects.keys(self._session, bucket, state))
-        results = {protocol.index_of(key) for key in kept if key.startswith(state + protocol.RESULTS)}
-        begin = output + protocol.PART
-        parts = {protocol.index_of(key) for key in objects.keys(self._session, bucket, begin)}
-        done = results & parts
-        return state + protocol.PLAN_FILE in kept, [n for n in range(run.inference.shards) if n not in done]
+        self._failed: dict[str, list[FailedAttempt]] = {}
 
     def sight(self, run: Run, jobs: Jobs, prior: Observation) -> Observation:
         """What became of a launch whose jobs are these; `prior` is what earlier launches left."""
@@ -60,8 +47,8 @@ class InferenceJobs:
         is_watched = shards is not None and (has_ended or _size(shards) <= _WATCHED)
         children = self.children(shards) if shards is not None and is_watched else []
         has_failures = any(_has_failures(job) for job in (*jobs.values(), *children))
-        told = self.failures(run) if has_failures else []
-        attempts = (*prior.attempts, *self._attempts(run, children, told, prior.attempts))
+        failed = self.failures(run) if has_failures else []
+        attempts = (*prior.attempts, *self._attempts(run, children, failed, prior.attempts))
         seen = prior.replace(
             attempts=attempts,
             started=prior.started or min((each.started for each in attempts if each.started), default=None),
@@ -74,7 +61,7 @@ class InferenceJobs:
             state = State.RUNNING if verdict.state.ended else verdict.state
             return seen.replace(state=state, reason="" if verdict.state.ended else verdict.reason)
         finished = max((job.get("stoppedAt", 0) for job in jobs.values()), default=0) / 1000
-        return self._ended(run, jobs, told, seen.replace(finished=finished or None))
+        return self._ended(run, jobs, failed, seen.replace(finished=finished or None))
 
     def forgotten(self, run: Run, prior: Observation) -> Observation:
         """What became of a launch that Batch no longer knows, by what lies in S3."""
@@ -99,22 +86,22 @@ class InferenceJobs:
         found: Sequence[int] = manifest.get("indices", ())
         return found
 
-    def failures(self, run: Run) -> list[Told]:
+    def failures(self, run: Run) -> list[FailedAttempt]:
         """The failed attempts of a launch, as the workers wrote them down, the first first."""
         prefix = names.state_prefix(run.id) + protocol.FAILURES
         keys = list(objects.keys(self._session, self._deployment.model_bucket, prefix))
         # They never change once they are written.
-        fresh = [key for key in keys if key not in self._told]
+        fresh = [key for key in keys if key not in self._failed]
         read = parallel.each(lambda key: list(self._failure(key)), fresh)
-        self._told.update(zip(fresh, read, strict=True))
-        found = [told for key in keys for told in self._told[key]]
-        return sorted((told for told in found if told.launch == run.launch), key=lambda told: told.finished)
+        self._failed.update(zip(fresh, read, strict=True))
+        found = [each for key in keys for each in self._failed[key]]
+        return sorted((each for each in found if each.launch == run.launch), key=lambda each: each.finished)
 
-    def _failure(self, key: str) -> Iterator[Told]:
+    def _failure(self, key: str) -> Iterator[FailedAttempt]:
         document = self._read(key)
         task, _, number = key.rpartition("/")[2].removesuffix(".json").rpartition("-")
         if document is not None and number.isdecimal():
-            yield Told(
+            yield FailedAttempt(
                 task,
                 int(document.get("launch", 0)),
                 int(document.get("attempt", 0)),
@@ -124,10 +111,14 @@ class InferenceJobs:
             )
 
     def _attempts(
-        self, run: Run, children: Sequence[Mapping[str, Any]], told: list[Told], prior: Sequence[Attempt]
+        self,
+        run: Run,
+        children: Sequence[Mapping[str, Any]],
+        failed: list[FailedAttempt],
+        prior: Sequence[Attempt],
     ) -> Iterator[Attempt]:
         said: dict[str, dict[int, str]] = {}
-        for each in told:
+        for each in failed:
             said.setdefault(each.task, {})[each.attempt] = each.reason
         last = last_numbers(prior)
         for index, job in zip(self.indices(run) if children else (), children, strict=False):
@@ -136,7 +127,7 @@ class InferenceJobs:
                 run.inference, job, task, said=said.get(task), first=last.get(task, 0) + 1
             )
 
-    def _ended(self, run: Run, jobs: Jobs, told: list[Told], seen: Observation) -> Observation:
+    def _ended(self, run: Run, jobs: Jobs, failed: list[FailedAttempt], seen: Observation) -> Observation:
         verdict = states.inference_verdict(run.inference, *(jobs.get(step) for step in names.STEPS))
         commit = jobs.get(names.COMMIT)
         if commit is not None and commit["status"] == "SUCCEEDED":
@@ -145,13 +136,13 @@ class InferenceJobs:
             return seen.replace(state=State.STOPPED, reason=reasons.STOPPED.words)
         if commit is None and verdict.state is not State.FAILED:
             return seen.replace(state=State.FAILED, reason=reasons.CUT_OFF.words)
-        if culprit := _culprit(told, seen.attempts):
+        if culprit := _culprit(failed, seen.attempts):
             return seen.replace(
                 state=State.FAILED, reason=_named(culprit.task, culprit.reason), bad_input=culprit.bad_input
             )
-        failed = [attempt for attempt in seen.attempts if attempt.state is State.FAILED]
-        if failed:
-            first = min(failed, key=lambda attempt: attempt.finished or 0.0)
+        ended = [attempt for attempt in seen.attempts if attempt.state is State.FAILED]
+        if ended:
+            first = min(ended, key=lambda attempt: attempt.finished or 0.0)
             return seen.replace(state=State.FAILED, reason=_named(first.task, first.reason))
         return seen.replace(state=State.FAILED, reason=verdict.reason, bad_input=verdict.bad_input)
 
@@ -190,10 +181,10 @@ def _has_failures(job: Mapping[str, Any]) -> bool:
     return job["status"] == "FAILED" or len(job.get("attempts", ())) > int(ended_well)
 
 
-def _culprit(told: list[Told], attempts: Sequence[Attempt]) -> Told | None:
+def _culprit(failed: list[FailedAttempt], attempts: Sequence[Attempt]) -> FailedAttempt | None:
     """What the first task that failed for good wrote down at last."""
     done = _succeeded_tasks(attempts)
-    last = {each.task: each for each in told if each.task not in done}
+    last = {each.task: each for each in failed if each.task not in done}
     return min(last.values(), key=lambda each: each.finished, default=None)
 
 

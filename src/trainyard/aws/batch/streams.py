@@ -13,7 +13,7 @@ from ..account.deployment import Deployment
 from ..account.session import Session
 from ..logs import Stream
 from .jobs import BatchJobs
-from .runs import InferenceJobs
+from .runs import InferenceRuns
 
 _ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
@@ -30,12 +30,12 @@ class BatchStreams:
         deployment: Deployment,
         run: Run,
         batch: BatchJobs,
-        inference: InferenceJobs,
+        runs: InferenceRuns,
         seldom: float = 0.0,
     ) -> None:
         self._session, self._group, self._batch = session, deployment.batch_log_group, batch
         self._seldom, self._due = seldom, 0.0
-        self._inference = inference
+        self._runs = runs
         self._launches = [run.replace(launch=number) for number in range(1, run.launch + 1)]
         self._found: dict[str, Stream] = {}
         self._tasks: dict[str, str] = {}
@@ -73,7 +73,7 @@ class BatchStreams:
                 if step != names.SHARDS:
                     yield job_id, step
             if names.SHARDS in ids:
-                indices = self._inference.indices(launch)
+                indices = self._runs.indices(launch)
                 parent = ids[names.SHARDS]
                 for position, index in enumerate(indices):
                     yield (f"{parent}:{position}" if len(indices) > 1 else parent), shard_name(index)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ...core.errors import AccountRefused
+from ...core.jobs.job import TrainingJob
+from ...core.ports.engine import Request
 from ...core.runs import outcomes
 from ...core.runs.run import Observation, Run, State
+from ...worker.reasons import CUT_OFF, Ending
 from ..account import names, parallel
 from ..account.deployment import Deployment
 from ..account.session import Session
 from ..images import images
 from ..s3 import objects
-from . import history, requests, states
+from ..s3.ledger import S3Ledger
+from ..services import Launch, Sight
+from . import checks, history, reasons, requests, states
+from .models import Models
+from .streams import TrainingStreams
 
 _TAKEN = "ResourceInUse"
 _ABSENT = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
@@ -22,29 +30,54 @@ _IN_BULK = 16
 """Jobs that are described one by one, at the most; more are listed."""
 
 
-class Sight(NamedTuple):
-    """What was seen of a launch, and what its hosts wrote down."""
-
-    seen: Observation
-    histories: tuple[history.History, ...] = ()
-
-
 class TrainingJobs:
-    """The training jobs of an environment."""
+    """The `Service` of training runs."""
 
-    def __init__(self, session: Session, deployment: Deployment) -> None:
+    def __init__(self, session: Session, deployment: Deployment, ledger: S3Ledger) -> None:
         self._session, self._deployment = session, deployment
+        self._models = Models(session, deployment, ledger)
 
-    def name(self, run: Run) -> str:
-        """The name of the job of a launch."""
+    def check(self, job: TrainingJob) -> None:
+        checks.check(job, self._deployment)
+
+    def warnings(self, job: TrainingJob) -> list[str]:
+        return checks.warnings(job, self._deployment)
+
+    def prepare(self, run: Run, worker: str, *, is_dry: bool) -> Launch:
+        image = images.training_image(run.training, self._deployment.region)
+        request = requests.training_request(run, self._deployment, worker, image)
+
+        def send(is_new: bool) -> None:
+            if is_new or self._describe(run) is None:
+                self._submit(request)
+
+        return Launch(self._name(run), [Request("sagemaker:CreateTrainingJob", request)], send)
+
+    def look(
+        self, runs: Sequence[Run], prior: Callable[[Run], Observation]
+    ) -> Iterator[tuple[Run, Sight | None]]:
+        answers = self.describe_all(runs)
+        # Models count their versions in the order in which runs are settled.
+        for run in sorted(runs, key=lambda run: _ending(answers.get(run.id))):
+            answer = answers.get(run.id)
+            yield run, None if answer is None else self.sight(run, answer, prior(run))
+
+    def unknown(self, run: Run, prior: Observation, age: float) -> Observation:
+        return prior.replace(state=State.FAILED, reason=CUT_OFF.words, finished=time.time())
+
+    def streams(self, run: Run, seldom: float) -> TrainingStreams:
+        return TrainingStreams(self._session, self._deployment, run, seldom)
+
+    def refused(self, run: Run, error: AccountRefused) -> Ending | None:
+        return reasons.submission_refused(error.code, error.message, run.training)
+
+    def settled(self, run: Run, sight: Sight) -> Observation:
+        return self._models.settled(run.observed(sight.seen), sight.histories)
+
+    def _name(self, run: Run) -> str:
         return names.launch_name(self._deployment.prefix, run)
 
-    def request(self, run: Run, worker: str) -> dict[str, Any]:
-        """CreateTrainingJob for a launch, the worker at the address `worker`."""
-        image = images.training_image(run.training, self._deployment.region)
-        return requests.training_request(run, self._deployment, worker, image)
-
-    def submit(self, request: Mapping[str, Any]) -> None:
+    def _submit(self, request: Mapping[str, Any]) -> None:
         """Have SageMaker start the job, once: one of that name is this one."""
         try:
             self._session.call("sagemaker", "create_training_job", **request)
@@ -52,10 +85,10 @@ class TrainingJobs:
             if error.code != _TAKEN:
                 raise
 
-    def stop(self, run: Run) -> bool:
-        """Ask the job to stop, which is silent where it ends or has ended; False where there is none."""
+    def stop(self, run: Run, person: Callable[[], str]) -> bool:
+        # It is silent where the job ends or has ended.
         try:
-            self._session.call("sagemaker", "stop_training_job", TrainingJobName=self.name(run))
+            self._session.call("sagemaker", "stop_training_job", TrainingJobName=self._name(run))
         except AccountRefused as error:
             if error.code in _ABSENT or "not found" in error.message:
                 return False
@@ -63,10 +96,10 @@ class TrainingJobs:
                 raise
         return True
 
-    def describe(self, run: Run) -> dict[str, Any] | None:
+    def _describe(self, run: Run) -> dict[str, Any] | None:
         """DescribeTrainingJob; None where there is no such job."""
         try:
-            return self._session.call("sagemaker", "describe_training_job", TrainingJobName=self.name(run))
+            return self._session.call("sagemaker", "describe_training_job", TrainingJobName=self._name(run))
         except AccountRefused as error:
             # "Requested resource not found."
             if error.code in _ABSENT or "not found" in error.message:
@@ -82,7 +115,7 @@ class TrainingJobs:
             runs = [*ended, *(run for run in runs if run.id not in listed)]
         else:
             listed = {}
-        answers = zip(runs, parallel.each(self.describe, runs), strict=True)
+        answers = zip(runs, parallel.each(self._describe, runs), strict=True)
         return listed | {run.id: answer for run, answer in answers if answer is not None}
 
     def sight(self, run: Run, answer: Mapping[str, Any], prior: Observation) -> Sight:
@@ -123,7 +156,7 @@ class TrainingJobs:
         return history.parse(host, content or b"")
 
     def _listed(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-        wanted = {self.name(run): run.id for run in runs}
+        wanted = {self._name(run): run.id for run in runs}
         found: dict[str, dict[str, Any]] = {}
         pages = self._session.pages(
             "sagemaker",
@@ -141,6 +174,11 @@ class TrainingJobs:
             if len(found) == len(wanted):
                 break
         return found
+
+
+def _ending(answer: Mapping[str, Any] | None) -> float:
+    """When a training job ended, in seconds since the epoch; 0 where it has not."""
+    return _seconds((answer or {}).get("TrainingEndTime")) or 0.0
 
 
 def _has_ended(summary: Mapping[str, Any]) -> bool:

@@ -6,14 +6,11 @@ import os.path
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..checks import entry, show, wrong_type
 from ..errors import BadInput, nearest
 from ..record import Record
-
-if TYPE_CHECKING:
-    pass
 
 # Patterns are compiled where something is wrong: reading a good file needs none.
 _KEY = r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w\-. \t])+?)\s*="""
@@ -75,15 +72,9 @@ _Made = TypeVar("_Made", bound=Record)
 TABLES = ["train", "infer", "environments"]
 
 
-def located(error: BadInput, path: str, text: str | None = None) -> BadInput:
-    """The same error, found in the job file `path`, with the line of its key where the file shows one.
-
-    For errors about a job that was read from a file and refused later. `text` is the file's, if at hand.
-    """
-    try:
-        line = line_of(_read(path) if text is None else text, error.key) if error.key else 0
-    except BadInput:
-        line = 0
+def located(error: BadInput, path: str, text: str) -> BadInput:
+    """The same error, found in the job file `path`, with the line of its key where its text shows one."""
+    line = line_of(text, error.key) if error.key else 0
     return error.at(f"{path}:{line}" if line else path)
 
 

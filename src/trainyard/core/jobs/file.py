@@ -5,8 +5,8 @@ from __future__ import annotations
 import os.path
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from ..checks import entry
 from ..errors import BadInput
@@ -17,11 +17,13 @@ from .limits import is_dataset_reference, is_remote
 
 _TRAIN_SECTIONS: dict[str, type[Record]] = {"resources": Resources, "spot": Spot}
 _INFER_SECTIONS: dict[str, type[Record]] = {"resources": ShardResources}
+_Made = TypeVar("_Made")
 _SCALAR = r""""(?:[^"\\]|\\.)*"|'[^']*'|[\w.+-]+"""
 
 
 class JobFile(NamedTuple):
-    """What a job file says: its own absolute path, its jobs, its environments.
+    """What a job file says: its own absolute path, its jobs, its environments; and as what and with which
+    text it was read.
 
     A job is None where its table is absent; local paths in it are absolute. `environments` is as written, a
     table a name.
@@ -31,6 +33,17 @@ class JobFile(NamedTuple):
     train: TrainingJob | None
     infer: InferenceJob | None
     environments: Mapping[str, Mapping[str, Any]]
+    named: str = ""
+    text: str = ""
+
+    def calling(self, make: Callable[[], _Made]) -> _Made:
+        """Call `make`; an error about a key of one of the jobs names the file and the line."""
+        try:
+            return make()
+        except BadInput as error:
+            if not error.where and error.key.startswith(("train.", "infer.")):
+                raise located(error, self.named, self.text) from None
+            raise
 
 
 def load(path: str = "trainyard.toml") -> JobFile:
@@ -44,9 +57,10 @@ def load(path: str = "trainyard.toml") -> JobFile:
     """
     text, data = parse_file(path)
     try:
-        return _job_file(data, os.path.abspath(os.path.expanduser(path)))
+        file = _job_file(data, os.path.abspath(os.path.expanduser(path)))
     except BadInput as error:
         raise located(error, path, text) from None
+    return file._replace(named=path, text=text)
 
 
 def with_hyperparameters(job: TrainingJob, pairs: Sequence[str]) -> TrainingJob:

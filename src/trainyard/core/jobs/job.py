@@ -70,7 +70,11 @@ class TrainingJob(Record):
     resources: Resources = Resources()
     spot: Spot = Spot()
 
-    kind, section = "training", "train"
+    kind, section, script_key = "training", "train", "train.entry_script"
+
+    @property
+    def script(self) -> str:
+        return self.entry_script
 
     def __post_init__(self) -> None:
         limits.check_training(self)
@@ -96,7 +100,11 @@ class InferenceJob(Record):
     environment: Mapping[str, str] = NOTHING
     resources: ShardResources = ShardResources()
 
-    kind, section = "inference", "infer"
+    kind, section, script_key = "inference", "infer", "infer.handler"
+
+    @property
+    def script(self) -> str:
+        return self.handler
 
     def __post_init__(self) -> None:
         limits.check_inference(self)

@@ -15,10 +15,8 @@ def check_paths(job: Job) -> None:
     Relative paths are relative to the current folder. A channel's folder must have a file in it. Data set
     references and URLs are left to those who can look them up.
     """
-    section = job.section
-    script = ("entry_script", job.entry_script) if isinstance(job, TrainingJob) else ("handler", job.handler)
-    _check_source(job.source_dir, f"{section}.source_dir")
-    _check_script(job.source_dir, script[1], f"{section}.{script[0]}")
+    _check_source(job.source_dir, f"{job.section}.source_dir")
+    _check_script(job.source_dir, job.script, job.script_key)
     if isinstance(job, TrainingJob):
         for name, source in job.channels.items():
             if not is_dataset_reference(source) and not is_remote(source):

@@ -1,0 +1,81 @@
+"""What a training run made: its model becomes a version, and the run is warned of what it will have cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ...core.files import trees
+from ...core.ports.ledger import Model
+from ...core.runs import outcomes
+from ...core.runs.run import Observation, Run, State
+from ...worker.contract.models import ModelConflict, check_paths
+from ...worker.reasons import MODEL_NOT_KEPT
+from ...worker.s3.address import S3Address
+from ..account import names
+from ..account.deployment import Deployment
+from ..account.session import Session
+from ..images import images
+from ..s3.ledger import S3Ledger
+from . import history, registry
+
+
+class Models:
+    """The models of an environment's training runs."""
+
+    def __init__(self, session: Session, deployment: Deployment, ledger: S3Ledger) -> None:
+        self._session, self._deployment, self._ledger = session, deployment, ledger
+
+    def settled(self, run: Run, histories: Sequence[history.History]) -> Observation:
+        """What became of a run that has ended, with the version of the model that it made."""
+        seen = self._with_model(run, histories) if run.state is State.SUCCEEDED else run.seen
+        return seen.replace(warnings=_warnings(run.observed(seen), histories))
+
+    def _with_model(self, run: Run, histories: Sequence[history.History]) -> Observation:
+        try:
+            record = self._model(run, histories)
+        except ModelConflict as error:
+            return run.seen.replace(state=State.FAILED, reason=MODEL_NOT_KEPT.of(error).reason)
+        if record is None:
+            return run.seen
+        made = self._ledger.add_model(record)
+        image = images.training_image(run.training, self._deployment.region)
+        trouble = registry.register(self._session, self._deployment, run, made, image)
+        warnings = (*run.warnings, trouble) if trouble else run.warnings
+        return run.seen.replace(model=made.ref, warnings=warnings)
+
+    def _model(self, run: Run, histories: Sequence[history.History]) -> Model | None:
+        """The model that the hosts together made; None where none wrote any. Raises `ModelConflict`."""
+        written = [(host.host, host.files) for host in histories if host.files]
+        if not written:
+            return None
+        check_paths(
+            [[each.relative for each in files] for _, files in written], [host for host, _ in written]
+        )
+        content = trees.hash_of(each for _, files in written for each in files)
+        key = names.model_key(names.launch_name(self._deployment.prefix, run))
+        return Model(
+            name=run.name,
+            version=0,
+            run=run.id,
+            path=S3Address(self._deployment.model_bucket, key).uri,
+            created=run.seen.finished or time.time(),
+            hash=f"sha256:{content.hash}",
+            bytes=content.bytes,
+            files=content.files,
+            code=run.code,
+            data={name: channel.dataset or channel.uri for name, channel in run.channels.items()},
+            hyperparameters=run.training.hyperparameters,
+            metrics=run.metrics,
+        )
+
+
+def _warnings(run: Run, histories: Sequence[history.History]) -> tuple[str, ...]:
+    """What a run as a whole is warned of, and what else its hosts warn of."""
+    found = [*run.warnings, *outcomes.unreached(run)]
+    wrote_none = not history.wrote_checkpoint(histories)
+    if run.state is State.SUCCEEDED and run.training.spot.enabled and wrote_none and run.attempts:
+        found.append(outcomes.cost_of_no_checkpoint(run.attempts[-1]))
+    # Of a run as a whole a host knows less: of its rehearsals, and of the others' checkpoints.
+    found += [text for host in histories for text in host.warnings if not outcomes.is_of_run(text)]
+    return tuple(dict.fromkeys(found))
