@@ -150,10 +150,10 @@ def person(arn: str) -> str:
 
 def refusal(code: str, message: str, operation: str) -> TrainyardError:
     """AWS's answer that it won't, as our error. `operation` is the action, such as `logs:CreateLogGroup`."""
-    return AccountRefused(_told(code, message, operation), code=code, message=message, operation=operation)
+    return AccountRefused(_problem(code, message, operation), code=code, message=message, operation=operation)
 
 
-def _told(code: str, message: str, operation: str) -> str:
+def _problem(code: str, message: str, operation: str) -> str:
     if code in EXPIRED:
         return f"the AWS credentials have expired; {_RENEW} and {_AGAIN}"
     if code in DENIED:

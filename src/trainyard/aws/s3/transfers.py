@@ -66,17 +66,17 @@ def upload(
     if not missing:
         return 0
     total, left = sum(file.size for file in files), sum(file.size for file in missing)
-    told = _Told(progress, total, len(files))
-    told.add(total - left, len(files) - len(missing))
+    done = _Progress(progress, total, len(files))
+    done.add(total - left, len(files) - len(missing))
     wire = Wire(session, bucket)
     try:
         small = [file for file in missing if file.size <= WHOLE]
-        _all(_FILES_AT_ONCE, [partial(_send_whole, wire, prefix, file, told) for file in small])
+        _all(_FILES_AT_ONCE, [partial(_send_whole, wire, prefix, file, done) for file in small])
     finally:
         wire.close()
     for file in missing:
         if file.size > WHOLE:
-            _send_in_parts(session, {"Bucket": bucket, "Key": prefix + file.relative}, file, told)
+            _send_in_parts(session, {"Bucket": bucket, "Key": prefix + file.relative}, file, done)
     return len(missing)
 
 
@@ -90,19 +90,19 @@ def download(
     """
     for folder in sorted({os.path.dirname(item.path) for item in items}):
         os.makedirs(folder, exist_ok=True)
-    told = _Told(progress, sum(item.size for item in items), len(items))
+    done = _Progress(progress, sum(item.size for item in items), len(items))
     wire = Wire(session, bucket)
     try:
         small = [item for item in items if item.size <= WHOLE]
-        _all(_FILES_AT_ONCE, [partial(_fetch_whole, session, bucket, wire, item, told) for item in small])
+        _all(_FILES_AT_ONCE, [partial(_fetch_whole, session, bucket, wire, item, done) for item in small])
     finally:
         wire.close()
     for item in items:
         if item.size > WHOLE:
-            _fetch_in_spans(session, bucket, item, told)
+            _fetch_in_spans(session, bucket, item, done)
 
 
-class _Told:
+class _Progress:
     """Tells how far a transfer has come."""
 
     def __init__(self, progress: Progress | None, total: int, files: int) -> None:
@@ -137,16 +137,16 @@ def _unless(halted: Event, deed: Callable[[], None]) -> None:
         deed()
 
 
-def _send_whole(wire: Wire, prefix: str, file: HashedFile, told: _Told) -> None:
+def _send_whole(wire: Wire, prefix: str, file: HashedFile, done: _Progress) -> None:
     with _open(file) as stream:
         content = stream.read(WHOLE + 1)
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise _changed(file)
     wire.put(prefix + file.relative, content)
-    told.add(file.size, 1)
+    done.add(file.size, 1)
 
 
-def _send_in_parts(session: Session, place: Mapping[str, str], file: HashedFile, told: _Told) -> None:
+def _send_in_parts(session: Session, place: Mapping[str, str], file: HashedFile, done: _Progress) -> None:
     begun = session.call("s3", "create_multipart_upload", ChecksumAlgorithm="CRC32", **place)
     place = {**place, "UploadId": begun["UploadId"]}
     size = max(PART, -(-file.size // _MOST_PARTS))
@@ -159,7 +159,7 @@ def _send_in_parts(session: Session, place: Mapping[str, str], file: HashedFile,
         )
         kept: dict[str, Any] = {name: answer[name] for name in ("ETag", "ChecksumCRC32") if name in answer}
         parts[number] = {"PartNumber": number, **kept}
-        told.add(len(content), 0)
+        done.add(len(content), 0)
 
     try:
         with _open(file) as stream:
@@ -174,7 +174,7 @@ def _send_in_parts(session: Session, place: Mapping[str, str], file: HashedFile,
         with suppress(TrainyardError):
             session.call("s3", "abort_multipart_upload", **place)
         raise
-    told.add(0, 1)
+    done.add(0, 1)
 
 
 def _complete(session: Session, place: Mapping[str, str], made: Mapping[str, Any], size: int) -> None:
@@ -202,36 +202,36 @@ def _changed(file: HashedFile) -> BadInput:
     return BadInput("changed while it was sent", where=file.path, cure="do it again once it stays as it is")
 
 
-def _fetch_whole(session: Session, bucket: str, wire: Wire, item: Item, told: _Told) -> None:
+def _fetch_whole(session: Session, bucket: str, wire: Wire, item: Item, done: _Progress) -> None:
     content = wire.get(item.key)
     if content is None:
-        _fetch_in_spans(session, bucket, item, told)
+        _fetch_in_spans(session, bucket, item, done)
         return
     if len(content) != item.size:
         raise _replaced(bucket, item)
     with open(item.path, "xb") as stream:
         stream.write(content)
-    told.add(item.size, 1)
+    done.add(item.size, 1)
 
 
-def _fetch_in_spans(session: Session, bucket: str, item: Item, told: _Told) -> None:
+def _fetch_in_spans(session: Session, bucket: str, item: Item, done: _Progress) -> None:
     """Fetch an object by requests that are all answered with the same version of it."""
     head = session.call("s3", "head_object", Bucket=bucket, Key=item.key)
     if head["ContentLength"] != item.size:
         raise _replaced(bucket, item)
     with open(item.path, "xb", buffering=0) as stream:
         place = {"Bucket": bucket, "Key": item.key, "IfMatch": head["ETag"]}
-        fetch = partial(_fetch_span, session, place, stream.fileno(), told)
+        fetch = partial(_fetch_span, session, place, stream.fileno(), done)
         starts = range(0, item.size, SPAN)
         try:
             _all(_PARTS_AT_ONCE, [partial(fetch, start, min(start + SPAN, item.size)) for start in starts])
         except AccountRefused as error:
             raise (_replaced(bucket, item) if error.code == "PreconditionFailed" else error) from None
-    told.add(0, 1)
+    done.add(0, 1)
 
 
 def _fetch_span(
-    session: Session, place: Mapping[str, str], descriptor: int, told: _Told, start: int, end: int
+    session: Session, place: Mapping[str, str], descriptor: int, done: _Progress, start: int, end: int
 ) -> None:
     """Fetch the bytes from `start` to before `end`, going on where a connection broke."""
     for attempt in range(1, _ATTEMPTS + 1):
@@ -241,7 +241,7 @@ def _fetch_span(
                 for chunk in body.iter_chunks(_CHUNK):
                     _write(descriptor, chunk, start)
                     start += len(chunk)
-                    told.add(len(chunk), 0)
+                    done.add(len(chunk), 0)
         except AccountRefused:
             if attempt == _ATTEMPTS:
                 raise

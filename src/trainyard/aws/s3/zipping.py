@@ -60,7 +60,7 @@ def _pack(stream: IO[bytes], files: Iterable[tuple[str, str, bool]]) -> str:
     digest = hashlib.sha256()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path, executable in files:
-            entry = zipfile.ZipInfo(_told(name, path), _TIME)
+            entry = zipfile.ZipInfo(_entry_name(name, path), _TIME)
             entry.create_system = 3  # Unix, wherever it is made: executable bits are kept
             entry.external_attr = (0o100755 if executable else 0o100644) << 16
             with open(path, "rb") as file:
@@ -70,7 +70,7 @@ def _pack(stream: IO[bytes], files: Iterable[tuple[str, str, bool]]) -> str:
     return digest.hexdigest()
 
 
-def _told(name: str, path: str) -> str:
+def _entry_name(name: str, path: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:

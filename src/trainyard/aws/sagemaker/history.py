@@ -147,9 +147,9 @@ class Failure(NamedTuple):
 def failure(histories: Sequence[History], launch: int) -> Failure | None:
     """Why the last attempt of a launch failed, in the words of the host that failed first; None where no host
     says that it did."""
-    told = [(host.host, each) for host in histories for each in host.attempts if each.get("launch") == launch]
-    last = max((each["number"] for _, each in told), default=0)
-    failed = [pair for pair in told if pair[1]["number"] == last and pair[1]["state"] == State.FAILED]
+    ours = [(host.host, each) for host in histories for each in host.attempts if each.get("launch") == launch]
+    last = max((each["number"] for _, each in ours), default=0)
+    failed = [pair for pair in ours if pair[1]["number"] == last and pair[1]["state"] == State.FAILED]
     if not failed:
         return None
     _, reason = _verdict(failed, many=len(histories) > 1)

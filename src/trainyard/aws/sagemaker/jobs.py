@@ -189,10 +189,10 @@ def _in_words(seen: Observation, histories: Sequence[history.History], launch: i
     """The observation with the reason that the hosts tell, which SageMaker's text has shortened."""
     if seen.state is State.SUCCEEDED:
         return seen.replace(reason=outcomes.completed(seen.attempts).reason)
-    told = history.failure(histories, launch)
+    reported = history.failure(histories, launch)
     # Where the job was ended for another reason, no host says that it failed.
-    if seen.state is State.FAILED and told is not None and not seen.reason.startswith(states.TIMEOUTS):
-        return seen.replace(reason=told.reason, bad_input=told.bad_input)
+    if seen.state is State.FAILED and reported is not None and not seen.reason.startswith(states.TIMEOUTS):
+        return seen.replace(reason=reported.reason, bad_input=reported.bad_input)
     return seen
 
 

@@ -40,7 +40,7 @@ class NotebookInstance:
         self.name = deployment.notebook_name
         self._session, self._environment, self._tell = session, deployment.name, tell
         self._pause, self._patience = pause, patience
-        self._told = ""
+        self._reported = ""
 
     def start(self) -> None:
         """Start it where it sleeps, and return when it is in service; `TrainyardError` where it fails."""
@@ -83,8 +83,8 @@ class NotebookInstance:
 
     def _status(self) -> str:
         status = str(self._describe()["NotebookInstanceStatus"])
-        if status != self._told:
-            self._told = status
+        if status != self._reported:
+            self._reported = status
             self._tell(status)
         return status
 
