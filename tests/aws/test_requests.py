@@ -101,14 +101,28 @@ def test_the_worker_is_the_entry_point_and_is_told_all_by_arguments() -> None:
     algorithm = request_of(training(grace=30, retries=2, spot=Spot(enabled=False)))["AlgorithmSpecification"]
     path = "/opt/ml/input/data/trainyard-worker/worker.pyz"
     assert algorithm["ContainerEntrypoint"] == ["python3", path, "train"]
-    said = "--script train.py --launch 1 --grace 30 --retries 2"
-    assert algorithm["ContainerArguments"] == said.split()
+    said = "--script train.py --launch 1 --grace 30 --retries 2 --region eu-central-1 --histories"
+    where = f"s3://{deployment().model_bucket}/checkpoints/.attempts/{run_of(training()).id}/"
+    assert sorted(algorithm["ContainerArguments"]) == sorted([*said.split(), where])
+
+
+def test_what_the_worker_writes_down_is_never_restored_among_the_checkpoints() -> None:
+    request = request_of(training())
+    arguments = request["AlgorithmSpecification"]["ContainerArguments"]
+    histories = arguments[arguments.index("--histories") + 1]
+    assert not histories.startswith(request["CheckpointConfig"]["S3Uri"].rstrip("/"))
+
+
+def test_an_endpoint_of_the_scripts_own_is_not_the_workers() -> None:
+    job = training(environment={"AWS_ENDPOINT_URL": "https://minio.example.com"})
+    arguments = request_of(job)["AlgorithmSpecification"]["ContainerArguments"]
+    assert options.parse(arguments).endpoint == "https://s3.eu-central-1.amazonaws.com"
 
 
 def test_interruptions_and_spot_are_told_to_the_worker() -> None:
     at = (Interruption(after=5), Interruption(after=1_000_000.25, kill=True))
     arguments = request_of(training(), interrupt_at=at)["AlgorithmSpecification"]["ContainerArguments"]
-    assert arguments[8:] == ["--interrupt-at", "5s", "--interrupt-at", "1000000.25s:kill", "--spot"]
+    assert arguments[-5:] == ["--interrupt-at", "5s", "--interrupt-at", "1000000.25s:kill", "--spot"]
 
 
 def test_as_many_interruptions_as_arguments_hold_are_taken_and_no_more() -> None:
@@ -326,7 +340,7 @@ def test_the_worker_reads_from_its_arguments_what_the_run_says(
     run = run_of(job, interrupt_at=interrupt_at, launch=launch)
     request = training_request(run, deployment(), WORKER, IMAGE)
     told = options.parse(request["AlgorithmSpecification"]["ContainerArguments"])
-    assert (told.script, told.launch) == (job.entry_script, launch)
+    assert (told.script, told.launch, told.region) == (job.entry_script, launch, deployment().region)
     assert (told.grace, told.retries, told.spot) == (job.grace, job.retries, job.spot.enabled)
     assert [each.kill for each in told.interruptions] == [each.kill for each in interrupt_at]
     for read, meant in zip(told.interruptions, interrupt_at, strict=True):

@@ -15,6 +15,9 @@ def say(*_):
 signal.signal(signal.SIGTERM, say)
 folder = os.environ["TRAINYARD_CHECKPOINT_DIR"]
 path = os.path.join(folder, "state")
+strangers = set(os.listdir(folder)) - {{"state", "state.new"}}
+if strangers or (os.environ["TRAINYARD_ATTEMPT"] == "1" and os.listdir(folder)):
+    sys.exit(f"not of this script: {{os.listdir(folder)}}")
 step, state = 0, b""
 if os.path.exists(path):
     step, state = (part.encode() for part in open(path).read().split())
@@ -35,7 +38,9 @@ def steps(count: int, status: int = 1) -> str:
 
 
 class InterruptionPromises:
-    def test_an_interrupted_run_goes_on_from_its_checkpoint(self, yard: Yard, project: Project) -> None:
+    def test_an_interrupted_run_goes_on_from_its_checkpoints_and_finds_nothing_else_there(
+        self, yard: Yard, project: Project
+    ) -> None:
         run = yard.train(project.training(steps(12)), interrupt_at=["0.4s"]).wait(timeout=PATIENCE)
         assert (run.state, run.reason) == (State.SUCCEEDED, "completed after 1 interruption")
         first, second = run.attempts

@@ -112,7 +112,7 @@ def test_several_hosts_are_told_apart(tmp_path: Path) -> None:
         # A host alone could not begin anew.
         assert (worker.status, len(container.attempts)) == (1, 1)
         assert container.attempts[0][2] == "1 3 algo-1 7777 algo-2 (exit status 1)"
-        assert (container.checkpoints / ".trainyard-history-algo-2.json").exists()
+        assert container.history_file.name == "algo-2.json" and container.history_file.exists()
 
 
 def test_a_traceback_gives_its_last_line_as_the_reason(container: Container) -> None:

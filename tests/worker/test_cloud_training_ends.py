@@ -313,19 +313,13 @@ def test_a_history_that_cannot_be_understood_counts_as_none(container: Container
     assert container.attempts == [(1, "succeeded", "")]
 
 
-def test_numbers_go_on_where_the_counter_was_lost_with_its_machine(container: Container) -> None:
-    container.run()
-    (container.checkpoints / ".trainyard-attempt-algo-1").unlink()
-    container.run("--launch", "2")
-    assert [number for number, _, _ in container.attempts] == [1, 2]
-
-
 def test_a_script_that_clears_its_checkpoints_does_not_lose_its_history(container: Container) -> None:
     container.files["train.py"] = (
         "import os, shutil\nif os.environ['TRAINYARD_ATTEMPT'] == '1':\n"
         "    shutil.rmtree(os.environ['TRAINYARD_CHECKPOINT_DIR'])\n    raise SystemExit(1)\n"
     )
     assert container.run("--retries", "1").status == 0
+    assert not container.checkpoints.exists()
     assert [(number, state) for number, state, _ in container.attempts] == [(1, "failed"), (2, "succeeded")]
 
 
@@ -371,7 +365,7 @@ def test_the_history_tells_of_the_attempt_while_it_runs(container: Container) ->
     begun = container.history["attempts"][0]["started"]
     assert becomes_true(lambda: container.history["attempts"][0]["checkpoint"])
     now = container.history["attempts"][0]
-    assert begun == now["started"] < now["checkpoint"] <= now["seen"] <= time.time()
+    assert begun <= now["started"] < now["checkpoint"] <= now["seen"] <= time.time()
     worker.signal(signal.SIGTERM)
     worker.wait()
 

@@ -99,13 +99,13 @@ import json
 training = importlib.import_module("carried.contract.contract")
 root, spec = sys.argv[2], training.TrainingSpec(**json.loads(sys.argv[3]))
 layout = training.Layout(root)
-attempt = training.prepare(spec, layout)
-variables = training.environment(spec, layout, attempt)
+training.prepare(spec, layout)
+variables = training.environment(spec, layout, 1)
 line = training.arguments(spec.hyperparameters)
 open(os.path.join(layout.model, "weights"), "w").close()
 files = training.merge_models([layout.model], os.path.join(root, "merged"))
 newest = training.newest_checkpoint(layout.checkpoints)
-print(json.dumps([attempt, variables, line, files, newest, training.failure(layout)]))
+print(json.dumps([variables, line, files, newest, training.failure(layout)]))
 """
     fields = {
         "job_name": "digits-a1b2",
@@ -119,4 +119,4 @@ print(json.dumps([attempt, variables, line, files, newest, training.failure(layo
     told = json.loads(run(interpreter, code, str(tmp_path), json.dumps(fields)))
     spec = TrainingSpec(**fields)  # type: ignore[arg-type]
     layout = Layout(str(tmp_path))
-    assert told == [1, environment(spec, layout, 1), arguments(spec.hyperparameters), 1, None, ""]
+    assert told == [environment(spec, layout, 1), arguments(spec.hyperparameters), 1, None, ""]

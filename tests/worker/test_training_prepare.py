@@ -109,23 +109,10 @@ def test_hosts_that_cannot_be_are_refused_before_anything_is_made(
     assert not (tmp_path / "ml").exists()
 
 
-def test_the_attempt_is_counted_over_fresh_roots_that_share_checkpoints(tmp_path: Path) -> None:
-    shared = str(tmp_path / "checkpoints")
-    layouts = [Layout(str(tmp_path / str(n)), checkpoints=shared) for n in range(3)]
-    assert [prepare(spec(), layout) for layout in layouts] == [1, 2, 3]
-
-
-def test_each_host_counts_for_itself_in_the_shared_folder(tmp_path: Path) -> None:
-    shared = str(tmp_path / "checkpoints")
-    for attempt in (1, 2):
-        for host in HOSTS:
-            layout = Layout(str(tmp_path / f"{attempt}-{host}"), checkpoints=shared)
-            assert prepare(spec(hosts=HOSTS, current_host=host), layout) == attempt
-
-
-def test_what_the_script_left_in_the_checkpoint_folder_stays(tmp_path: Path) -> None:
+def test_the_checkpoint_folder_is_the_scripts_alone(tmp_path: Path) -> None:
     layout = Layout(str(tmp_path))
     prepare(spec(), layout)
+    assert list(Path(layout.checkpoints).iterdir()) == []
     Path(layout.checkpoints, "epoch-7").write_text("state")
     prepare(spec(), layout)
     assert Path(layout.checkpoints, "epoch-7").read_text() == "state"

@@ -183,10 +183,10 @@ assert env["TRAINYARD_ATTEMPT"] == "1" and int(env["SM_NUM_CPUS"]) >= 1
 def test_a_script_reads_the_files_that_prepare_wrote(tmp_path: Path) -> None:
     layout = Layout(str(tmp_path))
     job = spec(hyperparameters={"a": "1", "b": '"x"'}, channels=("train",), num_cpus=None, num_gpus=None)
-    attempt = prepare(job, layout)
+    prepare(job, layout)
     script = tmp_path / "code" / "train.py"
     script.write_text(SCRIPT)
-    variables = environment(job, layout, attempt)
+    variables = environment(job, layout, 1)
     subprocess.run([sys.executable, str(script)], env=variables, check=True)
 
 

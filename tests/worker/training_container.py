@@ -26,7 +26,8 @@ PATIENCE = 60.0
 class Container:
     """One host's `/opt/ml`, filled as SageMaker fills it, and the processes of the worker in it.
 
-    The checkpoint folder stays from one machine to the next, all else is new after `renew`.
+    The checkpoint folder stays from one machine to the next, as do the histories, which lie in a folder in
+    the place of S3; all else is new after `renew`.
     """
 
     def __init__(self, root: Path, script: str = "", *, host: str = "algo-1", hosts: int = 1) -> None:
@@ -41,6 +42,8 @@ class Container:
         self.wheels: list[Path] = []
         self.checkpoints = root / "checkpoints"
         self.model = root / "model"
+        self.histories: str | Path = root.parent / "histories"
+        self.history_file.parent.mkdir(exist_ok=True)
         self._running: list[Worker] = []
         self.renew()
 
@@ -87,7 +90,8 @@ class Container:
     def start(self, *options: str, script: str = "train.py", **settings: Any) -> Worker:
         """Start the worker as SageMaker starts it."""
         self.prepare()
-        command = [*self.launcher, "train", "--script", script, "--grace", "5", *options]
+        told = ["--script", script, "--grace", "5", "--histories", str(self.histories), *options]
+        command = [*self.launcher, "train", *told]
         worker = Worker(command, self.environ(), **settings)
         self._running.append(worker)
         return worker
@@ -112,7 +116,7 @@ class Container:
 
     @property
     def history_file(self) -> Path:
-        return self.checkpoints / f".trainyard-history-{self.host}.json"
+        return self.root.parent / "histories" / f"{self.host}.json"
 
     @property
     def attempts(self) -> list[tuple[int, str, str]]:

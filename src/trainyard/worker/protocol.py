@@ -16,6 +16,7 @@ SECRET = "secretsmanager:"
 
 ATTEMPT_VARIABLE = "TRAINYARD_ATTEMPT"
 REGION_VARIABLE = "TRAINYARD_REGION"
+ENDPOINT_VARIABLE = "TRAINYARD_S3_ENDPOINT"
 
 # Channels of a training job that its script does not see, and what the second one holds.
 WORKER_CHANNEL, CODE_CHANNEL = "trainyard-worker", "trainyard-code"
@@ -33,9 +34,6 @@ RESULTS, FAILURES = "results/", "failures/"
 # stop, a time-out or an interruption, as the job has it; stopped is what then only the job can be.
 RUNNING, SUCCEEDED, FAILED = "running", "succeeded", "failed"
 INTERRUPTED, TERMINATED, STOPPED = "interrupted", "terminated", "stopped"
-
-OURS = ".trainyard-"
-"""How the names of our own files in the checkpoint folder begin."""
 
 PART = "part-"
 _SHARD = "shard-"
@@ -68,8 +66,13 @@ def index_of(name: str) -> int:
 
 
 def history_file(host: str) -> str:
-    """The file of a host's attempts in the checkpoint folder."""
-    return f"{OURS}history-{host}.json"
+    """The file of a host's attempts, in the folder of a training run's histories."""
+    return f"{host}.json"
+
+
+def former_history_file(host: str) -> str:
+    """The same in the checkpoint folder, where it lay at first."""
+    return f".trainyard-history-{host}.json"
 
 
 def border(attempt: int, launch: int) -> str:

@@ -72,6 +72,14 @@ def checkpoint_prefix(run_id: str) -> str:
     return f"{CHECKPOINTS}{run_id}/"
 
 
+def history_prefix(run_id: str) -> str:
+    """Where the hosts of a training run write down its attempts, in the model bucket.
+
+    Not below the checkpoints', nor beginning as theirs does: SageMaker would restore it among them.
+    """
+    return f"{CHECKPOINTS}.attempts/{run_id}/"
+
+
 def model_key(job_name: str) -> str:
     """Where SageMaker puts what a training job leaves in `/opt/ml/model`."""
     return f"{MODELS}{job_name}/output/model.tar.gz"

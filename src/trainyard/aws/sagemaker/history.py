@@ -1,4 +1,4 @@
-"""What a training run's hosts say of themselves, beside its checkpoints in S3, as attempts of the run. Pure.
+"""What a training run's hosts say of themselves, in S3, as attempts of the run. Pure.
 
 SageMaker tells of a job, not of the attempts inside of it; the worker writes them down, a file a host.
 """
@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ...core.environments.facts import CHECKPOINTS
 from ...core.runs.run import Attempt, State
-from ...worker.protocol import TERMINATED, history_file
+from ...worker.protocol import TERMINATED, former_history_file, history_file
 from ...worker.reasons import CUT_SHORT, STOPPED
+from ..account import names
 from ..outcomes import TRAIN
 
 
@@ -51,9 +51,10 @@ class Fate(NamedTuple):
         return Fate(State.INTERRUPTED, last.reason, last.finished)
 
 
-def key(run_id: str, host: str) -> str:
-    """Where a host's history lies in the model bucket."""
-    return f"{CHECKPOINTS}{run_id}/{history_file(host)}"
+def keys(run_id: str, host: str) -> tuple[str, str]:
+    """Where a host's history lies in the model bucket, and where a worker of former days wrote it."""
+    former = names.checkpoint_prefix(run_id) + former_history_file(host)
+    return names.history_prefix(run_id) + history_file(host), former
 
 
 def parse(host: str, content: bytes) -> History:

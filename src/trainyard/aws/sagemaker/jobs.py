@@ -45,7 +45,8 @@ class TrainingJobs:
 
     def prepare(self, run: Run, worker: str, *, is_dry: bool) -> Launch:
         image = images.training_image(run.training, self._deployment.region)
-        request = requests.training_request(run, self._deployment, worker, image)
+        endpoint = self._session.endpoint
+        request = requests.training_request(run, self._deployment, worker, image, endpoint)
 
         def send(is_new: bool) -> None:
             if is_new or self._describe(run) is None:
@@ -152,8 +153,9 @@ class TrainingJobs:
         return tuple(parallel.each(lambda host: self._history(run.id, host), hosts))
 
     def _history(self, run_id: str, host: str) -> history.History:
-        content = objects.read(self._session, self._deployment.model_bucket, history.key(run_id, host))
-        return history.parse(host, content or b"")
+        bucket = self._deployment.model_bucket
+        found = (objects.read(self._session, bucket, key) for key in history.keys(run_id, host))
+        return history.parse(host, next(filter(None, found), b""))
 
     def _listed(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
         wanted = {self._name(run): run.id for run in runs}

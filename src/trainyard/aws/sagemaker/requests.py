@@ -17,7 +17,7 @@ from ...core.ports.ledger import Model
 from ...core.runs.run import Interruption, Run
 from ...worker import protocol
 from ...worker.contract.hyperparameters import encode_hyperparameter
-from ...worker.s3.address import S3Address
+from ...worker.s3.address import S3Address, own_endpoint
 from ..account import names
 from ..account.deployment import Deployment
 from ..account.names import tag_list, tags
@@ -27,25 +27,29 @@ RETRIES_OF_SAGEMAKER = 3
 """RetryStrategy: how often SageMaker starts a job again after an InternalServerError, which is its own and no
 fault of the script's. Checkpoints are there then, and the time limits go on."""
 INTERRUPTIONS = 40
-"""ContainerArguments has 100 items: two for each interruption, and some for the rest."""
+"""ContainerArguments has 100 items: two for each interruption, and 15 for the rest."""
 METADATA, METADATA_KEY, METADATA_VALUE = 50, 128, 256
 """CustomerMetadataMap, CustomerMetadataKey, CustomerMetadataValue."""
 CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/vnd.apache.parquet")
 """What a handler's batches are read from."""
 
 _FILE = "File"
+_ENDPOINTS = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"})
 
 
-def training_request(run: Run, deployment: Deployment, worker: str, image: str) -> dict[str, Any]:
+def training_request(
+    run: Run, deployment: Deployment, worker: str, image: str, endpoint: str = ""
+) -> dict[str, Any]:
     """CreateTrainingJob for a launch of a training run that `checks` has accepted.
 
-    `worker` is the address of `worker.pyz` in S3; channels have theirs already.
+    `worker` is the address of `worker.pyz` in S3; channels have theirs already. `endpoint` stands in for
+    AWS's own addresses.
     """
     job = run.training
     request: dict[str, Any] = {
         "TrainingJobName": names.launch_name(deployment.prefix, run),
         "RoleArn": deployment.training_role_arn,
-        "AlgorithmSpecification": _algorithm(job, image, _arguments(run, job)),
+        "AlgorithmSpecification": _algorithm(job, image, _arguments(run, deployment, endpoint)),
         "InputDataConfig": _channels(run, job, deployment, worker),
         "OutputDataConfig": {"S3OutputPath": S3Address(deployment.model_bucket, MODELS.rstrip("/")).uri},
         "CheckpointConfig": {
@@ -129,9 +133,15 @@ def _algorithm(job: TrainingJob, image: str, arguments: list[str]) -> dict[str, 
     return algorithm
 
 
-def _arguments(run: Run, job: TrainingJob) -> list[str]:
+def _arguments(run: Run, deployment: Deployment, endpoint: str) -> list[str]:
+    job, histories = run.training, names.history_prefix(run.id)
     arguments = ["--script", job.entry_script, "--launch", str(run.launch)]
     arguments += ["--grace", str(job.grace), "--retries", str(job.retries)]
+    arguments += ["--histories", S3Address(deployment.model_bucket, histories).uri]
+    arguments += ["--region", deployment.region]
+    if not _ENDPOINTS.isdisjoint(job.environment):
+        # Of another S3, which is the script's and not the worker's.
+        arguments += ["--endpoint", endpoint or own_endpoint(deployment.region)]
     for at in run.interrupt_at:
         arguments += ["--interrupt-at", _interruption(at)]
     return [*arguments, "--spot"] if job.spot.enabled else arguments

@@ -75,6 +75,7 @@ class TrainingWork(Work):
         hosts = tuple(f"algo-{index + 1}" for index in range(self.training.resources.instance_count))
         spec = self._spec(hosts)
         os.makedirs(self.paths.checkpoints, exist_ok=True)
+        contract.remove_former(self.paths.checkpoints, hosts)
         self._say_once_that_paths_differ()
         limit, late = self._time_left()
         at = self.run.interrupt_at
@@ -128,6 +129,7 @@ class TrainingWork(Work):
         os.makedirs(root, exist_ok=True)
         start = child.HostStart(
             spec=spec._replace(current_host=host),
+            attempt=number,
             root=root,
             scratch=folder,
             checkpoints=self.paths.checkpoints,

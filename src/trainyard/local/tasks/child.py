@@ -35,6 +35,7 @@ class HostStart(NamedTuple):
     """All that a host of a training run is started from. `root` stands for its `/opt/ml`."""
 
     spec: contract.TrainingSpec
+    attempt: int
     root: str
     scratch: str
     checkpoints: str
@@ -100,14 +101,14 @@ def _tell(pipe: int, error: BaseException) -> None:
 def start_host(start: HostStart) -> int:
     """Become the training script of one host, in the container contract of SageMaker."""
     physical = contract.Layout(start.root, checkpoints=start.checkpoints)
-    attempt = contract.prepare(start.spec, physical)
+    contract.prepare(start.spec, physical)
     copy_code(start.code, physical.code)
     if namespace.refusal():
         seen = _link_channels(start, physical)
     else:
         seen = contract.Layout(SEEN_ROOT)
         namespace.enter(_mounts(start, seen), hosts=start.spec.hosts, scratch=start.scratch)
-    variables = {**start.variables, **contract.environment(start.spec, seen, attempt)}
+    variables = {**start.variables, **contract.environment(start.spec, seen, start.attempt)}
     variables["TRAINYARD_TASK"] = start.variables["TRAINYARD_TASK"]
     os.chdir(seen.code)
     arguments = contract.arguments(start.spec.hyperparameters)

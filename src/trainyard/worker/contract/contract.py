@@ -10,7 +10,7 @@ import json
 import os
 import stat
 
-from .checkpoints import is_ours, newest_checkpoint, next_attempt
+from .checkpoints import newest_checkpoint, remove_former
 from .configuration import TrainingSpec, input_data_config, resource_config
 from .hyperparameters import arguments, decode_hyperparameter, encode_hyperparameter
 from .layout import Layout, link
@@ -28,25 +28,24 @@ __all__ = [
     "encode_hyperparameter",
     "environment",
     "failure",
-    "is_ours",
     "link",
     "merge_models",
     "newest_checkpoint",
     "open_up",
     "prepare",
+    "remove_former",
 ]
 
 # FailureReason of DescribeTrainingJob: "the first 1024 characters" of the file.
 _REASON_LENGTH = 1024
 
 
-def prepare(spec: TrainingSpec, layout: Layout) -> int:
-    """Makes the folders and configuration files of one host, and returns the attempt's number.
+def prepare(spec: TrainingSpec, layout: Layout) -> None:
+    """Makes the folders and configuration files of one host.
 
     `layout` is the physical one. What is there already stays, so a shared checkpoint folder keeps
     its checkpoints. A channel that lives below the root gets an empty folder, the place to mount it;
-    one that lives elsewhere is not touched. The number comes from the counter in the checkpoint
-    folder, 1 for the first attempt.
+    one that lives elsewhere is not touched.
 
     Raises ValueError when the spec contradicts itself, OSError when a file cannot be written.
     """
@@ -70,7 +69,6 @@ def prepare(spec: TrainingSpec, layout: Layout) -> int:
     for name, content in files.items():
         with open(os.path.join(layout.config, name), "w", encoding="utf-8") as file:
             json.dump(content, file)
-    return next_attempt(layout.checkpoints, spec.current_host)
 
 
 def failure(layout: Layout) -> str:

@@ -30,7 +30,8 @@ _GPUS = "/proc/driver/nvidia/gpus"
 def environment(spec: TrainingSpec, layout: Layout, attempt: int) -> dict[str, str]:
     """Every variable the script gets from the contract, with the user's own among them.
 
-    `layout` is the one the script sees; `attempt` what `prepare` returned. It is not the whole
+    `layout` is the one the script sees; `attempt` the number of this try, 1 for
+    the first. It is not the whole
     environment: PATH, HOME and the like are the caller's. The user's variables win over defaults
     (MASTER_ADDR, MASTER_PORT, PYTHONUNBUFFERED), the contract's win over the user's. A
     hyperparameter whose name or value no variable can hold has no SM_HP_ variable; SM_HPS has it.

@@ -7,6 +7,12 @@ from typing import NamedTuple
 SCHEME = "s3://"
 
 
+def own_endpoint(region: str) -> str:
+    """AWS's own address of S3 in a region."""
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://s3.{region}.{domain}"
+
+
 class S3Address(NamedTuple):
     """An object; or, where the key is empty or ends in `/`, all that lies below it."""
 

@@ -16,9 +16,9 @@ from typing import Callable, ContextManager, Iterator, Mapping, NamedTuple, Sequ
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from ..errors import InputError, Missing, ServiceError, Unmet
-from ..protocol import REGION_VARIABLE
+from ..protocol import ENDPOINT_VARIABLE, REGION_VARIABLE
 from . import credentials, responses, signing
-from .address import S3Address
+from .address import S3Address, own_endpoint
 from .backoff import Backoff
 from .connections import FAILURES, Connections
 from .errors import ErrorResponse, explained, missing
@@ -266,11 +266,9 @@ class Client:
     def _base(self, bucket: str) -> str:
         if self._endpoint:
             return f"{self._endpoint}/{bucket}"
-        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        address = own_endpoint(self.region)
         # The certificate of AWS's addresses covers one label, and a bucket's dots make it several.
-        if "." in bucket:
-            return f"https://s3.{self.region}.{domain}/{bucket}"
-        return f"https://{bucket}.s3.{self.region}.{domain}"
+        return f"{address}/{bucket}" if "." in bucket else address.replace("://", f"://{bucket}.")
 
 
 def _base(location: str, where: S3Address) -> str:
@@ -322,7 +320,7 @@ def settings(variables: Mapping[str, str]) -> tuple[str, str]:
     if not region:
         raise ServiceError(f"no region: set {REGION_VARIABLE} to the bucket's region, such as eu-central-1")
     # Where it is set to nothing, AWS's own address is meant, whatever the handler's variables say.
-    endpoint = variables.get("TRAINYARD_S3_ENDPOINT")
+    endpoint = variables.get(ENDPOINT_VARIABLE)
     if endpoint is None:
         endpoint = _first(variables, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
     return region, endpoint

@@ -272,7 +272,7 @@ class Task:
             protocol.ATTEMPT_VARIABLE: str(self._number),
             # Before what AWS's own variables say, which the handler's may be.
             protocol.REGION_VARIABLE: region,
-            "TRAINYARD_S3_ENDPOINT": endpoint,
+            protocol.ENDPOINT_VARIABLE: endpoint,
         }
         if python != sys.executable:
             folder = os.path.dirname(python)

@@ -1,7 +1,7 @@
-"""What a host of a training job on SageMaker writes down of its attempts, beside its checkpoints.
+"""What a host of a training job on SageMaker writes down of its attempts, in S3.
 
-SageMaker knows a job and not the attempts inside of it, and a new machine knows nothing but what lies in the
-checkpoint folder. So `.trainyard-history-<host>.json` there holds
+SageMaker knows a job and not the attempts inside of it, and a new machine has nothing but the checkpoints,
+whose folder is the script's alone. So `<host>.json` in the run's folder of histories, elsewhere in S3, holds
 `{"attempts": [{"number", "launch", "state", "reason", "bad_input", "started", "finished", "checkpoint",
 "lost_seconds", "seen"}, …], "warnings": [text, …], "model": {"files": [[path, size, sha256], …]} or null}`.
 States are those of `protocol`. Times are seconds since the epoch; `checkpoint` is when the newest one was
@@ -15,22 +15,25 @@ import os
 from typing import Any, Callable
 
 from ... import reasons
-from ...protocol import FAILED, INTERRUPTED, RUNNING, TERMINATED, history_file
+from ...protocol import FAILED, INTERRUPTED, RUNNING, TERMINATED, former_history_file
+from .keeping import Keeper
 
-# SageMaker does not copy such a file to S3.
-_ASIDE = ".sagemaker-ignore"
 _SELDOM, _OFTEN = 30.0, 1.0
 
 
 class History:
-    """The attempts of one host; every change is written at once, the file replaced whole."""
+    """The attempts of one host. The beginning of one is kept before its script starts, all else soon after
+    it happened."""
 
-    def __init__(self, folder: str, host: str, complain: Callable[[str], None]) -> None:
-        """Read what is there; what cannot be understood counts as nothing. `complain` is told, once, when
-        the file cannot be written."""
-        self._path = os.path.join(folder, history_file(host))
+    def __init__(self, keeper: Keeper, former: Any, complain: Callable[[str], None]) -> None:
+        """Take over what is kept, or else `former`; what cannot be understood counts as nothing.
+
+        `complain` is told, once, what could not be written later on. Raises as `Keeper.read` does.
+        """
+        self._keeper = keeper
         self._complain: Callable[[str], None] | None = complain
-        self.attempts: list[dict[str, Any]] = _read_attempts(self._path)
+        found = keeper.read()
+        self.attempts: list[dict[str, Any]] = _attempts_of(former if found is None else found)
         self.warnings: list[str] = []
         self.model: list[list[Any]] | None = None
 
@@ -58,7 +61,7 @@ class History:
             self._close(last, reasons.ENDED_WITH_JOB)
 
     def begin(self, number: int, launch: int, now: float) -> None:
-        """Add an attempt, which is on its way to its script."""
+        """Add an attempt, which is on its way to its script. Raises as `Keeper.write` does."""
         self.attempts.append(
             {
                 "number": number,
@@ -73,7 +76,7 @@ class History:
                 "seen": now,
             }
         )
-        self.save()
+        self._keeper.write(self._document())
 
     def script_started(self, now: float) -> None:
         """The attempt's script runs from now on."""
@@ -88,6 +91,7 @@ class History:
         if checkpoint != last["checkpoint"] or now - last["seen"] >= pause:
             last.update(checkpoint=checkpoint, seen=now)
             self.save()
+        self._tend()
 
     def end(self, state: str, reason: str, now: float, checkpoint: float | None, *, bad_input: bool) -> None:
         """How the last attempt ended; written by `save`."""
@@ -98,19 +102,26 @@ class History:
         last["lost_seconds"] = _lost(last) if state in (INTERRUPTED, TERMINATED) else None
 
     def save(self) -> None:
-        """Write the file."""
-        document: dict[str, Any] = {"attempts": self.attempts, "warnings": self.warnings, "model": None}
-        if self.model is not None:
-            document["model"] = {"files": self.model}
-        try:
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            with open(self._path + _ASIDE, "w", encoding="utf-8") as stream:
-                json.dump(document, stream)
-            os.replace(self._path + _ASIDE, self._path)
-        except OSError as error:
-            if self._complain:
-                self._complain(f"the history of the attempts cannot be written: {error}")
-                self._complain = None
+        """Have it kept as it is now, soon."""
+        self._keeper.write_soon(self._document())
+        self._tend()
+
+    def settle(self) -> None:
+        """Wait until all is kept, or cannot be."""
+        self._keeper.settle()
+        self._tend()
+
+    def _document(self) -> dict[str, Any]:
+        # Copies: another thread writes them down.
+        attempts = [dict(each) for each in self.attempts]
+        model = None if self.model is None else {"files": self.model}
+        return {"attempts": attempts, "warnings": list(self.warnings), "model": model}
+
+    def _tend(self) -> None:
+        self._keeper.write_soon()
+        if self._keeper.error and self._complain:
+            self._complain(f"the history of the attempts cannot be written: {self._keeper.error}")
+            self._complain = None
 
     def _close(self, attempt: dict[str, Any], cause: reasons.Cause) -> None:
         known = (attempt["finished"], attempt["seen"], attempt["checkpoint"], attempt["started"])
@@ -130,12 +141,19 @@ def _lost(attempt: dict[str, Any]) -> float:
     return max(0.0, float(attempt["finished"]) - since)
 
 
-def _read_attempts(path: str) -> list[dict[str, Any]]:
+def read_former(folder: str, host: str) -> Any:
+    """What a worker of former days wrote into the checkpoint folder; None where there is nothing."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            attempts = json.load(stream)["attempts"]
-        return [_checked(attempt) for attempt in attempts]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        with open(os.path.join(folder, former_history_file(host)), encoding="utf-8") as stream:
+            return json.load(stream)
+    except (OSError, ValueError):
+        return None
+
+
+def _attempts_of(document: Any) -> list[dict[str, Any]]:
+    try:
+        return [_checked(attempt) for attempt in document["attempts"]]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return []
 
 

@@ -2,8 +2,8 @@
 
 It unpacks the source, installs what that requires, and starts the script as its child, in the contract of
 `training`; it passes on the script's output and our SIGTERM, tries again where that was asked for, and writes
-down how the attempts ended: in the history beside the checkpoints, and in `output/failure`, whose text
-SageMaker gives as the job's FailureReason.
+down how the attempts ended: in the history in S3, and in `output/failure`, whose text SageMaker gives as the
+job's FailureReason.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ... import protocol, reasons
-from ...contract.checkpoints import newest_checkpoint, next_attempt
+from ...contract.checkpoints import newest_checkpoint, remove_former
 from ...contract.configuration import TrainingSpec
 from ...contract.contract import failure
 from ...contract.hyperparameters import arguments
 from ...contract.layout import Layout
 from ...contract.models import ModelRefused
 from ...contract.variables import environment
-from ...errors import InputError, ServiceError
+from ...errors import InputError, OutputError, ServiceError
 from ...process import orphans
 from ...process.log import Log
 from ...process.script import OUTSIDE, Ended, Program, Script, Signals
 from ...protocol import CODE_CHANNEL, FAILED, SUCCEEDED
 from ..source import SourceRefused, empty, unpack
-from .history import History, took
+from .history import History, read_former, took
 from .job import ROOT, ConfigurationError, read_job
+from .keeping import Asked, Keeper
 from .options import StartOptions, parse
 
 _LONGEST_FAILURE = 1024  # FailureReason of DescribeTrainingJob
@@ -80,22 +81,41 @@ class Host:
     ) -> None:
         self._options, self._job, self._layout = options, job, layout
         self._signals, self._log = signals, log
-        self._history = History(layout.checkpoints, job.current_host, log.say)
+        name = protocol.history_file(job.current_host)
+        self._keeper = Keeper(options.histories, name, lambda: signals.asked)
         self._python = ""
         self._secrets: Mapping[str, str] | None = None
 
     def run(self) -> int:
         """Attempt after attempt, until one is the last."""
+        _name_s3(self._options)
+        os.makedirs(self._layout.checkpoints, exist_ok=True)
+        self._keeper.begin_reading()
+        laid_out = self._tried(self._lay_out)
+        try:
+            self._history = self._read_history()
+        except Asked:
+            return _STOP
+        except (ServiceError, InputError, OSError) as error:
+            reason = f"the history of the attempts cannot be read: {error}"
+            self._log.say(reason)
+            _write_failure(self._layout, reason)
+            return 1
         self._history.recover(self._options.launch, spot=self._options.spot)
         if self._options.retries or self._options.interruptions:
             orphans.adopt()
         while True:
-            outcome = self._attempt()
+            outcome = self._attempt(laid_out)
             if outcome.cause.state == SUCCEEDED:
                 outcome = self._keep_model(outcome)
             self._close(outcome)
             if self._signals.asked or not self._goes_on(outcome):
                 return self._leave(outcome)
+            laid_out = self._tried(self._lay_out)
+
+    def _read_history(self) -> History:
+        folder, host = self._layout.checkpoints, self._job.current_host
+        return History(self._keeper, read_former(folder, host), self._log.say)
 
     def _goes_on(self, outcome: AttemptEnd) -> bool:
         """Whether another attempt follows in this container."""
@@ -105,11 +125,16 @@ class Host:
             outcome.cause.again, self._history.failures(self._options.launch), retries
         )
 
-    def _attempt(self) -> AttemptEnd:
-        number = self._begin()
+    def _attempt(self, laid_out: AttemptEnd | None) -> AttemptEnd:
+        """An attempt, where its folders and its source are laid out; else that is how it ends."""
+        number = self._history.last_number + 1
+        ended = self._tried(lambda: self._begin(number)) or laid_out or self._tried(self._prepare)
+        return ended or self._tried(lambda: self._run_script(number)) or AttemptEnd(reasons.DONE)
+
+    def _tried(self, step: Callable[[], AttemptEnd | None]) -> AttemptEnd | None:
+        """How the attempt ends by this step; None where it goes on."""
         try:
-            self._prepare(number)
-            return self._run_script(number)
+            return step()
         except Unfit as unfit:
             return unfit.outcome
         except InputError as error:
@@ -121,17 +146,21 @@ class Host:
         except Exception as error:
             return self._fault(error)
 
-    def _begin(self) -> int:
-        layout, host = self._layout, self._job.current_host
-        os.makedirs(layout.checkpoints, exist_ok=True)
-        number = max(next_attempt(layout.checkpoints, host), self._history.last_number + 1)
-        self._history.begin(number, self._options.launch, time.time())
+    def _begin(self, number: int) -> None:
         self._log.say(protocol.border(number, self._options.launch))
         self._log.forget()
-        return number
+        try:
+            self._history.begin(number, self._options.launch, time.time())
+        except Asked:
+            self._stop_if_asked()
+        except (ServiceError, OutputError, OSError) as error:
+            ending = reasons.UNMENDABLE.of(f"the history of the attempts cannot be written: {error}")
+            raise Unfit(AttemptEnd(*ending, status=1)) from None
+        # Only now, where it is kept elsewhere.
+        remove_former(self._layout.checkpoints, self._job.hosts)
 
-    def _prepare(self, number: int) -> None:
-        """Make everything ready for the script: its folders, its code, its Python, its secrets."""
+    def _lay_out(self) -> None:
+        """Make the script's folders, and its code."""
         layout = self._layout
         os.makedirs(layout.intermediate, exist_ok=True)
         for folder in (layout.model, layout.output_data):
@@ -147,6 +176,10 @@ class Host:
                 f"{self._options.script} is not in the source; "
                 "name a file of source_dir as train.entry_script"
             )
+
+    def _prepare(self) -> None:
+        """Make the rest ready for the script: its Python, its secrets."""
+        channel = self._layout.channel(CODE_CHANNEL)
         if not self._python:
             self._python = self._install(os.path.join(channel, protocol.WHEELS)) or sys.executable
         self._stop_if_asked()
@@ -273,6 +306,7 @@ class Host:
         return found
 
     def _leave(self, outcome: AttemptEnd) -> int:
+        self._history.settle()
         if outcome.cause.state == FAILED:
             lead = f"{self._job.current_host}: " if len(self._job.hosts) > 1 else ""
             _write_failure(self._layout, lead + outcome.reason)
@@ -283,6 +317,17 @@ class Host:
 
         self._log.say(traceback.format_exc().rstrip())
         return AttemptEnd(*reasons.FAULT.of(type(error).__name__, error), status=1)
+
+
+def _name_s3(options: StartOptions) -> None:
+    """Have S3 asked where the options say; the script, whose variables are taken down already, sees nothing
+    of it."""
+    for name, value in (
+        (protocol.REGION_VARIABLE, options.region),
+        (protocol.ENDPOINT_VARIABLE, options.endpoint),
+    ):
+        if value:
+            os.environ[name] = value
 
 
 def _resolve_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:

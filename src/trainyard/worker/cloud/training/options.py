@@ -10,9 +10,16 @@ from ...reasons import Interruption
 
 
 class StartOptions(NamedTuple):
-    """What the worker is told beside SageMaker's own configuration; `grace` is in seconds."""
+    """What the worker is told beside SageMaker's own configuration; `grace` is in seconds.
+
+    `histories` is the folder, on S3, of what the hosts write down of their attempts. With a `region` or an
+    `endpoint` S3 is asked there, whatever the script's variables say.
+    """
 
     script: str
+    histories: str
+    region: str = ""
+    endpoint: str = ""
     launch: int = 1
     grace: float = 120.0
     retries: int = 0
@@ -20,13 +27,25 @@ class StartOptions(NamedTuple):
     spot: bool = False
 
 
+_WITH_VALUES = (
+    "--script",
+    "--histories",
+    "--region",
+    "--endpoint",
+    "--launch",
+    "--grace",
+    "--retries",
+    "--interrupt-at",
+)
+
+
 def parse(arguments: Sequence[str]) -> StartOptions:
-    """`--script train.py [--launch 1] [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot]`.
+    """`--script train.py --histories s3://bucket/folder/ [--region R] [--endpoint URL] [--launch 1]
+    [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot]`.
 
     Raises InputError for anything else.
     """
-    found: dict[str, list[str]] = {"--script": [], "--launch": [], "--grace": [], "--retries": []}
-    found["--interrupt-at"] = []
+    found: dict[str, list[str]] = {name: [] for name in _WITH_VALUES}
     spot = False
     rest = iter(arguments)
     for name in rest:
@@ -39,8 +58,13 @@ def parse(arguments: Sequence[str]) -> StartOptions:
         found[name].append(value)
     if not found["--script"]:
         raise InputError("worker train: --script is missing; name the script to run")
+    if not found["--histories"]:
+        raise InputError("worker train: --histories is missing; name a folder on S3 for the attempts")
     return StartOptions(
         script=found["--script"][-1],
+        histories=found["--histories"][-1],
+        region="".join(found["--region"][-1:]),
+        endpoint="".join(found["--endpoint"][-1:]),
         launch=int(_number("--launch", found["--launch"], 1)),
         grace=_number("--grace", found["--grace"], 120),
         retries=int(_number("--retries", found["--retries"], 0)),
