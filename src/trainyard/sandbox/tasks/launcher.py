@@ -62,11 +62,14 @@ def start(path: str, parent: int, reports: int) -> None:
 
 
 def _send_namespace(reports: int) -> None:
+    """Tell the server which namespace is this task's, and wait until its guard knows: from then on nothing
+    of the task outlives the server."""
     descriptor = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     # Without its wrapper in Python, which takes as long to import as all the rest.
     line = _socket.socket(fileno=os.dup(reports))
     rights = descriptor.to_bytes(4, sys.byteorder)
     line.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    line.recv(1)
     line.close()
     os.close(descriptor)
 

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ...machine import MARK, processes
@@ -106,6 +107,9 @@ class RunningTask:
                 content, descriptors, *_ = socket.recv_fds(self._listener, 4096, 1)
                 for descriptor in descriptors:
                     self._inode = self._guard.enter(descriptor)
+                    # The launcher waits for this; it may have been killed.
+                    with suppress(OSError):
+                        self._listener.send(b"\0")
                 if not content:
                     return message
                 message += content.lstrip(b"\0")
