@@ -96,6 +96,8 @@ def test_another_users_link_is_not_followed(
         trust.require_private(path)
     with pytest.raises(BadInput, match="another user's link"):
         trust.make_private(path, "home")
+    with pytest.raises(BadInput, match="another user's link"):
+        trust.make_private(f"{path}/new", "home")
     assert not list((tmp_path / "real/home").iterdir())
 
 

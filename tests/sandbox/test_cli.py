@@ -25,6 +25,8 @@ from trainyard.sandbox import address as sandbox_address
 from .conftest import RunningSandbox
 from .training import PATIENCE, Training
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
 
 class Terminal:
     """The command, with a sandbox's folder of its own."""
@@ -316,9 +318,91 @@ def test_a_folder_is_another_sandbox(terminal: Terminal, monkeypatch: pytest.Mon
 
 
 def test_ending_removes_only_what_is_its_own(terminal: Terminal) -> None:
-    terminal.folder.mkdir()
-    mine = terminal.folder / "mine.txt"
-    mine.write_text("x")
+    terminal.folder.mkdir(0o775)
     terminal.json("start")
+    assert stat.S_IMODE(terminal.folder.stat().st_mode) == 0o700
+    (terminal.folder / "mine.txt").write_text("x")
     terminal.json("stop")
-    assert [each.name for each in terminal.folder.iterdir()] == ["mine.txt"]
+    assert {each.name for each in terminal.folder.iterdir()} == {"mine.txt", ".trainyard-sandbox"}
+    terminal.json("start")
+
+
+def test_a_folder_that_no_sandbox_made_is_refused_and_nothing_in_it_is_touched(terminal: Terminal) -> None:
+    (terminal.folder / "work" / "thesis").mkdir(parents=True)
+    for name in ("lock", "sagemaker.yaml", "server.log", "work/thesis/chapter.txt"):
+        (terminal.folder / name).write_text("mine")
+    terminal.folder.chmod(0o750)
+    before = contents(terminal.folder)
+    for argv in (["start"], ["stop"], ["status"], ["env"], ["interrupt", "x"], ["set", "--shortage", "on"]):
+        told = terminal.refusal(*argv)
+        assert told.startswith(f"{terminal.folder}: is not empty, and no sandbox that trainyard made; ")
+        assert "TRAINYARD_SANDBOX names the sandbox's folder" in told
+    assert contents(terminal.folder) == before
+
+
+def test_what_no_sandbox_holds_is_not_removed(terminal: Terminal) -> None:
+    terminal.json("start")
+    address = sandbox_address.running(str(terminal.folder))
+    assert address
+    os.kill(address.pid, signal.SIGKILL)
+    wait_until(lambda: not sandbox_address.is_held(str(terminal.folder)))
+    (terminal.folder / "work").mkdir(exist_ok=True)
+    before = contents(terminal.folder)
+    assert terminal.json("stop") == {"stopped": False}
+    assert contents(terminal.folder) == before
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """All that is in a folder, with its modes; and the folder's own."""
+    found = [folder, *folder.rglob("*")]
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mode, b"" if path.is_dir() else path.read_bytes())
+        for path in found
+    }
+
+
+def victim(folder: Path) -> subprocess.Popen[bytes]:
+    """What an attacker leaves in a folder that they hope to have taken for a sandbox's: a lock that is held,
+    which names the victim's own process, and an address of theirs."""
+    folder.mkdir(exist_ok=True)
+    told = dict.fromkeys(("endpoint", "region", "access_key", "secret_key", "token"), "theirs")
+    held = (
+        "import fcntl, os, sys, time; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX);"
+        "print(os.getpid(), file=lock, flush=True); print('up', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", held, str(folder / "lock")], stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.readline() == b"up\n"
+    (folder / "address.json").write_text(json.dumps({**told, "pid": process.pid}))
+    (folder / ".trainyard-sandbox").touch()
+    return process
+
+
+@pytest.mark.parametrize(
+    ("attack", "told"),
+    [
+        ("writable", "others than you may write to it"),
+        pytest.param("owned", "belongs to another user", marks=needs_root),
+        pytest.param("linked", "is another user's link", marks=needs_root),
+    ],
+)
+def test_a_sandbox_of_somebody_elses_is_neither_used_nor_ended(
+    terminal: Terminal, attack: str, told: str
+) -> None:
+    with victim(terminal.folder) as process:
+        try:
+            if attack == "writable":
+                terminal.folder.chmod(0o770)
+            elif attack == "owned":
+                os.chown(terminal.folder, 65534, 65534)
+            else:
+                link = terminal.folder.with_name("link")
+                link.symlink_to(terminal.folder)
+                os.lchown(link, 65534, 65534)
+                terminal.variables[sandbox_address.VARIABLE] = str(link)
+            for argv in (["env"], ["stop"], ["status"], ["start"]):
+                assert told in terminal.refusal(*argv)
+            assert process.poll() is None
+        finally:
+            process.kill()
+            process.stdout.close()  # type: ignore[union-attr]
+            terminal.variables[sandbox_address.VARIABLE] = str(terminal.folder.with_name("none"))

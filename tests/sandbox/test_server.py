@@ -50,7 +50,7 @@ def own(tmp_path: Path) -> Iterator[RunningSandbox]:
 
 
 def test_a_second_sandbox_in_a_folder_is_refused(sandbox: RunningSandbox) -> None:
-    assert "a sandbox runs here already" in refused_start(sandbox.folder / "home")
+    assert "a sandbox runs already at" in refused_start(sandbox.folder / "home")
 
 
 def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:

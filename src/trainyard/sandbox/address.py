@@ -1,5 +1,8 @@
 """Where the sandbox is that runs on this machine, and how it is asked for something. Client side, and pure
 Python: nothing here needs the extra.
+
+Its folder is one that we made and marked, and nobody else's: whoever could write to it would choose the
+endpoint that clients are sent to, the process that `stop` ends, and what it removes.
 """
 
 from __future__ import annotations
@@ -11,14 +14,18 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..core.errors import BadInput
+from ..core.files import trust
 from ..core.files.caches import cache_folder
+from ..core.files.oserrors import in_words
 
 VARIABLE = "TRAINYARD_SANDBOX"
 """Names another folder for the sandbox, and so another sandbox."""
+KIND = "sandbox"
+"""What its folder is marked as, when it is made."""
 START = "start one: `trainyard sandbox start`"
 CONFIGURATION = "sagemaker.yaml"
 """In its folder: defaults for SageMaker's Python SDK, which would ask a host of its own for the account."""
-ADDRESS, _LOCK = "address.json", "lock"
+ADDRESS, LOCK = "address.json", "lock"
 _TOKEN = "X-Trainyard-Token"
 _PATIENCE = 60.0
 
@@ -37,11 +44,64 @@ class Address(NamedTuple):
 
 
 def folder() -> str:
-    """The sandbox's folder: `TRAINYARD_SANDBOX`, else `trainyard/sandbox` in the user's cache folder."""
+    """The sandbox's folder, which need not exist: `TRAINYARD_SANDBOX`, else `trainyard/sandbox` in the user's
+    cache folder. Raises `BadInput` for one that is neither marked as a sandbox's nor empty, for another
+    user's, and for one that others may write to.
+    """
     named = os.environ.get(VARIABLE, "")
-    if named:
-        return os.path.realpath(os.path.expanduser(named))
-    return os.path.realpath(cache_folder("sandbox"))
+    path = os.path.expanduser(named) if named else cache_folder("sandbox")
+    try:
+        with in_words(path):
+            trust.refuse_foreign_link(path)
+            if os.path.lexists(path):
+                trust.require_ours(path, KIND)
+    except BadInput as error:
+        raise elsewhere(error) from None
+    return os.path.realpath(path)
+
+
+def elsewhere(error: BadInput) -> BadInput:
+    """The same error of the folder, with the variable that names another one."""
+    cure = "; ".join(filter(None, [error.cure, f"{VARIABLE} names the sandbox's folder"]))
+    return BadInput(error.problem, where=error.where, cure=cure)
+
+
+def hold(where: str) -> int:
+    """The descriptor of the folder's lock, held, after the folder was made where it is not there.
+
+    Raises `BadInput` where a sandbox has the folder, and as `folder` does.
+    """
+    while True:
+        try:
+            with in_words(where):
+                trust.make_private(where, KIND)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                file = os.open(os.path.join(where, LOCK), flags, 0o600)
+        except BadInput as error:
+            raise elsewhere(error) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise runs_already(where) from None
+        if _is(file, os.path.join(where, LOCK)):
+            return file
+        os.close(file)  # a sandbox that ended has taken it away meanwhile
+
+
+def runs_already(where: str) -> BadInput:
+    """The error for a second sandbox in a folder."""
+    found = running(where)
+    told = f" at {found.endpoint} (process {found.pid})" if found else ", or is just being started"
+    cure = f"use it, end it with `trainyard sandbox stop`, or set {VARIABLE} to another folder"
+    return BadInput(f"a sandbox runs already{told}", cure=cure)
+
+
+def _is(file: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def find() -> Address:
@@ -67,8 +127,6 @@ def running(where: str) -> Address | None:
             content = json.load(stream)
     except FileNotFoundError:
         return None
-    except PermissionError:
-        raise BadInput("the sandbox belongs to another user", where=where, cure=_another_folder()) from None
     known = {key: content[key] for key in Address._fields if key in content}
     return Address(**{**known, "lost": tuple(content.get("lost", ()))})
 
@@ -76,11 +134,9 @@ def running(where: str) -> Address | None:
 def is_held(where: str) -> bool:
     """Whether a sandbox has the folder: it holds a lock in it, which nothing outlives."""
     try:
-        file = os.open(os.path.join(where, _LOCK), os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(os.path.join(where, LOCK), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
-    except PermissionError:
-        raise BadInput("the sandbox belongs to another user", where=where, cure=_another_folder()) from None
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -93,7 +149,7 @@ def is_held(where: str) -> bool:
 def holder(where: str) -> int | None:
     """The process that has the folder, ready or not."""
     try:
-        with open(os.path.join(where, _LOCK), encoding="ascii") as file:
+        with open(os.path.join(where, LOCK), encoding="ascii") as file:
             return int(file.read())
     except (OSError, ValueError):
         return None
@@ -130,7 +186,3 @@ def _message(body: bytes, reason: str) -> str:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
         return reason
-
-
-def _another_folder() -> str:
-    return f"set {VARIABLE} to a folder of your own"

@@ -15,13 +15,14 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from ..core.errors import BadInput, TrainyardError
+from ..core.files import trust
 from . import address as sandbox_address
 from .address import Address
 
 LOG = "server.log"
 """In the sandbox's folder: what the process has to say when something goes wrong."""
-FILES = (sandbox_address.ADDRESS, LOG, sandbox_address.CONFIGURATION, "lock")
-"""What lies in the folder besides the jobs' files; the lock goes last."""
+FILES = (sandbox_address.ADDRESS, LOG, sandbox_address.CONFIGURATION)
+"""What lies in the folder besides the jobs' files, its lock and its mark."""
 _NEEDED = ("botocore", "flask", "flask_cors", "moto", "werkzeug", "yaml")
 _MARK = "TRAINYARD_TASK"
 _PATIENCE, _STEP = 90.0, 0.02
@@ -75,7 +76,8 @@ def stop() -> bool:
         if time.monotonic() > deadline:
             raise TrainyardError(f"the sandbox does not end; its process is {holder}")
         time.sleep(_STEP)
-    _remove(folder)
+    if there:
+        _remove(folder)
     return there
 
 
@@ -88,41 +90,15 @@ def _ready() -> str:
         raise BadInput(problem, cure='pip install "trainyard[sandbox]"')
     folder = sandbox_address.folder()
     if sandbox_address.is_held(folder):
-        raise _runs_already(folder)
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        status = os.stat(folder)
-    except OSError as error:
-        problem = f"the sandbox's folder cannot be made: {error.strerror}"
-        raise BadInput(problem, where=folder, cure=_elsewhere()) from None
-    if status.st_uid != os.geteuid():
-        raise BadInput("the sandbox's folder belongs to another user", where=folder, cure=_elsewhere())
-    os.chmod(folder, 0o700)
+        raise sandbox_address.runs_already(folder)
     return folder
-
-
-def _runs_already(folder: str) -> BadInput:
-    found = sandbox_address.running(folder)
-    where = f" at {found.endpoint} (process {found.pid})" if found else ", or is just being started"
-    cure = (
-        f"use it, end it with `trainyard sandbox stop`, or set {sandbox_address.VARIABLE} to another folder"
-    )
-    return BadInput(f"a sandbox runs already{where}", cure=cure)
-
-
-def _elsewhere() -> str:
-    return f"set {sandbox_address.VARIABLE} to a folder of your own"
 
 
 def _spawn(folder: str, options: SandboxOptions, *, detached: bool) -> subprocess.Popen[bytes]:
     """The process, which has the folder's lock from its first moment: two that start at once are told apart,
     and one can be ended before it is ready."""
-    lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = sandbox_address.hold(folder)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _runs_already(folder) from None
         # The process that stands there is another's by now.
         os.ftruncate(lock, 0)
         with open(os.path.join(folder, LOG), "wb", opener=_private) as log:
@@ -197,18 +173,33 @@ def _failure(status: int, folder: str) -> TrainyardError:
 
 
 def _remove(folder: str) -> None:
-    """Remove what the sandbox has put into its folder, and the folder, if nothing else is in it."""
+    """Remove what the sandbox has put into its folder, and the folder, if nothing else is in it; nothing
+    where another sandbox has it by now."""
     import shutil
 
-    shutil.rmtree(os.path.join(folder, "work"), ignore_errors=True)
-    for name in FILES:
-        try:
-            os.unlink(os.path.join(folder, name))
-        except OSError:
-            continue
     try:
-        os.rmdir(folder)
-    except OSError:
+        lock = os.open(os.path.join(folder, sandbox_address.LOCK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(os.path.join(folder, "work"), ignore_errors=True)
+        for name in (*FILES, sandbox_address.LOCK):
+            _unlink(os.path.join(folder, name))
+        mark = trust.mark_of(folder, sandbox_address.KIND)
+        if os.listdir(folder) == [os.path.basename(mark)]:
+            _unlink(mark)
+            os.rmdir(folder)
+    except OSError:  # somebody else has just begun to use it
+        pass
+    finally:
+        os.close(lock)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
         pass
 
 

@@ -31,9 +31,7 @@ def require_own(path: str) -> os.stat_result:
     """What `path` is like, where it is the user's own and not reached through another user's link, whoever
     may write to it. Raises as `require_private` does.
     """
-    link = foreign_link(path)
-    if link:
-        raise BadInput("is another user's link", where=link, cure="name a path that does not lead through it")
+    refuse_foreign_link(path)
     status = os.stat(path)
     if status.st_uid != os.geteuid():
         raise BadInput("belongs to another user", where=path, cure="name one of your own")
@@ -44,6 +42,7 @@ def make_private(path: str, kind: str, *, earlier: Collection[str] = ()) -> None
     """Make the folder `path`, and those above it, for its owner alone and marked as a `kind` of ours ("home",
     "cache"); an empty one is taken over. Raises as `require_ours` does, and OSError where it cannot be made.
     """
+    refuse_foreign_link(path)
     try:
         os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
         os.mkdir(path, 0o700)
@@ -83,6 +82,13 @@ def require_ours(path: str, kind: str, *, earlier: Collection[str] = ()) -> bool
 def mark_of(path: str, kind: str) -> str:
     """The file that marks the folder `path` as a `kind` of ours."""
     return os.path.join(path, f".trainyard-{kind}")
+
+
+def refuse_foreign_link(path: str) -> None:
+    """Raise `BadInput` where another user's link leads to `path`, which need not be there."""
+    link = foreign_link(path)
+    if link:
+        raise BadInput("is another user's link", where=link, cure="name a path that does not lead through it")
 
 
 def foreign_link(path: str) -> str:

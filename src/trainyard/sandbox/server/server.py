@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -21,7 +20,7 @@ from werkzeug.serving import make_server
 
 from ...core.errors import BadInput
 from ...machine import namespace, processes
-from ..address import ADDRESS
+from .. import address as sandbox_address
 from ..api.control import Call, Controls, control
 from ..api.dispatch import Dispatcher
 from ..batch import operations as batch  # noqa: F401  (it registers operations, as do those below)
@@ -75,8 +74,7 @@ class Sandbox:
     def __init__(self, options: ServerOptions) -> None:
         """Raises BadInput where another sandbox has the folder or the port, or where jobs cannot run."""
         self.folder = os.path.realpath(options.folder)
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        self._lock = _lock(self.folder, options.lock)
+        self._lock = os.fdopen(options.lock, "w") if options.lock >= 0 else _lock(self.folder)
         # Found out by a fork, which a process with threads must not make: now, and known from now on.
         if (refusal := namespace.refusal()) and not containers.engines():
             raise BadInput(f"jobs cannot run here: {refusal}", cure="install podman, or use --on local")
@@ -108,7 +106,7 @@ class Sandbox:
         for set_up in SETUPS:
             set_up(self.world)
         if not self.world.is_ending:
-            _write_private(os.path.join(self.folder, ADDRESS), self.address())
+            _write_private(os.path.join(self.folder, sandbox_address.ADDRESS), self.address())
 
     def address(self) -> Mapping[str, object]:
         """What a client needs to know. Administrators' requests are not held to any policy."""
@@ -136,7 +134,7 @@ class Sandbox:
     def _close(self) -> None:
         self.world.is_ending = True
         try:
-            os.unlink(os.path.join(self.folder, ADDRESS))
+            os.unlink(os.path.join(self.folder, sandbox_address.ADDRESS))
         except FileNotFoundError:
             pass
         self._server.server_close()
@@ -195,18 +193,9 @@ def _settings(world: World, call: Call) -> Mapping[str, Any]:
         return dict(vars(world.settings))
 
 
-def _lock(folder: str, held: int) -> IO[str]:
+def _lock(folder: str) -> IO[str]:
     """Held while the sandbox runs; says which process that is, for who wants to end it before it is ready."""
-    if held >= 0:
-        return os.fdopen(held, "w", encoding="ascii")
-    file = open(os.path.join(folder, "lock"), "a", encoding="ascii")  # noqa: SIM115
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise BadInput(
-            "a sandbox runs here already", where=folder, cure="use it, or `trainyard sandbox stop` first"
-        ) from None
+    file = os.fdopen(sandbox_address.hold(folder), "w", encoding="ascii")
     file.truncate(0)
     print(os.getpid(), file=file, flush=True)
     return file
