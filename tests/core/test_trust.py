@@ -62,7 +62,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, bits: int)
     trust.make_private(str(tmp_path / "home"), "home")
     (tmp_path / "home").chmod(bits)
     for look in (trust.require_private, lambda path: trust.make_private(path, "home")):
-        with pytest.raises(BadInput, match=r"home: others than you may write to it; .*chmod go-w"):
+        with pytest.raises(BadInput, match=r"home: can be written by others than you; .*chmod go-w"):
             look(str(tmp_path / "home"))
     (tmp_path / "home").chmod(0o755)
     trust.make_private(str(tmp_path / "home"), "home")

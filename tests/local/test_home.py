@@ -140,6 +140,101 @@ def test_a_home_of_another_user_is_refused(home: Path) -> None:
         trainyard.connect(home=str(home))
 
 
+@needs_root
+class TestAnotherUser:
+    """Who may write to a folder above the project, and to no more."""
+
+    @pytest.fixture(autouse=True)
+    def project_in_a_shared_folder(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        monkeypatch.delenv("TRAINYARD_HOME", raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path / "user"))
+        (tmp_path / "shared/project").mkdir(parents=True)
+        return tmp_path / "shared/project"
+
+    @pytest.mark.parametrize("plant", ["folder", "link to theirs", "link to mine"])
+    def test_leaves_a_home_above_a_project_and_nobody_is_led_there_or_locked_out(
+        self, tmp_path: Path, plant: str
+    ) -> None:
+        planted, other = tmp_path / "shared/.trainyard", tmp_path / "other"
+        other.mkdir()
+        if plant == "folder":
+            planted.mkdir()
+        else:
+            planted.symlink_to(other)
+        if plant != "link to mine":
+            os.chown(other, NOBODY, NOBODY)
+        os.lchown(planted, NOBODY, NOBODY)
+        yard = trainyard.connect(start=str(tmp_path / "shared/project"))
+        assert yard.home == str(tmp_path / "shared/project/.trainyard")
+        (tmp_path / "rows.csv").write_text("1")
+        yard.push("rows", str(tmp_path / "rows.csv"))
+        assert not [*other.iterdir()]
+
+    def test_leaves_a_home_in_the_project_itself_and_is_told_of(self, tmp_path: Path) -> None:
+        planted = tmp_path / "shared/project/.trainyard"
+        planted.symlink_to(tmp_path / "user")
+        os.lchown(planted, NOBODY, NOBODY)
+        with pytest.raises(
+            HomeRefused, match=rf"{planted}: the home is another user's link; .*TRAINYARD_HOME"
+        ):
+            trainyard.connect(start=str(tmp_path / "shared/project"))
+
+    def test_may_not_lead_a_named_home_elsewhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "shared/way").symlink_to(tmp_path / "user")
+        monkeypatch.setenv("TRAINYARD_HOME", str(tmp_path / "shared/way/home"))
+        trainyard.connect()
+        os.lchown(tmp_path / "shared/way", NOBODY, NOBODY)
+        with pytest.raises(HomeRefused, match=r"shared/way: the home is another user's link"):
+            trainyard.connect()
+
+
+def test_a_home_that_others_may_write_to_is_refused(local_yard: Yard, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("1")
+    local_yard.push("rows", str(tmp_path / "rows.csv"))
+    home.chmod(0o770)
+    with pytest.raises(HomeRefused, match=r"home: the home can be written by others than you.*chmod go-w"):
+        trainyard.connect(home=str(home))
+
+
+def test_the_home_is_its_owners_alone_also_one_of_an_earlier_version(
+    local_yard: Yard, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("1")
+    local_yard.push("rows", str(tmp_path / "rows.csv"))
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    home.chmod(0o755)
+    (home / ".trainyard-home").unlink()
+    trainyard.connect(home=str(home))
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_a_folder_with_something_else_in_it_is_no_home_and_stays_as_it_is(home: Path, tmp_path: Path) -> None:
+    (home / "aside/1-mine").mkdir(parents=True)  # what a sweep of ours would take for a killed command's
+    os.utime(home / "aside/1-mine", (1, 1))
+    home.chmod(0o755)
+    with pytest.raises(HomeRefused, match=r"home: the home is not empty, and no home that trainyard made"):
+        trainyard.connect(home=str(home))
+    assert {path.name for path in home.rglob("*")} == {"aside", "1-mine"}
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+
+
+def test_a_source_that_was_changed_after_it_was_kept_does_not_run(
+    local_yard: Yard, home: Path, project: Project, tmp_path: Path
+) -> None:
+    run = local_yard.train(project.training(f"open({str(tmp_path / 'ran')!r}, 'a').write('x')"))
+    assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+    (snapshot,) = (home / "code").iterdir()
+    with (snapshot / "train.py").open("a") as script:
+        script.write(f"open({str(tmp_path / 'evil')!r}, 'w')\n")
+    run = local_yard.train(project.training()).wait(timeout=PATIENCE)
+    assert run.state is State.FAILED
+    assert f"{snapshot}: the source was changed after it was kept: it hashes to " in run.reason
+    assert (tmp_path / "ran").read_text() == "x"
+    assert not (tmp_path / "evil").exists()
+
+
 READ_ONLY = """
 # Everything is imported first: an ordinary user may not read this interpreter's library.
 import encodings.idna, hashlib, importlib, os, shutil, sqlite3, subprocess, sys

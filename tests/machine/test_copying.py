@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -93,18 +94,33 @@ def test_a_file_that_the_kernel_makes_up_is_copied_too(tmp_path: Path) -> None:
     assert (tmp_path / "version").read_bytes() == Path("/proc/version").read_bytes()
 
 
-@pytest.mark.parametrize(("mode", "executable"), [(0o400, False), (0o755, True), (0o510, True)])
-def test_a_copy_keeps_the_executable_bit_and_can_be_written(
-    tmp_path: Path, mode: int, executable: bool
+@pytest.mark.parametrize(
+    ("mode", "copied"), [(0o400, 0o600), (0o600, 0o600), (0o755, 0o755), (0o510, 0o710), (0o4640, 0o640)]
+)
+def test_a_copy_gives_nobody_more_than_its_original_and_its_owner_can_write_it(
+    tmp_path: Path, mode: int, copied: int
 ) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("x")
     source.chmod(mode)
     os.utime(source, (1, 1))
     clone_or_copy(str(source), str(target))
-    assert bool(target.stat().st_mode & 0o100) is executable
-    assert target.stat().st_mode & 0o200
+    assert stat.S_IMODE(target.stat().st_mode) == copied
     assert target.stat().st_mtime > 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
+def test_a_copy_of_another_group_gives_it_what_everybody_has(tmp_path: Path) -> None:
+    (tmp_path / "source/deep").mkdir(parents=True)
+    for name, mode in (("source/deep/closed", 0o640), ("source/deep/open", 0o664)):
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "source/deep").chmod(0o750)
+    for path in (tmp_path / "source/deep", *(tmp_path / "source/deep").iterdir()):
+        os.chown(path, 65534, 65534)
+    copy_tree(str(tmp_path / "source"), str(tmp_path / "target"))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "target").rglob("*")}
+    assert modes == {"deep": 0o700, "closed": 0o600, "open": 0o644}
 
 
 def test_an_existing_target_is_left_alone_and_a_failed_copy_leaves_nothing(
@@ -147,9 +163,12 @@ def test_a_tree_is_copied_whole_with_links_followed(tmp_path: Path) -> None:
 
 def test_a_read_only_copy_has_no_write_permission_on_its_files_and_can_be_removed(tmp_path: Path) -> None:
     make_tree(tmp_path / "source")
+    (tmp_path / "source/a/one.txt").chmod(0o640)
+    (tmp_path / "source/a/b").chmod(0o700)
     copy_tree(str(tmp_path / "source"), str(tmp_path / "target"), read_only=True)
-    assert (tmp_path / "target/a/one.txt").stat().st_mode & 0o777 == 0o444
+    assert (tmp_path / "target/a/one.txt").stat().st_mode & 0o777 == 0o440
     assert (tmp_path / "target/a/b/two.sh").stat().st_mode & 0o777 == 0o555
+    assert (tmp_path / "target/a/b").stat().st_mode & 0o777 == 0o700
     (tmp_path / "target/a/one.txt").unlink()
 
 

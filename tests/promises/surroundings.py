@@ -132,16 +132,21 @@ sys.exit(1)
             yard.train(project.training(""))
         assert yard.runs() == []
 
-    def test_a_folder_that_is_linked_into_the_source_goes_along(
+    def test_a_link_within_the_source_goes_along_and_one_out_of_it_is_refused(
         self, yard: Yard, project: Project, tmp_path: Path
     ) -> None:
-        shared = tmp_path / "shared"
-        shared.mkdir()
-        (shared / "__init__.py").write_text("value = 'shared'\n")
-        project.write("train.py", "")
-        (project.folder / "shared").symlink_to(shared)
-        run = yard.train(project.training("import shared\nprint(shared.value)")).wait(timeout=PATIENCE)
+        project.write("lib/shared/__init__.py", "value = 'shared'\n")
+        (project.folder / "shared").symlink_to("lib/shared")
+        job = project.training("import shared\nprint(shared.value)")
+        run = yard.train(job).wait(timeout=PATIENCE)
         assert (run.state, texts(run)) == (State.SUCCEEDED, ["shared"])
+
+        (project.folder / "passwd").symlink_to("/etc/passwd")
+        with pytest.raises(
+            BadInput, match=r"passwd: is a link that leads out of the source folder, to /etc/pa"
+        ):
+            yard.train(job)
+        assert [each.id for each in yard.runs()] == [run.id]
 
     def test_the_attempt_is_told_to_the_script(self, yard: Yard, project: Project) -> None:
         assert tell(yard, project, "os.environ['TRAINYARD_ATTEMPT']") == "1"

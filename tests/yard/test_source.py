@@ -87,13 +87,29 @@ def test_a_channel_that_is_the_source_itself_leaves_nothing_out(tmp_path: Path) 
     assert names(tmp_path, tmp_path) == ["rows.csv", "train.py"]
 
 
-def test_links_are_followed(tmp_path: Path) -> None:
-    source, shared = tmp_path / "source", write(tmp_path / "shared", "lib/one.py", "two.py")
-    write(source, "train.py")
-    (source / "lib").symlink_to(shared / "lib")
-    (source / "two.py").symlink_to(shared / "two.py")
+def test_links_are_followed_within_the_source(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", "train.py", "shared/lib/one.py", "shared/two.py")
+    (source / "lib").symlink_to("shared/lib")
+    (source / "two.py").symlink_to(source / "shared/two.py")
     (source / "nowhere").symlink_to(tmp_path / "absent")
-    assert names(source) == ["lib/one.py", "train.py", "two.py"]
+    (tmp_path / "link").symlink_to(source)
+    expected = ["lib/one.py", "shared/lib/one.py", "shared/two.py", "train.py", "two.py"]
+    assert names(source) == names(tmp_path / "link") == expected
+
+
+@pytest.mark.parametrize("way", ["../secret", "/etc/hosts", "inner/up/secret", "folder"])
+def test_a_link_that_leads_out_of_the_source_is_refused(tmp_path: Path, way: str) -> None:
+    source = write(tmp_path / "source", "train.py", "inner/x.py")
+    write(tmp_path, "secret", "source-too/x.py")
+    (source / "inner/up").symlink_to(tmp_path)
+    (source / ".trainyardignore").write_text("inner/up\n")
+    (source / "way").symlink_to("../source-too" if way == "folder" else way)
+    with pytest.raises(
+        BadInput, match=r"source/way: is a link that leads out of the source folder, to /.*; "
+    ):
+        source_files(str(source))
+    (source / ".trainyardignore").write_text("inner/up\nway\n")
+    assert names(source) == [".trainyardignore", "inner/x.py", "train.py"]
 
 
 def test_a_link_to_a_folder_above_is_refused(tmp_path: Path) -> None:

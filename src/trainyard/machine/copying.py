@@ -17,19 +17,22 @@ _CHUNK = 1 << 30
 
 
 def clone_or_copy(source: str, target: str) -> None:
-    """Make `target`, which must not exist, a file with the content of `source` and its executable bit.
+    """Make `target`, which must not exist, a file with the content of `source`, and with no more permissions
+    than it has, but that its owner may read and write it.
 
     Shares the blocks where the file system can (FICLONE, clonefile), else copies them. Nothing is left on
     failure. Raises OSError, FileExistsError among them.
     """
     with open(source, "rb", buffering=0) as reader:
-        executable = os.fstat(reader.fileno()).st_mode & 0o111
-        if sys.platform == "darwin" and _clonefile(source, target, 0o755 if executable else 0o644):
+        status = os.fstat(reader.fileno())
+        mode = status.st_mode & 0o777 | 0o600
+        if sys.platform == "darwin" and _clonefile(source, target, mode):
+            _narrow(target, status)
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(target, flags, 0o777 if executable else 0o666)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             with open(descriptor, "wb", buffering=0) as writer:
+                _narrow(descriptor, status)
                 _copy_content(reader, writer)
         except BaseException:
             os.unlink(target)
@@ -39,28 +42,47 @@ def clone_or_copy(source: str, target: str) -> None:
 def copy_tree(source: str, target: str, *, read_only: bool = False) -> tuple[int, int]:
     """Copy a folder to `target`, made here, or a single file; the number of files and their bytes.
 
-    Symbolic links are followed. `read_only` takes the write permission from the files, not from the
-    folders. Raises BadInput for sockets, pipes, devices, broken links and links that go in circles,
-    FileExistsError where a file is there already. What was copied before an error stays.
+    Symbolic links are followed. No file or folder gets more permissions than it has, but that its owner may
+    read and write it; `read_only` takes the write permission from the files, not from the folders. Raises
+    BadInput for sockets, pipes, devices, broken links and links that go in circles, FileExistsError where a
+    file is there already. What was copied before an error stays.
     """
     if os.path.isfile(source):
-        return 1, _copy_file(source, target, os.stat(source), read_only)
-    os.makedirs(target, exist_ok=True)
+        return 1, _copy_file(source, target, read_only)
+    os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
+    _make_folder(target, os.stat(source))
     files = total = 0
     for entry in trees.walk(source):
         path = os.path.join(target, entry.relative)
         if stat.S_ISDIR(entry.status.st_mode):
-            os.makedirs(path, exist_ok=True)
+            _make_folder(path, entry.status)
         else:
-            files, total = files + 1, total + _copy_file(entry.path, path, entry.status, read_only)
+            files, total = files + 1, total + _copy_file(entry.path, path, read_only)
     return files, total
 
 
-def _copy_file(source: str, target: str, status: os.stat_result, read_only: bool) -> int:
+def _copy_file(source: str, target: str, read_only: bool) -> int:
     clone_or_copy(source, target)
+    status = os.stat(target)
     if read_only:
-        os.chmod(target, 0o555 if status.st_mode & 0o111 else 0o444)
-    return os.stat(target).st_size
+        os.chmod(target, status.st_mode & 0o555)
+    return status.st_size
+
+
+def _make_folder(path: str, original: os.stat_result) -> None:
+    try:
+        os.mkdir(path, original.st_mode & 0o777 | 0o700)
+    except FileExistsError:
+        return
+    _narrow(path, original)
+
+
+def _narrow(copy: int | str, original: os.stat_result) -> None:
+    """Where the copy has another group, that may do what everybody may do with the original."""
+    status = os.stat(copy)
+    if status.st_gid != original.st_gid:
+        everybody = original.st_mode & 0o007
+        os.chmod(copy, stat.S_IMODE(status.st_mode) & (0o707 | everybody << 3))
 
 
 def _copy_content(reader: IO[bytes], writer: IO[bytes]) -> None:

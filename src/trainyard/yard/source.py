@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import BadInput
-from ..core.files.trees import source_record
+from ..core.files.trees import is_within, source_hash
 from ..core.jobs.job import Job
 from ..core.ports.store import SourceFile
 from ..worker.protocol import OUTPUT_MANIFEST
@@ -57,10 +57,10 @@ def read(job: Job, *, leave_out: Sequence[str] = ()) -> Source:
 def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFile]:
     """The files of a source folder, by name: without version control, virtual environments, caches, what
     `.trainyardignore` names (gitignore's syntax) and the folders or files in `leave_out` (absolute paths).
-    Symbolic links are followed.
+    Symbolic links are followed within the folder.
 
     Raises `BadInput` for a folder over `LARGEST` bytes, naming the largest file so far, and for a link
-    that leads back to a folder above it.
+    that leads out of the folder or back to a folder above it.
     """
     outside = {os.path.realpath(path) for path in leave_out} - {os.path.realpath(folder)}
     ignored = _ignored(folder)
@@ -83,18 +83,11 @@ def _too_large(folder: str, files: Sequence[SourceFile]) -> BadInput:
 
 
 def code_hash(files: Sequence[SourceFile]) -> str:
-    """SHA-256 (hex) over each file's name, executable bit and content, in the order given."""
-    import hashlib  # 6 ms that only a launch is worth
-
-    digest = hashlib.sha256()
-    for file in files:
-        try:
-            with open(file.path, "rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise BadInput(f"cannot be read: {error.strerror}", where=file.path) from None
-        digest.update(source_record(file.name, file.executable, content))
-    return digest.hexdigest()
+    """The `source_hash` (`core.files.trees`) of the files of a source folder."""
+    try:
+        return source_hash((file.name, file.path, file.executable) for file in files)
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", where=str(error.filename)) from None
 
 
 def _ignored(folder: str) -> PathSpec[Any] | None:
@@ -126,9 +119,11 @@ def _walk(
             continue
         if entry.is_dir():
             if not _is_no_source(entry.path) and not _matches(ignored, name + "/"):
+                _refuse_way_out(entry, above)
                 inner = (*above, _real_path(entry, above))
                 yield from _walk(entry.path, name + "/", outside, ignored, inner)
         elif entry.is_file() and not _matches(ignored, name):
+            _refuse_way_out(entry, above)
             # A file that goes away while the folder is read is none of its files.
             with suppress(FileNotFoundError):
                 status = entry.stat()
@@ -138,6 +133,16 @@ def _walk(
 def _place(entry: os.DirEntry[str], above: tuple[str, ...]) -> str:
     """The real path of an entry of the folder whose real path is the last of `above`."""
     return os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(above[-1], entry.name)
+
+
+def _refuse_way_out(entry: os.DirEntry[str], above: tuple[str, ...]) -> None:
+    """A source is what is in its folder: by a link, anything that its submitter may read would go along."""
+    if entry.is_symlink() and not is_within(real := os.path.realpath(entry.path), above[0]):
+        raise BadInput(
+            f"is a link that leads out of the source folder, to {real}",
+            where=entry.path,
+            cure=f"copy what it leads to, have source_dir hold both, or name it in {IGNORE_FILE}",
+        )
 
 
 def _real_path(entry: os.DirEntry[str], above: tuple[str, ...]) -> str:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import BadInput
 
@@ -93,15 +95,30 @@ def walk(root: str) -> Iterator[Entry]:
                 pending.append((f"{prefix}{entry.name}/", entry.path, above | {_identity(status)}))
 
 
+def is_within(path: str, folder: str) -> bool:
+    """Whether one real path is the other or lies beneath it."""
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def links_out(root: str) -> list[str]:
+    """The links beneath `root` that lead out of it, as paths. Raises as `walk` does."""
+    real = os.path.realpath(root)
+    return [
+        entry.path
+        for entry in walk(root)
+        if os.path.islink(entry.path) and not is_within(os.path.realpath(entry.path), real)
+    ]
+
+
 def hash_file(path: str) -> tuple[str, int]:
     """The sha256 (64 hexadecimal digits) of a file's content and its size in bytes, read as a stream."""
-    # Loads OpenSSL, 4 ms, which what only asks for a tree's names need not wait for.
-    import hashlib
-
     with open(path, "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size <= _SMALL:
-            content = file.readall()
-            return hashlib.sha256(content).hexdigest(), len(content)
+            content, digest = file.readall(), sha256()
+            digest.update(content)
+            return digest.hexdigest(), len(content)
+        import hashlib  # loads OpenSSL, 4 ms
+
         digest = hashlib.file_digest(file, "sha256")
         return digest.hexdigest(), file.tell()
 
@@ -123,19 +140,49 @@ def hash_files(path: str) -> list[HashedFile]:
 
 def hash_of(files: Iterable[Hashed]) -> TreeHash:
     """The content hash of all these files together, as this module's docstring defines it."""
-    # Loaded late for the sake of start-up, as in `hash_file`.
-    import hashlib
-
     records, total = [], 0
     for file in files:
         records.append(b"%s\0%d\0%s\n" % (os.fsencode(file.relative), file.size, file.sha256.encode()))
         total += file.size
-    return TreeHash(hashlib.sha256(b"".join(sorted(records))).hexdigest(), total, len(records))
+    digest = sha256()
+    digest.update(b"".join(sorted(records)))
+    return TreeHash(digest.hexdigest(), total, len(records))
 
 
 def hash_tree(path: str) -> TreeHash:
     """The content hash of a file or folder. Raises as `hash_files` does."""
     return hash_of(hash_files(path))
+
+
+def sha256() -> Any:
+    """A SHA-256 to feed, as `hashlib` has it: Python's own where OpenSSL's, which is faster and takes 4 ms to
+    load, is not there yet."""
+    # As `random` does: 3.12 has it under the first name, 3.11 under the second, some builds under neither.
+    for module in ("_sha2", "_sha256"):
+        with suppress(ImportError):
+            if "hashlib" not in sys.modules:
+                return __import__(module).sha256()
+    import hashlib
+
+    return hashlib.sha256()
+
+
+def source_hash(files: Iterable[tuple[str, str, bool]]) -> str:
+    """The hash (64 hexadecimal digits) that names a source folder: SHA-256 over the `source_record` of each
+    file, given as its name within, its path and whether it is executable, by their names."""
+    digest = sha256()
+    for name, path, executable in sorted(files):
+        digest.update(source_record(name, executable, hash_file(path)[0]))
+    return str(digest.hexdigest())
+
+
+def hash_source(folder: str) -> str:
+    """The `source_hash` of all that is in a folder. Raises as `walk` does, and OSError."""
+    return source_hash(
+        (entry.relative, entry.path, bool(entry.status.st_mode & 0o100))
+        for entry in walk(folder)
+        if not stat.S_ISDIR(entry.status.st_mode)
+    )
 
 
 def source_record(name: str, executable: bool, sha256: str) -> bytes:
@@ -147,6 +194,8 @@ def source_record(name: str, executable: bool, sha256: str) -> bytes:
 def _hashes(files: list[Entry]) -> list[tuple[str, int]]:
     paths = [entry.path for entry in files]
     cores, total = os.cpu_count() or 1, sum(entry.status.st_size for entry in files)
+    if total > _SMALL:
+        import hashlib  # noqa: F401 - OpenSSL's is worth loading, and `sha256` then takes it
     if cores == 1 or total < _WORTH_THREADS or total < len(files) << 18 or len(files) == 1:
         return [hash_file(path) for path in paths]
     # sha256 lets other threads run; the import is not worth it for less than what hashing takes.

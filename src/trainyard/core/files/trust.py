@@ -122,7 +122,7 @@ def foreign_link(path: str) -> str:
 def _refuse_writers(path: str, status: os.stat_result) -> None:
     if status.st_mode & _WRITERS:
         cure = f"see that nothing in it is anybody else's, then `chmod go-w {path}`"
-        raise BadInput("others than you may write to it", where=path, cure=cure)
+        raise BadInput("can be written by others than you", where=path, cure=cure)
 
 
 def _close(path: str, status: os.stat_result) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from ...core.errors import HomeRefused
+from ...core.errors import BadInput, HomeRefused
+from ...core.files import trust
 from ...core.files.oserrors import no_room
 from ...worker.errors import is_disk_full
 
 FOLDER = ".trainyard"
 VARIABLE = "TRAINYARD_HOME"
+_KIND = "home"
+_LEDGER = "ledger.sqlite"
+_ELSEWHERE = f"set {VARIABLE} to a folder of your own"
 
 
 class Home:
@@ -17,7 +23,7 @@ class Home:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.database = os.path.join(path, "ledger.sqlite")
+        self.database = os.path.join(path, _LEDGER)
         self.runs = os.path.join(path, "runs")
         self.models = os.path.join(path, "models")
         self.data = os.path.join(path, "data")
@@ -42,10 +48,13 @@ class Home:
         return os.path.exists(self.database)
 
     def create(self) -> None:
-        """Make the folders; raises `HomeRefused` where that cannot be, `DiskFull` where there is no room."""
-        if not os.path.isdir(self.supervisor):
-            _refuse_network(self.path)
+        """Make the folders, the home's own for its owner alone; raises `HomeRefused` where that cannot be,
+        `DiskFull` where there is no room."""
         try:
+            if not os.path.isdir(self.supervisor):
+                _refuse_network(self.path)
+                with _as_home():
+                    trust.make_private(self.path, _KIND, earlier=[_LEDGER])
             for folder in (self.runs, self.models, self.data, self.code, self.aside):
                 os.makedirs(folder, exist_ok=True)
             os.makedirs(self.supervisor, mode=0o700, exist_ok=True)
@@ -59,53 +68,69 @@ class Home:
             raise HomeRefused(
                 f"the home cannot be written: {error.strerror}",
                 where=self.path,
-                cure=f"make it writable or set {VARIABLE} to another folder",
+                cure=f"make it writable or {_ELSEWHERE}",
             ) from None
 
 
 def find(start: str) -> str:
     """The home's path for work that starts in the folder `start`.
 
-    `TRAINYARD_HOME`; else the nearest `.trainyard` upwards, as far as $HOME or the border of a file
-    system; else `.trainyard` in `start`, where it may have to be created.
+    `TRAINYARD_HOME`; else the nearest `.trainyard` upwards that is the user's own, as far as $HOME or the
+    border of a file system; else `.trainyard` in `start`, where it may have to be created. Anybody may have
+    left one in a folder that is open to all, which is no reason to use it, and none to stop.
     """
     named = os.environ.get(VARIABLE, "")
     if named:
-        return os.path.realpath(os.path.expanduser(named))
+        return os.path.expanduser(named)
     start = os.path.realpath(start)
     border = os.path.realpath(os.path.expanduser("~"))
     folder = start
     while True:
         candidate = os.path.join(folder, FOLDER)
-        if os.path.isdir(candidate):
-            return os.path.realpath(candidate)
+        if os.path.isdir(candidate) and _is_own(candidate):
+            return candidate
         if folder == border or os.path.ismount(folder):
             return os.path.join(start, FOLDER)
         folder = os.path.dirname(folder)
 
 
 def checked(path: str) -> Home:
-    """The home at `path`, absent or fit for use.
+    """The home at `path`, absent or fit for use; what an earlier version left open to others is closed.
 
-    Raises `HomeRefused` for one that is another user's, read-only or no folder.
+    Raises `HomeRefused` for one that is another user's or reached through another's link, that others may
+    write to, that is read-only or no folder, and for a folder with something else in it.
     """
-    path = os.path.realpath(path)
-    elsewhere = f"set {VARIABLE} to a folder of your own"
     try:
-        status = os.stat(path)
+        with _as_home():
+            trust.require_ours(path, _KIND, earlier=[_LEDGER])
     except FileNotFoundError:
-        return Home(path)
+        return Home(os.path.realpath(path))
+    except NotADirectoryError:
+        raise HomeRefused("the home is no folder", where=path, cure=_ELSEWHERE) from None
     except OSError as error:
         raise HomeRefused(
-            f"the home cannot be reached: {error.strerror}", where=path, cure=elsewhere
+            f"the home cannot be reached: {error.strerror}", where=path, cure=_ELSEWHERE
         ) from None
-    if not os.path.isdir(path):
-        raise HomeRefused("the home is no folder", where=path, cure=elsewhere)
-    if status.st_uid != os.geteuid():
-        raise HomeRefused("the home belongs to another user", where=path, cure=elsewhere)
     if not os.access(path, os.W_OK | os.X_OK):
-        raise HomeRefused("the home is read-only", where=path, cure=f"make it writable or {elsewhere}")
-    return Home(path)
+        raise HomeRefused("the home is read-only", where=path, cure=f"make it writable or {_ELSEWHERE}")
+    return Home(os.path.realpath(path))
+
+
+@contextmanager
+def _as_home() -> Iterator[None]:
+    try:
+        yield
+    except BadInput as error:
+        cure = f"{error.cure}; or {_ELSEWHERE}"
+        raise HomeRefused(f"the home {error.problem}", where=error.where, cure=cure) from None
+
+
+def _is_own(path: str) -> bool:
+    try:
+        trust.require_own(path)
+    except (BadInput, OSError):
+        return False
+    return True
 
 
 def _refuse_network(path: str) -> None:

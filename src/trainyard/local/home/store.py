@@ -62,17 +62,11 @@ class FolderStore:
         place = os.path.join(self._home.code, code)
         if os.path.isdir(place):
             return
-        from ...machine.copying import clone_or_copy
-
         self._home.create()
         aside = self._aside()
         with _removed_on_failure(aside):
-            os.mkdir(aside)
-            for file in files:
-                target = os.path.join(aside, file.name)
-                if "/" in file.name:
-                    os.makedirs(os.path.dirname(target), exist_ok=True)
-                clone_or_copy(file.path, target)
+            _copy_source(files, aside)
+            _check_is(code, aside)
             try:
                 os.rename(aside, place)
             except OSError:
@@ -114,6 +108,24 @@ def _removed_on_failure(aside: str) -> Iterator[None]:
     except BaseException:
         _remove(aside)
         raise
+
+
+def _copy_source(files: Sequence[SourceFile], folder: str) -> None:
+    from ...machine.copying import clone_or_copy
+
+    os.mkdir(folder, 0o700)
+    for file in files:
+        target = os.path.join(folder, file.name)
+        if "/" in file.name:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+        clone_or_copy(file.path, target)
+
+
+def _check_is(code: str, folder: str) -> None:
+    from ...core.files.trees import hash_source
+
+    if hash_source(folder) != code:
+        raise BadInput("the source changed while it was copied", cure="start the run once it is saved")
 
 
 def _remove(folder: str) -> None:

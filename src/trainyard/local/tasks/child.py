@@ -204,7 +204,12 @@ def _merge(folders: list[str], merged: str) -> None:
 
 
 def copy_code(source: str, target: str) -> None:
-    """A copy of the source, fresh: what a step that was ended has left there goes."""
+    """A copy of the source `code/<hash>` of the home, fresh: what a step that was ended has left there goes.
+
+    Raises `BadInput` where the copy is not what the hash names: nothing of it is to run.
+    """
+    from ...core.errors import BadInput
+    from ...core.files.trees import hash_source
     from ...machine.copying import copy_tree
 
     if os.path.isdir(target) and os.listdir(target):
@@ -214,6 +219,12 @@ def copy_code(source: str, target: str) -> None:
     elif os.path.isdir(target):
         os.rmdir(target)
     copy_tree(source, target)
+    recorded, found = os.path.basename(source), hash_source(target)
+    if found != recorded:
+        cure = "remove the folder and start the run anew"
+        raise BadInput(
+            f"the source was changed after it was kept: it hashes to {found}", where=source, cure=cure
+        )
 
 
 def _exec(interpreter: str, arguments: list[str], variables: Mapping[str, str]) -> NoReturn:
