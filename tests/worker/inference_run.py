@@ -25,6 +25,7 @@ class InferenceRun:
         self.home = home
         self.shards = shards
         self.batch_size = batch_size
+        self.csv: dict[str, Any] = {}
         self.input = home / "input"
         self.output = home / "output"
         self.code = home / "code"
@@ -37,7 +38,8 @@ class InferenceRun:
     def spec(self, verb: str, index: int = 0, attempt: int = 1) -> dict[str, Any]:
         common = {"verb": verb, "plan": str(self.home / "plan.json"), "report": str(self.report)}
         if verb == "plan":
-            return {**common, "input": str(self.input), "shards": self.shards}
+            code = {"code": str(self.code), "handler": "predict.py", "csv": self.csv}
+            return {**common, **code, "input": str(self.input), "shards": self.shards}
         if verb == "commit":
             results = [self.result_path(i) for i in range(self.shards)]
             paths = {"output": str(self.output), "results": results, "summary": str(self.summary)}

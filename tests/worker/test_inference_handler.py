@@ -203,7 +203,7 @@ def test_parquet_results_of_another_type_name_their_column(tmp_path: Path) -> No
     report = run.failure("shard")
     assert report["class"] == "input"
     assert report["reason"].startswith(
-        "column 'prediction' was int64 in the first rows and is string in later ones"
+        "t.parquet row 2: the result 'prediction' is string here and int64 in earlier rows"
     )
     assert list(run.output.iterdir()) == []
 

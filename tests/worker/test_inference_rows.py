@@ -258,7 +258,7 @@ def test_json_columns_are_arrays_of_one_type_or_objects(tmp_path: Path) -> None:
     ]
     (run.input / "t.ndjson").write_text("\n".join(map(json.dumps, rows)))
     run.run()
-    assert json.loads(run.parts()[0].read_text().splitlines()[0])["prediction"] == "b,f,i,O,O,U,O"
+    assert json.loads(run.parts()[0].read_text().splitlines()[0])["prediction"] == "b,O,i,O,O,O,O"
 
 
 def test_parquet_types_pass_through_and_a_column_of_nulls_takes_the_first_real_type(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_parquet_types_pass_through_and_a_column_of_nulls_takes_the_first_real_t
 def test_parquet_already_written_takes_a_type_that_comes_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainyard.worker.rows.parquet.GROUP_ROWS", 3)
+    monkeypatch.setattr("trainyard.worker.rows.parquetparts.GROUP_ROWS", 3)
     handler = "def predict_fn(batch, model):\n    return [None if row['n'] < 20 else 'x' for row in batch]\n"
     run = InferenceRun(tmp_path, handler, batch_size=2)
     pq.write_table(pa.table({"n": np.arange(23)}), run.input / "t.parquet")

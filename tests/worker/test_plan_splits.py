@@ -7,7 +7,7 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.worker.rows import csv as rows_csv
+from trainyard.worker.rows import csvscan as rows_csv
 from trainyard.worker.rows.splits import Candidates, Extent, choose, cut, offer_to
 
 
@@ -93,7 +93,7 @@ def test_a_plan_is_the_same_whether_the_parser_judges_all_of_a_file_or_only_its_
     data = f"{header}\n{text}".encode()
     with mock.patch.object(rows_csv, "_BLOCK", block):
         by_blocks = planned(data)
-    with mock.patch.object(rows_csv, "_plain_lines", lambda block, width: None):
+    with mock.patch.object(rows_csv._Counter, "_plain_lines", lambda counter, block: None):
         assert by_blocks == planned(data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Sequence, TypedDict
 
-from ..errors import Missing, OutputError
+from ..errors import InputError, Missing, OutputError
 from ..rows import formats
 from ..rows.formats import Format
 from ..rows.parts import Rewrite
@@ -13,6 +13,7 @@ from ..storage import places
 from ..storage.files import fingerprint, publish, remove, temporary_name, write_json
 from ..storage.places import Listed
 from .plan import Plan
+from .plan import read as read_plan
 from .shard import part_name
 
 MARKER = "_SUCCESS"
@@ -42,7 +43,7 @@ class CountedPart:
         with places.at_hand(self.address, listed) as path:
             self.size, self.sha256 = fingerprint(path)
             self._check_bytes()
-            self.count = form.count(path, plan["compression"], self.address)
+            self.count = form.count(path, plan["compression"], self.address, plan["shape"])
         self._check_rows(plan["shards"][index]["rows"])
 
     def _check_bytes(self) -> None:
@@ -67,7 +68,11 @@ class CountedPart:
         """
         with places.at_hand(self.address, self._listed) as path:
             temporary = temporary_name(path, "commit")
-            write(path, temporary)
+            try:
+                write(path, temporary)
+            except BaseException:
+                remove(temporary)
+                raise
             self.size, self.sha256 = fingerprint(temporary)
             self.reported["rewritten"] = self.sha256
             places.write_json(self.result, self.reported)
@@ -88,7 +93,7 @@ def run(spec: dict[str, Any]) -> None:
     Raises OutputError when parts are missing, strange, altered or not the rows planned, and InputError when
     the shards' results do not make one table.
     """
-    plan: Plan = places.read_json(spec["plan"])
+    plan = read_plan(spec["plan"])
     output, results = spec["output"], spec["results"]
     form = formats.load(plan["format"])
     listed = _check_names(plan, output)
@@ -97,11 +102,28 @@ def run(spec: dict[str, Any]) -> None:
         return CountedPart(plan, form, index, output, results[index], listed[index])
 
     parts = list(places.over(part, [each.size for each in listed], output))
-    for index, rewrite in form.unify([part.count for part in parts], plan["compression"]).items():
+    _check_columns(plan, parts)
+    for index, rewrite in form.unify(
+        [part.count for part in parts], plan["compression"], plan["shape"]
+    ).items():
         parts[index].rewrite(rewrite)
     document = _document(spec["run"], plan, parts)
     places.write_json(spec["summary"], document)
     _write_marker(places.join(output, MARKER), document)
+
+
+def _check_columns(plan: Plan, parts: Sequence[CountedPart]) -> None:
+    """Of parts without a header only their shards can say what their columns are."""
+    if plan["shape"].get("header", True):
+        return
+    known = [part for part in parts if part.count.rows and part.reported["columns"] is not None]
+    for part in known:
+        names, others = part.reported["columns"], known[0].reported["columns"]
+        if names != others:
+            raise InputError(
+                f"shard {part.index} has the columns {', '.join(names)} where shard {known[0].index} has "
+                f"{', '.join(others)}; return the same keys, in the same order, in every shard"
+            )
 
 
 def _document(run_id: str, plan: Plan, parts: Sequence[CountedPart]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
+from types import FunctionType
 from typing import Any, Callable
 
 from ..errors import InputError
@@ -13,6 +14,10 @@ from ..rows.batches import Batch, Reader
 from ..rows.results import Results, settle
 
 BATCH_FORMATS = ("rows", "columns", "arrow")
+_ENDPOINTS_ONLY = ("input_fn", "output_fn", "transform_fn")
+"""What SageMaker's inference toolkit calls beside model_fn and predict_fn, or in the place of predict_fn."""
+_VARARGS = 0x04
+"""The flag of a function's code that it takes `*args` (`inspect.CO_VARARGS`)."""
 
 
 class Handler:
@@ -39,9 +44,8 @@ def load(code: str, handler: str, model_dir: str) -> Handler:
     Raises InputError when it cannot be imported or breaks the contract; other exceptions of its own pass.
     """
     module = _imported(os.path.abspath(code), handler)
-    predict = getattr(module, "predict_fn", None)
-    if not callable(predict):
-        raise InputError(f"{handler} has no predict_fn(batch, model); define it")
+    _check_shape(module, handler)
+    predict = module.predict_fn
     batch_format = getattr(module, "batch_format", "rows")
     if batch_format not in BATCH_FORMATS:
         raise InputError(
@@ -49,6 +53,42 @@ def load(code: str, handler: str, model_dir: str) -> Handler:
         )
     model_fn = getattr(module, "model_fn", None)
     return Handler(predict, model_dir if model_fn is None else model_fn(model_dir), batch_format)
+
+
+def _check_shape(module: Any, handler: str) -> None:
+    """Refuse at once what could be called in no row of any input: SageMaker's endpoints have other functions
+    of the same names."""
+    others = [name for name in _ENDPOINTS_ONLY if callable(getattr(module, name, None))]
+    if others:
+        raise InputError(
+            f"{handler} has {' and '.join(others)}, which only an endpoint of SageMaker calls; here "
+            "predict_fn(batch, model) is given the rows and returns one result for each: do all in it, and "
+            f"leave {'them' if len(others) > 1 else 'it'} out"
+        )
+    if not callable(getattr(module, "predict_fn", None)):
+        raise InputError(f"{handler} has no predict_fn(batch, model); define it")
+    _check_arguments(module.predict_fn, "predict_fn(batch, model)", 2, handler)
+    if getattr(module, "model_fn", None) is not None:
+        _check_arguments(module.model_fn, "model_fn(model_dir)", 1, handler)
+
+
+def _check_arguments(function: Any, called: str, given: int, handler: str) -> None:
+    """Refuse a function that cannot be called so. `inspect` would take longer than the shard's own start."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    if not isinstance(function, FunctionType):
+        return
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    takes_any = code.co_flags & _VARARGS
+    needed = code.co_argcount - len(function.__defaults__ or ())
+    lacking = set(names[code.co_argcount :]) - set(function.__kwdefaults__ or ())
+    if needed <= given and (takes_any or given <= code.co_argcount) and not lacking:
+        return
+    raise InputError(
+        f"{handler}: {function.__name__}({', '.join(names)}) is called as {called} here; "
+        "take these arguments, and give any other a default"
+    )
 
 
 def _imported(code: str, handler: str) -> Any:

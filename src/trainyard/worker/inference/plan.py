@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from typing import Any, TypedDict
 
 from ..errors import InputError
 from ..rows import formats
 from ..rows.inputs import PlannedFile, Source, changed, describe, find
-from ..rows.splits import Piece, cut
-from ..storage.places import exists, is_remote, write_json
+from ..rows.splits import USUAL, Options, Piece, Shape, cut
+from ..storage.places import exists, is_remote, read_json, write_json
 
 
 class PlannedShard(TypedDict):
@@ -21,15 +24,16 @@ class PlannedShard(TypedDict):
 class Plan(TypedDict):
     """The plan document. `compression` is that of the parts: the files' common one, else "".
 
-    `columns` is None for JSON Lines.
+    `warnings` are of the input, one line each.
     """
 
     format: str
     compression: str
-    columns: list[str] | None
+    shape: Shape
     rows: int
     files: list[PlannedFile]
     shards: list[PlannedShard]
+    warnings: list[str]
 
 
 def run(spec: dict[str, Any]) -> None:
@@ -37,11 +41,34 @@ def run(spec: dict[str, Any]) -> None:
 
     One that is on S3 already stays: shards may have been predicted by it.
     """
-    if not (is_remote(spec["plan"]) and exists(spec["plan"])):
-        write_json(spec["plan"], make(spec["input"], spec["shards"]), new=True)
+    if is_remote(spec["plan"]) and exists(spec["plan"]):
+        return
+    options = Options(**spec.get("csv", {}), wants_types=_may_want_columns(spec))
+    plan = make(spec["input"], spec["shards"], options)
+    for line in plan["warnings"]:
+        sys.stderr.write(f"warning: {line}\n")
+    write_json(spec["plan"], plan, new=True)
 
 
-def make(root: str, shards: int) -> Plan:
+def read(address: str) -> Plan:
+    """The plan at an address. Raises InputError for one of an earlier trainyard."""
+    plan: Plan = read_json(address)
+    if "shape" not in plan:
+        raise InputError("the run was planned by an earlier version of trainyard; start a new one")
+    return plan
+
+
+def _may_want_columns(spec: dict[str, Any]) -> bool:
+    """Whether the handler's text lets it be that batches are columns: the plan does not run it."""
+    try:
+        with open(os.path.join(spec["code"], spec["handler"]), "rb") as stream:
+            return re.search(rb"\bbatch_format\b|\bimport\s*\(?\s*\*", stream.read()) is not None
+    except (KeyError, OSError):
+        # A handler that is not there is what its shards tell of.
+        return False
+
+
+def make(root: str, shards: int, options: Options = USUAL) -> Plan:
     """The plan of the input `root`, a file or a folder, in exactly `shards` shards, which may be empty.
 
     Raises InputError for an input that cannot be read to its end as rows of one table.
@@ -51,7 +78,7 @@ def make(root: str, shards: int) -> Plan:
     sources = find(root)
     files = [describe(source) for source in sources]
     form = sources[0].format
-    columns, extents, splits = formats.load(form).survey(files, shards)
+    shape, extents, splits, warnings = formats.load(form).survey(files, shards, options)
     for file, extent, source in zip(files, extents, sources):
         _check_unchanged(file, source)
         file["rows"] = extent.rows
@@ -59,10 +86,11 @@ def make(root: str, shards: int) -> Plan:
     return Plan(
         format=form,
         compression=compressions.pop() if len(compressions) == 1 else "",
-        columns=columns,
+        shape=shape,
         rows=sum(extent.rows for extent in extents),
         files=files,
         shards=[PlannedShard(rows=sum(p["rows"] for p in ps), pieces=ps) for ps in cut(extents, splits)],
+        warnings=warnings,
     )
 
 

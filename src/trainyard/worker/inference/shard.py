@@ -15,6 +15,7 @@ from ..storage.files import fingerprint, publish, remove, remove_temporaries, te
 from ..storage.places import Written
 from .handler import load
 from .plan import Plan
+from .plan import read as read_plan
 
 PROGRESS_INTERVAL = 0.2
 
@@ -27,7 +28,7 @@ def part_name(plan: Plan, index: int) -> str:
 
 def run(spec: dict[str, Any]) -> None:
     """Write the part of shard `spec["index"]`, then its result; leaves no temporary file behind."""
-    plan: Plan = places.read_json(spec["plan"])
+    plan = read_plan(spec["plan"])
     address = places.join(spec["output"], part_name(plan, spec["index"]))
     made = _send if places.is_remote(address) else _publish
     written, columns = made(spec, plan, address)
@@ -71,15 +72,15 @@ def write_part(spec: dict[str, Any], plan: Plan, path: str) -> tuple[int, list[s
     A shard without rows does not load the handler.
     """
     shard = plan["shards"][spec["index"]]
-    form, columns = formats.load(plan["format"]), plan["columns"] or []
-    reader = form.reader(columns)
-    writer = form.writer(path, plan["compression"], columns, plan["files"])
+    form = formats.load(plan["format"])
+    reader = form.reader(plan["shape"])
+    writer = form.writer(path, plan["compression"], plan["shape"])
     done = 0
     with Progress(spec.get("progress")) as progress, _discarded_on_failure(writer):
         if shard["rows"]:
             handler = load(spec["code"], spec["handler"], spec["model_dir"])
             for batch in reader.batches(plan["files"], shard["pieces"], spec["batch_size"]):
-                writer.write(batch.rows, handler.predict(batch, reader, spec["index"]))
+                writer.write(batch, handler.predict(batch, reader, spec["index"]))
                 done += batch.size
                 progress.tell(done)
         written = writer.close()

@@ -35,6 +35,14 @@ class Batch(NamedTuple):
             return f"{first.name} row {start} to {last.name} row {end}"
         return f"{first.name} row {start}" if start == end else f"{first.name} rows {start} to {end}"
 
+    def place(self, index: int) -> str:
+        """Where the row with this index in the batch comes from: `input.csv row 8`."""
+        for span in self.spans:
+            if index < span.rows:
+                return f"{span.name} row {span.row + index + 1}"
+            index -= span.rows
+        return self.origin
+
 
 def gather(
     files: Sequence[PlannedFile],

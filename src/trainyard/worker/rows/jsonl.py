@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import io
 import json
+from types import MappingProxyType
 from typing import IO, Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..errors import InputError, OutputError
+from . import partitions
 from .batches import Batch
 from .inputs import PlannedFile, open_plain, open_planned, readable, unchanged
-from .libraries import numpy, pyarrow
+from .jsontypes import MOST_NAMES, Kinds, array, arrow_type
+from .libraries import pyarrow
 from .parts import Count, Rewrite
-from .results import Results, as_list, check_names
-from .splits import Extent, Offer, Piece, Survey
+from .results import Results, check_names
+from .splits import Extent, Offer, Options, Piece, Shape, Survey
 from .text import BOM, survey_text, text_batches
-from .values import json_text, json_texts, utf8
+from .values import json_text, json_texts, text_list, utf8
 
 
 class JsonRow(NamedTuple):
@@ -29,22 +32,31 @@ class JsonRow(NamedTuple):
     value: dict[str, Any]
 
 
-def survey(files: Sequence[PlannedFile], shards: int) -> Survey:
-    """See `formats.Format`. Every row has names of its own."""
-    return survey_text(files, shards, scan)
+def survey(files: Sequence[PlannedFile], shards: int, options: Options) -> Survey:
+    """See `formats.Format`. Every row has names of its own; where types matter, each row is parsed."""
+    kinds = Kinds() if options.wants_types else None
+    constants = partitions.typed(files)
+    names = {file["name"]: index for index, file in enumerate(files)}
+
+    def scan_file(stream: IO[bytes], name: str, offer: Offer) -> Extent:
+        return scan(stream, name, offer, kinds, constants[names[name]])
+
+    extents, splits = survey_text(files, shards, scan_file)
+    shape = Shape(columns=None, constants=constants, types=None if kinds is None else kinds.found())
+    return Survey(shape, extents, splits, [])
 
 
-def reader(columns: Sequence[str]) -> JsonReader:
+def reader(shape: Shape) -> JsonReader:
     """See `formats.Format`."""
-    return JsonReader()
+    return JsonReader(shape)
 
 
-def writer(path: str, compression: str, columns: Sequence[str], files: Sequence[PlannedFile]) -> JsonWriter:
+def writer(path: str, compression: str, shape: Shape) -> JsonWriter:
     """See `formats.Format`."""
     return JsonWriter(path, compression)
 
 
-def count(path: str, compression: str, name: str) -> Count:
+def count(path: str, compression: str, name: str, shape: Shape) -> Count:
     """See `formats.Format`."""
     rows = 0
     with io.TextIOWrapper(open_plain(path, compression), encoding="utf-8", newline="\n") as text:
@@ -55,13 +67,19 @@ def count(path: str, compression: str, name: str) -> Count:
     return Count(rows, None)
 
 
-def unify(parts: Sequence[Count], compression: str) -> dict[int, Rewrite]:
+def unify(parts: Sequence[Count], compression: str, shape: Shape) -> dict[int, Rewrite]:
     """See `formats.Format`. Nothing: every row has names of its own."""
     return {}
 
 
-def scan(stream: IO[bytes], name: str, offer: Offer) -> Extent:
-    """Count the lines that are not blank, offering their splits; nothing is parsed."""
+def scan(
+    stream: IO[bytes],
+    name: str,
+    offer: Offer,
+    kinds: Kinds | None = None,
+    constants: Mapping[str, partitions.Constant] = MappingProxyType({}),
+) -> Extent:
+    """Count the lines that are not blank, offering their splits; nothing is parsed but for `kinds`."""
     start = len(BOM) if stream.read(len(BOM)) == BOM else 0
     stream.seek(start)
     rows, line, byte = 0, 1, start
@@ -71,6 +89,8 @@ def scan(stream: IO[bytes], name: str, offer: Offer) -> Extent:
         byte += len(text)
         if text.isspace():
             continue
+        if kinds is not None:
+            kinds.see(_parsed(text, name, line - 1, constants).value)
         rows += 1
         if rows == due:
             due = offer(rows, byte, line)
@@ -80,47 +100,73 @@ def scan(stream: IO[bytes], name: str, offer: Offer) -> Extent:
 class JsonReader:
     """Batches whose rows are JsonRow."""
 
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._types = shape["types"]
+        self._files: Sequence[PlannedFile] = ()
+
     def batches(self, files: Sequence[PlannedFile], pieces: Sequence[Piece], size: int) -> Iterator[Batch]:
         """The rows of the pieces. Raises InputError, with the line, for one that is not a JSON object."""
-        return text_batches(files, pieces, size, _read)
+        self._files = files
+        constants = {file["name"]: each for file, each in zip(files, self._shape["constants"])}
+
+        def read(file: PlannedFile, piece: Piece) -> Iterator[JsonRow]:
+            return _read(file, piece, constants[file["name"]])
+
+        return text_batches(files, pieces, size, read)
 
     def dicts(self, rows: list[JsonRow]) -> list[dict[str, Any]]:
         """The batch as `batch_format = "rows"` gives it to the handler."""
         return [row.value for row in rows]
 
     def columns(self, rows: list[JsonRow]) -> dict[str, Any]:
-        """The batch as `batch_format = "columns"` gives it: NumPy arrays under every key of the batch.
+        """The batch as `batch_format = "columns"` gives it: NumPy arrays under every key of the input.
 
-        bool, int64, float64 or texts where all values are such, else objects; a missing key is None.
+        One type throughout the input: bool, int64 or float64 (null: NaN) where all values are such, else
+        objects; a missing key is None.
         """
-        return {name: _array(values) for name, values in _by_name(rows)}
+        return {
+            name: array([row.value.get(name) for row in rows], kinds) for name, kinds in self._kinds().items()
+        }
 
     def arrow(self, rows: list[JsonRow]) -> Any:
-        """The batch as `batch_format = "arrow"` gives it: a pyarrow.Table; a missing key is null."""
+        """The batch as `batch_format = "arrow"` gives it: a pyarrow.Table; a missing key is null.
+
+        One type throughout the input, but for what is nested.
+        """
         pa = pyarrow()
         arrays = {}
-        for name, values in _by_name(rows):
+        for name, kinds in self._kinds().items():
+            values = [row.value.get(name) for row in rows]
             try:
-                arrays[name] = pa.array(values)
+                arrays[name] = pa.array(values, arrow_type(kinds))
             except (pa.ArrowException, OverflowError) as error:
                 raise InputError(f"column {name!r} has values of more than one type ({error})") from None
         return pa.table(arrays)
 
+    def _kinds(self) -> dict[str, list[str]]:
+        if self._types is None:
+            # Nothing in the handler's text said that it takes columns.
+            self._types = survey(self._files, 1, Options(wants_types=True)).shape["types"]
+        if self._types is None:
+            raise InputError(f'the rows have more than {MOST_NAMES} keys; use batch_format = "rows"')
+        return self._types
 
-def _read(file: PlannedFile, piece: Piece) -> Iterator[JsonRow]:
+
+def _read(file: PlannedFile, piece: Piece, constants: Mapping[str, partitions.Constant]) -> Iterator[JsonRow]:
     left = piece["rows"]
     with unchanged(file), readable(file["name"]), open_planned(file, piece["end"]) as stream:
         stream.seek(piece["start"])
         for number, line in enumerate(stream, piece["line"]):
             if line.isspace():
                 continue
-            yield _parsed(line, file["name"], number)
+            yield _parsed(line, file["name"], number, constants)
             left -= 1
             if not left:
                 break
 
 
-def _parsed(line: bytes, name: str, number: int) -> JsonRow:
+def _parsed(line: bytes, name: str, number: int, partition: Mapping[str, partitions.Constant]) -> JsonRow:
     constants: list[str] = []
     try:
         text = line.decode("utf-8").strip()
@@ -136,7 +182,14 @@ def _parsed(line: bytes, name: str, number: int) -> JsonRow:
         raise InputError(
             f"{name} line {number}: a JSON {_kind(value)} where an object is needed; write {{...}}"
         )
-    return JsonRow(json_text(value) if constants else text, tuple(value), value)
+    if constants:
+        text = json_text(value)
+    if partition:
+        # Keys of the row's own have precedence, and its text stays as it is.
+        added = {key: item for key, item in partition.items() if key not in value}
+        text = _spliced(text, bool(value), json_text(added)).rstrip("\n")
+        value.update(added)
+    return JsonRow(text, tuple(value), value)
 
 
 def _may_hold_constant(text: str) -> bool:
@@ -156,37 +209,21 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "number")
 
 
-def _by_name(rows: list[JsonRow]) -> Iterator[tuple[str, list[Any]]]:
-    names = dict.fromkeys(name for row in rows for name in row.names)
-    for name in names:
-        yield name, [row.value.get(name) for row in rows]
-
-
-def _array(values: list[Any]) -> Any:
-    np = numpy()
-    kinds = set(map(type, values))
-    if len(kinds) == 1 and kinds <= {bool, float, str}:
-        return np.array(values)
-    if kinds <= {int, float} and all(-(2**63) <= value < 2**63 for value in values if type(value) is int):
-        return np.array(values)
-    objects = np.empty(len(values), dtype=object)
-    objects[:] = values
-    return objects
-
-
 class JsonWriter:
     """One part being written: each input line with its results as further keys."""
 
     def __init__(self, path: str, compression: str) -> None:
         self._stream = open_plain(path, compression, "wb")
 
-    def write(self, rows: list[JsonRow], results: Results) -> None:
+    def write(self, batch: Batch, results: Results) -> None:
         """Append a batch. Raises InputError when a result has the name of a key of its row."""
         objects = _objects(results)
+        rows: list[JsonRow] = batch.rows
         for row, result in zip(rows, objects):
             if not result.keys().isdisjoint(row.names):
                 check_names(list(result), row.names)
-        lines = [_spliced(row, text) for row, text in zip(rows, json_texts(objects))]
+        texts = json_texts(objects)
+        lines = [_spliced(row.text, bool(row.names), text) for row, text in zip(rows, texts)]
         self._stream.write(utf8("".join(lines)))
 
     def close(self) -> None:
@@ -200,15 +237,15 @@ class JsonWriter:
 
 def _objects(results: Results) -> Sequence[Mapping[str, Any]]:
     if isinstance(results, dict):
-        columns = [as_list(column) for column in results.values()]
+        columns = [text_list(column) for column in results.values()]
         return [dict(zip(results, values)) for values in zip(*columns)]
     if all(type(key) is str for result in results for key in result):
         return results
     return [{str(key): value for key, value in result.items()} for result in results]
 
 
-def _spliced(row: JsonRow, text: str) -> str:
-    if len(text) == 2:
-        return f"{row.text}\n"
-    comma = ", " if row.names else ""
-    return f"{row.text[:-1]}{comma}{text[1:]}\n"
+def _spliced(row: str, has_keys: bool, added: str) -> str:
+    if len(added) == 2:
+        return f"{row}\n"
+    comma = ", " if has_keys else ""
+    return f"{row[:-1]}{comma}{added[1:]}\n"

@@ -1,51 +1,106 @@
-"""Rows of Parquet, through pyarrow; batches are pyarrow tables, and parts have row groups of a good size."""
+"""Rows of Parquet, through pyarrow; batches are pyarrow tables of one schema, whatever file they are from."""
 
 from __future__ import annotations
 
-import os
+import base64
 from contextlib import contextmanager
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 from ..errors import InputError
-from ..storage.files import remove
 from ..storage.places import is_remote, open_object, over
+from . import partitions
+from .arrowtypes import Misfit, conform, leaves, unify_schemas
+from .arrowvalues import Views
 from .batches import Batch, Take, gather
 from .inputs import PlannedFile, readable, unchanged
 from .libraries import parquet, pyarrow
-from .parts import Count, Rewrite
-from .results import PREDICTION, Results, as_list, check_names, differing, result_names
-from .splits import Extent, Piece, Split, Survey
-from .values import plain
+from .parquetparts import ParquetWriter, count, unify
+from .splits import Extent, Options, Piece, Shape, Split, Survey
 
-# Rows are gathered into row groups of about this many rows or bytes: one a batch would make files slow to
-# read.
-GROUP_ROWS = 65536
-GROUP_BYTES = 64 * 1024 * 1024
+__all__ = ["count", "reader", "survey", "unify", "writer"]
 
 
-def survey(files: Sequence[PlannedFile], shards: int) -> Survey:
-    """See `formats.Format`. One of several files may have no byte."""
+class Footer(NamedTuple):
+    """What the footer of a file says: schema, rows, the columns whose integers or booleans may be null."""
 
-    def scan_file(index: int) -> tuple[Any, int]:
+    schema: Any
+    rows: int
+    nulls: set[str]
+
+
+def survey(files: Sequence[PlannedFile], shards: int, options: Options) -> Survey:
+    """See `formats.Format`. One of several files may have no byte. Types that differ are brought into one."""
+
+    def footer(index: int) -> Footer | None:
         is_empty = files[index]["size"] == 0 and len(files) > 1
-        return (None, 0) if is_empty else scan(files[index])
+        return None if is_empty else scan(files[index])
 
-    schema, first = None, ""
-    counts = []
-    for file, (found, rows) in zip(files, over(scan_file, [0] * len(files), files[0]["path"])):
-        counts.append(rows)
-        if found is None:
-            continue
-        if schema is None:
-            schema, first = found, file["name"]
-        different = difference(found, schema)
-        if different:
-            raise InputError(
-                f"{file['name']} and {first} differ: {different}; give every file the same columns"
-            )
-    if schema is None:
+    footers = list(over(footer, [0] * len(files), files[0]["path"]))
+    found = [(file, each) for file, each in zip(files, footers) if each is not None]
+    if not found:
         raise InputError(f"{files[0]['name']}: every file is empty; write Parquet files with a schema")
-    return Survey(list(schema.names), [Extent(rows, 0, 0, 0) for rows in counts], _even(counts, shards))
+
+    def refuse(index: int, field: Any, known: Any) -> InputError:
+        return InputError(
+            f"{found[index][0]['name']}: column {field.name!r} is {field.type}, and {known.type} in files "
+            "before it; give every file the same columns"
+        )
+
+    own = unify_schemas([each.schema for _, each in found], refuse)
+    schema, constants = _with_partitions(own, files)
+    counts = [0 if each is None else each.rows for each in footers]
+    shape = Shape(
+        columns=list(schema.names),
+        schema=base64.b64encode(schema.serialize().to_pybytes()).decode("ascii"),
+        constants=constants,
+        objects=_with_nulls(schema, found, constants),
+    )
+    return Survey(
+        shape, [Extent(rows, 0, 0, 0) for rows in counts], _even(counts, shards), _lacking(own, found)
+    )
+
+
+def _with_partitions(own: Any, files: Sequence[PlannedFile]) -> tuple[Any, list[dict[str, Any]]]:
+    """The schema with the partitions that no file has as a column, and their values in each file."""
+    pa = pyarrow()
+    constants = partitions.typed(files)
+    names = [name for name in constants[0] if name not in own.names]
+    for name in names:
+        is_text = any(isinstance(each[name], str) for each in constants)
+        own = own.append(pa.field(name, pa.string() if is_text else pa.int32()))
+    return own, [{name: each[name] for name in names} for each in constants]
+
+
+def _with_nulls(
+    schema: Any, found: Sequence[tuple[PlannedFile, Footer]], constants: Sequence[dict[str, Any]]
+) -> list[str]:
+    """The columns of integers or booleans in which a null may stand: no type of NumPy's holds them all."""
+    lacking = {name for _, each in found if each.rows for name in each.nulls.union(_absent(schema, each))}
+    null = {name for each in constants for name, value in each.items() if value is None}
+    known = {name for each in constants for name in each}
+    return [
+        field.name
+        for field in schema
+        if field.name in (null if field.name in known else lacking)
+        and any(map(_is_exact, leaves(field.type)))
+    ]
+
+
+def _absent(schema: Any, footer: Footer) -> set[str]:
+    return set(schema.names).difference(footer.schema.names)
+
+
+def _lacking(schema: Any, found: Sequence[tuple[PlannedFile, Footer]]) -> list[str]:
+    for file, each in found:
+        absent = sorted(_absent(schema, each))
+        if absent and each.rows:
+            return [f"{file['name']} has no column {absent[0]!r}, which other files have: null in its rows"]
+    return []
+
+
+def _is_exact(kind: Any) -> bool:
+    types = pyarrow().types
+    return bool(types.is_integer(kind) or types.is_boolean(kind))
 
 
 def _even(counts: Sequence[int], shards: int) -> list[Split]:
@@ -61,54 +116,19 @@ def _even(counts: Sequence[int], shards: int) -> list[Split]:
     return splits
 
 
-def reader(columns: Sequence[str]) -> ParquetReader:
+def reader(shape: Shape) -> ParquetReader:
     """See `formats.Format`."""
-    return ParquetReader()
+    return ParquetReader(shape)
 
 
-def writer(
-    path: str, compression: str, columns: Sequence[str], files: Sequence[PlannedFile]
-) -> ParquetWriter:
-    """See `formats.Format`. The types of the input's columns are those of its first file."""
-    first = next(file for file in files if file["size"])
-    return ParquetWriter(path, scan(first)[0])
-
-
-def count(path: str, compression: str, name: str) -> Count:
+def writer(path: str, compression: str, shape: Shape) -> ParquetWriter:
     """See `formats.Format`."""
-    with parquet().ParquetFile(path) as file:
-        return Count(file.metadata.num_rows, file.schema_arrow)
+    return ParquetWriter(path, _schema(shape))
 
 
-def unify(parts: Sequence[Count], compression: str) -> dict[int, Rewrite]:
-    """See `formats.Format`. Parts with rows must have one schema but for columns of nulls; all take it."""
-    filled = [shard for shard, part in enumerate(parts) if part.rows]
-    if not filled:
-        return {}
-    schema = parts[filled[0]].shape
-    for shard in filled:
-        if parts[shard].shape.names == schema.names:
-            schema = without_nulls(schema, parts[shard].shape)
-    for shard in filled:
-        shape = parts[shard].shape
-        if shape.names == schema.names:
-            shape = without_nulls(shape, schema)
-        different = difference(shape, schema)
-        if different:
-            raise InputError(
-                f"shards {shard} and {filled[0]} differ: {different}; return the same names and types "
-                "in every shard"
-            )
-    return {
-        shard: _rewriter(part.rows, schema)
-        for shard, part in enumerate(parts)
-        if difference(part.shape, schema)
-    }
-
-
-def _rewriter(rows: int, schema: Any) -> Rewrite:
-    # A part without rows may lack the columns of the others: there is nothing in it to cast.
-    return lambda old, new: recast(old if rows else None, new, schema)
+def _schema(shape: Shape) -> Any:
+    pa = pyarrow()
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(shape["schema"])))
 
 
 @contextmanager
@@ -136,52 +156,88 @@ def _parquet_file(file: PlannedFile) -> Iterator[Any]:
         yield source
 
 
-def scan(file: PlannedFile) -> tuple[Any, int]:
-    """The schema and the number of rows, from the footer. Raises InputError for two columns of one name."""
+def scan(file: PlannedFile) -> Footer:
+    """What the footer says. Raises InputError for two columns of one name."""
     name = file["name"]
     with opened(file) as source:
-        schema, rows = source.schema_arrow, source.metadata.num_rows
+        schema, rows = source.schema_arrow, int(source.metadata.num_rows)
+        nulls = _nulls(schema, source) if rows else set()
     for index, column in enumerate(schema.names):
         if schema.names.index(column) != index:
             raise InputError(f"{name}: two columns are named {column!r}; give each a name of its own")
-    return schema, int(rows)
+    return Footer(schema, rows, nulls)
 
 
-def difference(one: Any, other: Any) -> str:
-    """How two schemas differ in names or types, in words; "" when they do not."""
-    if one.names != other.names:
-        return f"columns {', '.join(one.names)} and {', '.join(other.names)}"
-    for left, right in zip(one, other):
-        if left.type != right.type:
-            return f"column {left.name!r} is {left.type} and {right.type}"
-    return ""
+def _nulls(schema: Any, source: Any) -> set[str]:
+    """The columns in whose integers and booleans a null may stand, for all that statistics say."""
+    found: set[str] = set()
+    number = 0
+    for field in schema:
+        for kind in leaves(field.type):
+            if (_is_exact(kind) or pyarrow().types.is_null(kind)) and field.name not in found:
+                is_complete = number >= source.metadata.num_columns or _is_complete(source, number)
+                found.update(() if is_complete and not pyarrow().types.is_null(kind) else (field.name,))
+            number += 1
+    return found
+
+
+def _is_complete(source: Any, number: int) -> bool:
+    """Whether no null stands in a column."""
+    if source.schema.column(number).max_definition_level == 0:
+        return True
+    for group in range(source.metadata.num_row_groups):
+        statistics = source.metadata.row_group(group).column(number).statistics
+        if statistics is None or not statistics.has_null_count or statistics.null_count:
+            return False
+    return True
 
 
 class ParquetReader:
     """Batches whose rows are a pyarrow.Table."""
 
+    def __init__(self, shape: Shape) -> None:
+        self._schema = _schema(shape)
+        self._constants = shape["constants"]
+        self._views = Views(self._schema, frozenset(shape["objects"]))
+
     def batches(self, files: Sequence[PlannedFile], pieces: Sequence[Piece], size: int) -> Iterator[Batch]:
-        """The rows of the pieces. Raises InputError when a file is no longer the planned one."""
+        """The rows of the pieces. Raises InputError when a file is no longer the planned one, and for a value
+        that has no place in the type which its column has in all files together."""
+        constants = {file["name"]: each for file, each in zip(files, self._constants)}
 
         def take(file: PlannedFile, piece: Piece) -> Take:
-            return _Slices(_read(file, piece, size)).take
+            return _Slices(self._read(file, piece, size, constants[file["name"]])).take
 
         return gather(files, pieces, size, take, pyarrow().concat_tables)
 
     def dicts(self, rows: Any) -> list[dict[str, Any]]:
         """The batch as `batch_format = "rows"` gives it to the handler: Python values."""
-        return list(rows.to_pylist())
+        return self._views.dicts(rows)
 
     def columns(self, rows: Any) -> dict[str, Any]:
-        """The batch as `batch_format = "columns"` gives it: NumPy arrays, objects where Arrow needs them."""
-        return {name: rows.column(name).to_numpy() for name in rows.column_names}
+        """The batch as `batch_format = "columns"` gives it: NumPy arrays, each of one type in all batches."""
+        return self._views.columns(rows)
 
     def arrow(self, rows: Any) -> Any:
-        """The batch as `batch_format = "arrow"` gives it."""
+        """The batch as `batch_format = "arrow"` gives it, of one schema throughout the input."""
         return rows
 
+    def _read(self, file: PlannedFile, piece: Piece, size: int, constants: dict[str, Any]) -> Iterator[Any]:
+        row = piece["row"]
+        for table in _tables(file, piece, size):
+            for name, value in constants.items():
+                field = self._schema.field(name)
+                column = pyarrow().array([value], field.type).take(pyarrow().array([0] * len(table)))
+                table = table.append_column(field, column)
+            try:
+                yield conform(table, self._schema)
+            except Misfit as error:
+                place = f"{file['name']} row {row + error.index + 1}"
+                raise InputError(f"{place}: {error}; write one type in all files") from None
+            row += len(table)
 
-def _read(file: PlannedFile, piece: Piece, size: int) -> Iterator[Any]:
+
+def _tables(file: PlannedFile, piece: Piece, size: int) -> Iterator[Any]:
     pa = pyarrow()
     with unchanged(file), opened(file) as source:
         groups, skip = _groups(source.metadata, piece["row"], piece["rows"])
@@ -233,152 +289,3 @@ class _Slices:
         taken = self._rest.slice(0, rows)
         self._rest = self._rest.slice(len(taken))
         return taken
-
-
-class ParquetWriter:
-    """One part being written.
-
-    The types of the first results rule; a column of nulls takes the first real type.
-    """
-
-    def __init__(self, path: str, schema: Any) -> None:
-        self._path = path
-        self._input = schema
-        self._schema: Any = None
-        self._writer: Any = None
-        self._pending: list[Any] = []
-        self._rows = 0
-        self._bytes = 0
-
-    def write(self, rows: Any, results: Results) -> None:
-        """Append a batch. Raises InputError for results whose names or types do not fit."""
-        names = result_names(results)
-        if self._schema is None:
-            check_names(names, rows.column_names)
-        elif set(names) != set(self._result_names()):
-            raise differing(self._result_names(), names)
-        table = rows
-        for name in names:
-            table = table.append_column(name, _arrow_column(results, name))
-        self._adopt(table.schema)
-        self._append(cast_table(table, self._schema))
-
-    def _result_names(self) -> list[str]:
-        return list(self._schema.names[len(self._input.names) :])
-
-    def _append(self, table: Any) -> None:
-        self._pending.append(table)
-        self._rows += table.num_rows
-        self._bytes += table.nbytes
-        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
-            self._flush()
-
-    def _adopt(self, schema: Any) -> None:
-        """Take the schema of the first batch; later, the types of columns that held only nulls so far."""
-        if self._schema is None:
-            self._schema = schema
-        wider = without_nulls(self._schema, schema)
-        if wider.equals(self._schema):
-            return
-        self._schema = wider
-        self._pending = [cast_table(table, wider) for table in self._pending]
-        if self._writer is not None:
-            self._rewrite()
-
-    def _rewrite(self) -> None:
-        written = f"{self._path}-narrow"
-        self._writer.close()
-        os.replace(self._path, written)
-        self._writer = parquet().ParquetWriter(self._path, self._schema)
-        _copy(written, self._writer, self._schema)
-        remove(written)
-
-    def _flush(self) -> None:
-        if self._writer is None:
-            self._writer = parquet().ParquetWriter(self._path, self._schema)
-        if self._pending:
-            self._writer.write_table(pyarrow().concat_tables(self._pending))
-        self._pending, self._rows, self._bytes = [], 0, 0
-
-    def close(self) -> list[str]:
-        """Finish the file; gives its columns. Without rows the result column is `prediction`, of nulls."""
-        if self._schema is None:
-            self._schema = self._input.append(pyarrow().field(PREDICTION, pyarrow().null()))
-        self._flush()
-        self._writer.close()
-        return list(self._schema.names)
-
-    def discard(self) -> None:
-        """Close the file, unfinished."""
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _arrow_column(results: Results, name: str) -> Any:
-    """The results under one name as an Arrow array."""
-    pa = pyarrow()
-    if isinstance(results, dict):
-        column = results[name]
-        if isinstance(column, (pa.Array, pa.ChunkedArray)):
-            return column
-        if type(column).__module__ == "numpy" and column.ndim == 1 and column.dtype.kind != "O":
-            return pa.array(column)
-        values = as_list(column)
-    else:
-        # Names are the texts of the keys, which every row has alike.
-        key = next(key for key in results[0] if str(key) == name)
-        values = [row[key] for row in results]
-    try:
-        return pa.array([plain(value) for value in values])
-    except (pa.ArrowException, OverflowError) as error:
-        raise InputError(
-            f"the results {name!r} are of more than one type ({error}); return one type"
-        ) from None
-
-
-def without_nulls(schema: Any, other: Any) -> Any:
-    """`schema` with the types of `other` where its own type is null."""
-    pa = pyarrow()
-    for index, field in enumerate(schema):
-        if pa.types.is_null(field.type) and not pa.types.is_null(other.field(field.name).type):
-            schema = schema.set(index, other.field(field.name))
-    return schema
-
-
-def cast_table(table: Any, schema: Any) -> Any:
-    """`table` with the columns and types of `schema`.
-
-    Raises InputError naming the column that does not fit.
-    """
-    pa = pyarrow()
-    table = table.select(schema.names)
-    if table.schema.equals(schema):
-        return table
-    columns = []
-    for field in schema:
-        column = table.column(field.name)
-        try:
-            columns.append(column.cast(field.type))
-        except (pa.ArrowException, NotImplementedError):
-            raise InputError(
-                f"column {field.name!r} was {field.type} in the first rows and is {column.type} in "
-                "later ones; "
-                "return one type throughout"
-            ) from None
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def recast(source: str | None, target: str, schema: Any) -> None:
-    """Write the rows of the Parquet file `source` (None: no rows) to `target` under `schema`."""
-    writer = parquet().ParquetWriter(target, schema)
-    try:
-        if source is not None:
-            _copy(source, writer, schema)
-    finally:
-        writer.close()
-
-
-def _copy(source: str, writer: Any, schema: Any) -> None:
-    with parquet().ParquetFile(source) as file:
-        for record in file.iter_batches(batch_size=GROUP_ROWS):
-            writer.write_table(cast_table(pyarrow().Table.from_batches([record]), schema))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Protocol
 
+from .batches import Batch
 from .results import Results
 
 # rewrite(old, new) writes to the path `new` what shall stand in the place of the part at the path `old`.
@@ -11,7 +12,8 @@ Rewrite = Callable[[str, str], None]
 
 
 class Count(NamedTuple):
-    """The rows of a part, and its shape: the header of CSV, the schema of Parquet, None for JSON Lines."""
+    """The rows of a part, and what it has of columns: the header of CSV, the schema of Parquet, None for JSON
+    Lines."""
 
     rows: int
     shape: Any
@@ -20,7 +22,7 @@ class Count(NamedTuple):
 class Writer(Protocol):
     """A part being written. `close` gives its columns (JSON Lines: None), `discard` leaves it unfinished."""
 
-    def write(self, rows: Any, results: Results) -> None: ...
+    def write(self, batch: Batch, results: Results) -> None: ...
 
     def close(self) -> list[str] | None: ...
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import Any, Dict, List, Mapping, Sequence, Union
+from itertools import chain, islice
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Union
 
 from ..errors import InputError
 
@@ -31,17 +31,35 @@ def settle(value: Any, rows: int, batch_format: str, where: str) -> Results:
 
 def _columns(value: Any, batch_format: str, where: str) -> dict[str, Any] | None:
     if hasattr(value, "column_names") and hasattr(value, "itercolumns"):
+        _check_distinct(value.column_names, where)
         return dict(zip(value.column_names, value.itercolumns()))
     if hasattr(value, "columns") and hasattr(value, "iloc"):
+        _check_distinct(value.columns, where)
         return {str(name): value[name] for name in value.columns}
     if not isinstance(value, Mapping):
         return None
     if batch_format == "rows":
         raise InputError(f"predict_fn returned a dict {where}; return a list with one result a row")
+    _check_distinct(value, where)
     table = {str(name): _sequence(column, None, where) for name, column in value.items()}
     if not table:
         raise InputError(f"predict_fn returned an empty dict {where}; return a column of results")
     return table
+
+
+def _check_distinct(keys: Iterable[Any], where: str) -> None:
+    """Refuse names that no column can have, or that two would have."""
+    names: set[str] = set()
+    for name in map(str, keys):
+        if not name.strip():
+            raise InputError(
+                f"predict_fn returned a result whose name is {name!r} {where}; give each result a name"
+            )
+        if name in names:
+            raise InputError(
+                f"predict_fn returned two results named {name!r} {where}; give each a name of its own"
+            )
+        names.add(name)
 
 
 def _sequence(value: Any, rows: int | None, where: str) -> Any:
@@ -72,6 +90,7 @@ def _one_a_row(results: Any, rows: int, where: str) -> Results:
                 raise InputError(
                     f"predict_fn returned dicts for some rows only {where}; return one kind of result"
                 )
+            _check_distinct(set(chain.from_iterable(items)), where)
             return items
     return {PREDICTION: results}
 

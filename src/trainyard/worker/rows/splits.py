@@ -32,13 +32,44 @@ class Extent(NamedTuple):
     end: int
 
 
-class Survey(NamedTuple):
-    """What one pass over all files found: the columns (None where they differ by row), each file's extent,
-    and the inner splits of the shards."""
+class Options(NamedTuple):
+    """What the plan is told beside the files: `delimiter` and `header` of CSV, and whether it matters of what
+    types JSON's values are, as it does to a handler of columns."""
+
+    delimiter: str = ","
+    header: bool = True
+    wants_types: bool = False
+
+
+USUAL = Options()
+
+
+class Shape(TypedDict, total=False):
+    """What all rows of an input have in common, for readers and writers; each format has its own keys.
+
+    `columns` is None where names differ by row. CSV: `own` of the columns stand in the files, the others in
+    the names of their folders. JSON Lines: `types` are the kinds of each name's values, None where nobody
+    asked. Parquet: `schema` in base64, and the columns that are `objects` for NumPy.
+    """
 
     columns: list[str] | None
+    own: int
+    delimiter: str
+    header: bool
+    types: dict[str, list[str]] | None
+    constants: list[dict[str, int | str | None]]
+    schema: str
+    objects: list[str]
+
+
+class Survey(NamedTuple):
+    """What one pass over all files found: the shape of their rows, each file's extent, the inner splits of
+    the shards, and what is allowed of the input and likely not meant, one line each."""
+
+    shape: Shape
     extents: list[Extent]
     splits: list[Split]
+    warnings: list[str]
 
 
 # A scan offers the split after its n-th row: offer(rows, byte, line) gives the number of rows after which

@@ -7,15 +7,15 @@ from typing import IO, Any, Callable, Iterator, Sequence
 
 from .batches import Batch, Take, gather
 from .inputs import PlannedFile, Streams, readable
-from .splits import Candidates, Extent, Offer, Piece, Survey, choose, offer_to
+from .splits import Candidates, Extent, Offer, Piece, Split, choose, offer_to
 
 BOM = b"\xef\xbb\xbf"
 
 
 def survey_text(
     files: Sequence[PlannedFile], shards: int, scan: Callable[[IO[bytes], str, Offer], Extent]
-) -> Survey:
-    """Read every file once, with `scan(stream, name, offer)`; the survey names no columns."""
+) -> tuple[list[Extent], list[Split]]:
+    """Read every file once, with `scan(stream, name, offer)`; the files' extents and the inner splits."""
     # At least 64 splits a shard to choose from keep the shards' sizes within 1 in 64 of each other.
     candidates = Candidates(max(65536, 64 * shards))
     extents: list[Extent] = []
@@ -26,7 +26,7 @@ def survey_text(
             with readable(file["name"]), streams.open(index) as stream:
                 extents.append(scan(stream, file["name"], offer))
             row += extents[-1].rows
-    return Survey(None, extents, choose(candidates, row, shards))
+    return extents, choose(candidates, row, shards)
 
 
 def text_batches(

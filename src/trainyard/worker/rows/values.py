@@ -8,6 +8,8 @@ import re
 from typing import Any, Callable, Iterable, Mapping
 
 from ..errors import InputError
+from .floats import narrow, shortest
+from .results import as_list
 
 _AS_THEY_ARE = {int, float, str, type(None)}
 _PLAIN = _AS_THEY_ARE | {bool}
@@ -19,22 +21,33 @@ def plain(value: Any) -> Any:
     NumPy's, Arrow's and torch's values become Python's; dates and times their ISO text, decimals their
     digits. Raises InputError for anything else.
     """
+    return _plain(value, False)
+
+
+def for_text(value: Any) -> Any:
+    """`plain(value)` to be written as text: what is float32 or float16 becomes the float with the shortest
+    text that reads back as the same."""
+    return _plain(value, True)
+
+
+def _plain(value: Any, is_text: bool) -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, is_text) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return _converted(value)
+        return [_plain(item, is_text) for item in value]
+    return _converted(value, is_text)
 
 
-def _converted(value: Any) -> Any:
+def _converted(value: Any, is_text: bool) -> Any:
     if getattr(getattr(value, "dtype", None), "kind", "") in ("M", "m"):
         return value.astype(str).tolist()
     for method in ("as_py", "to_pylist", "tolist"):
         convert = getattr(value, method, None)
         if convert is not None:
-            return plain(convert())
+            letter = narrow(value) if is_text else ""
+            return shortest(value, letter) if letter else _plain(convert(), is_text)
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
@@ -48,11 +61,17 @@ def _converted(value: Any) -> Any:
     )
 
 
+def text_list(column: Any) -> list[Any]:
+    """A column of results as a list, its narrow floats as `for_text` has them."""
+    letter = "" if type(column) is list else narrow(column)
+    return list(shortest(column, letter)) if letter else as_list(column)
+
+
 def csv_values(values: list[Any]) -> list[Any]:
     """What csv.writer is given: None is empty, bool true or false, lists and dicts JSON text."""
     if set(map(type, values)) <= _AS_THEY_ARE:
         return values
-    return [_csv_value(plain(value)) for value in values]
+    return [_csv_value(for_text(value)) for value in values]
 
 
 def _csv_value(value: Any) -> Any:
@@ -61,7 +80,7 @@ def _csv_value(value: Any) -> Any:
     return json_text(value) if isinstance(value, (list, dict)) else value
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=plain).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=for_text).encode
 
 
 def json_texts(values: Iterable[Any]) -> list[str]:
@@ -75,7 +94,7 @@ def json_texts(values: Iterable[Any]) -> list[str]:
 
 def json_text(value: Any) -> str:
     """`value` as strict JSON text; NaN and infinities become null."""
-    return _encode(_finite(plain(value)))
+    return _encode(_finite(for_text(value)))
 
 
 def _finite(value: Any) -> Any:
