@@ -91,6 +91,13 @@ def test_a_secret_needs_a_way_to_secrets_manager() -> None:
     check(inference(environment=variables), lean)
 
 
+def test_a_variable_of_the_shell_is_refused_with_the_secret_to_write() -> None:
+    for job in (training(environment={"A": "env:TOKEN"}), inference(environment={"A": "env:TOKEN"})):
+        error = refusal(job)
+        assert error.key == f"{job.section}.environment.A"
+        assert error.cure == "keep it in AWS Secrets Manager, and write secretsmanager:trainyard-dev/NAME"
+
+
 @pytest.mark.parametrize("value", ["", " ", "trainyard-dev/a:", "arn:aws:secretsmanager:eu-central-1"])
 def test_a_secret_has_a_name(value: str) -> None:
     variables = {"A": f"secretsmanager:{value}"}

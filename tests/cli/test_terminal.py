@@ -34,6 +34,25 @@ def test_a_run_that_ends_at_once_has_no_live_line(project: Project, open_termina
     assert terminal.shown.splitlines()[1] == "1"
 
 
+def test_a_job_s_output_colours_a_terminal_and_does_nothing_else_to_it(
+    project: Project, open_terminal: Open
+) -> None:
+    evil = r"\x1b]0;title\x07 \x1b]52;c;aGk=\x07 \x1b[2J \x1b[1A \x9b2J \u202e"
+    file = project.script("evil", rf"""print("\x1b[31mred\x1b[0m 1%\r2%\x1b[K {evil}")""")
+    terminal = open_terminal("train", file)
+    assert terminal.finish() == 0
+    [line] = [line for line in terminal.shown.split("\n") if "red" in line]
+    assert line.rstrip("\r") == "\x1b[31mred\x1b[0m 1%\r2%\x1b[K " + evil
+    for options, is_raw in (((), False), (("--raw",), True)):
+        terminal = open_terminal("logs", "latest", *options)
+        assert terminal.finish() == 0
+        assert ("\x1b]52;c;aGk=\x07" in terminal.shown) is is_raw
+    # In a pipe all is as it was printed.
+    assert "\x1b]52;c;aGk=\x07" in project.run("logs", "latest").stdout
+    name = "\x1b]0;x\x07.toml"
+    assert "\x1b" not in project.run("train", name).stderr
+
+
 def test_the_live_line_keeps_to_the_width_of_the_terminal(project: Project, open_terminal: Open) -> None:
     terminal = open_terminal("train", project.waiter("narrow"), columns=20)
     terminal.wait_for(r"\x1b\[2m.{18}…\x1b\[0m")

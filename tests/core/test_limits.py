@@ -305,6 +305,22 @@ def test_a_scalar_hyperparameter_is_taken(value: Any) -> None:
     assert training(hyperparameters={"x": value}).hyperparameters["x"] == value
 
 
+@pytest.mark.parametrize("value", ["secretsmanager:trainyard-dev/token", "env:TOKEN"])
+def test_a_secret_is_no_hyperparameter_since_arguments_are_seen(value: str) -> None:
+    error = refusal(lambda: training(hyperparameters={"token": value}))
+    assert error.key == "train.hyperparameters.token"
+    assert "hyperparameters are arguments" in error.problem and "[train.environment]" in error.cure
+    # What only begins like one is the script's own text.
+    training(hyperparameters={"token": "env: TOKEN", "other": "env:a,env:b"})
+
+
+@pytest.mark.parametrize("value", ["env:", "env:A-B", "env:A B"])
+def test_a_variable_of_the_shell_has_the_name_of_one(value: str) -> None:
+    assert refusal(lambda: training(environment={"V": value})).key == "train.environment.V"
+    assert refusal(lambda: inference(environment={"V": value})).cure == "write env:NAME"
+    inference(environment={"V": "env:_TOKEN2"})
+
+
 def test_there_are_100_variables_of_512_characters_at_most() -> None:
     fits = {f"V{n}": "x" for n in range(99)} | {"V" * 512: "x" * 512}
     assert len(training(environment=fits).environment) == 100

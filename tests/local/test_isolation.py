@@ -11,7 +11,7 @@ import pytest
 from test_packages import write_wheel
 
 from conftest import PATIENCE, Project, texts
-from trainyard import Resources, State, Yard
+from trainyard import BadInput, Resources, State, Yard
 from trainyard.local.engine import allowed
 from trainyard.machine import namespace
 
@@ -99,6 +99,45 @@ def test_only_allowed_variables_are_handed_on_and_kept(
     # Neither in the script's environment nor anywhere in the home.
     for path in home.rglob("*"):
         assert not (path.is_file() and b"s3cr3t-s3cr3t" in path.read_bytes()), path
+
+
+def test_a_variable_of_the_shell_reaches_the_job_and_no_record_even_where_it_tells_it(
+    local_yard: Yard, home: Path, project: Project, model: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a retry, too; in the ledger, in the run's files, in its reason: the log alone is the script's."""
+    monkeypatch.setenv("OF_MINE", "s3cr3t/s3cr3t")
+    script = """
+import os
+if os.environ["TRAINYARD_ATTEMPT"] == "2": open(os.environ["SM_OUTPUT_DIR"] + "/failure", "w").write(
+    "x" * 1016 + os.environ["TOKEN"])
+raise SystemExit("cannot log in with " + os.environ["TOKEN"])
+"""
+    handler = """
+import os
+def predict_fn(batch, model): raise ValueError("x" * 1000 + os.environ["TOKEN"])
+"""
+    variables = {"TOKEN": "env:OF_MINE"}
+    trained = local_yard.train(project.training(script, environment=variables, retries=1))
+    job = project.inference(handler, environment=variables, shards=1, retries=0)
+    predicted = local_yard.infer(job, model=str(model), input=str(rows))
+    reasons = [run.wait(timeout=PATIENCE).attempts[0].reason for run in (trained, predicted)]
+    assert reasons[0] == "cannot log in with *** (exit status 1)"
+    assert trained.reason == "x" * 1016 + "***"
+    assert reasons[1].startswith("ValueError: xxx") and "s3" not in reasons[1]
+    for path in home.rglob("*"):
+        told = path.is_file() and path.suffix != ".log" and path.name != "failure"
+        assert not (told and b"s3cr3t" in path.read_bytes()), path
+
+
+def test_a_variable_that_the_shell_has_not_is_refused_before_there_is_a_run(
+    local_yard: Yard, home: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OF_MINE", raising=False)
+    with pytest.raises(BadInput) as caught:
+        local_yard.train(project.training("", environment={"TOKEN": "env:OF_MINE"}))
+    words = "train.environment.TOKEN: OF_MINE is not set in this shell; export OF_MINE, and do it again"
+    assert str(caught.value) == words
+    assert not home.exists() or not list(home.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,24 @@ def test_the_next_look_after_the_supervisor_was_killed_has_the_run_go_on(
     assert lost is not None and lost < PATIENCE
 
 
+def test_a_run_whose_secret_went_with_its_supervisor_ends_and_is_resumed_from_a_shell_that_has_it(
+    local_yard: Yard, home: Path, project: Project, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_MINE", "s3cr3t-s3cr3t")
+    variables = {"TOKEN": "env:OF_MINE", "NOTES": str(notes)}
+    run = local_yard.train(project.training(HOLD, environment=variables))
+    wait_for_line(run, "ready 1")
+    kill_supervisor(home)
+    monkeypatch.delenv("OF_MINE")
+    assert run.wait(timeout=PATIENCE).state is State.FAILED
+    assert run.reason.startswith("train.environment.TOKEN: its value went with the supervisor that had it")
+    with pytest.raises(trainyard.BadInput, match="OF_MINE is not set in this shell"):
+        run.resume()
+    monkeypatch.setenv("OF_MINE", "another")
+    assert run.resume().wait(timeout=PATIENCE).state is State.SUCCEEDED
+    assert texts(run)[-1] == "ready 2"
+
+
 def test_another_python_has_it_go_on(local_yard: Yard, home: Path, project: Project, notes: Path) -> None:
     run = local_yard.train(project.training(HOLD, environment={"NOTES": str(notes)}))
     wait_for_line(run, "ready 1")

@@ -141,6 +141,13 @@ def test_a_secret_reaches_the_handler_and_nothing_else(batch: BatchRun, moto: st
     log = batch.done("plan") + batch.done("shard") + batch.done("commit")
     assert batch.parts()[0].endswith(b"nedd1h\n")
     assert "h1dden" not in log
+    tells = "    print(os.environ['TOKEN'])\n    exit('x' * 1006 + os.environ['TOKEN'])\n"
+    source(batch, f"import os\ndef predict_fn(b, m):\n{tells}")
+    batch.bucket.delete_object(Bucket=BUCKET, Key=f"{batch.prefix}/part-00000.csv")
+    status, log = batch.run("shard", attempt=2)
+    assert (status, "h1d" in log + str(batch.document("_run/failures/shard-00000-2.json"))) == (75, False), (
+        log
+    )
     batch.manifest["environment"] = {"TOKEN": "secretsmanager:none"}
     batch.bucket.delete_object(Bucket=BUCKET, Key=f"{batch.prefix}/part-00000.csv")
     status, log = batch.run("shard")

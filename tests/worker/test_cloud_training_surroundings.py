@@ -280,6 +280,33 @@ sys.exit(os.environ["TRAINYARD_ATTEMPT"] == "1")
                 assert value not in path.read_bytes(), path
 
 
+def test_a_script_that_tells_its_secret_tells_it_to_nobody(container: Container, secrets: Secrets) -> None:
+    """In the log, in three forms and two pieces; in its last words; and over the border of what is kept."""
+    secrets.values = {"team/token": {"SecretString": "hush/hush hush"}}
+    container.variables["TOKEN"] = "secretsmanager:team/token"
+    container.files["train.py"] = """
+import base64, os, sys, time, urllib.parse
+secret = os.environ["TOKEN"]
+forms = [secret, urllib.parse.quote(secret, safe=""), base64.b64encode(secret.encode()).decode()]
+print("loss=0.5", *forms)
+os.write(1, secret[:5].encode())
+time.sleep(0.05)
+os.write(1, secret[5:].encode() + b" in two\\n")
+if os.environ["TRAINYARD_ATTEMPT"] == "1":
+    sys.exit("cannot log in with " + secret)
+with open(os.environ["SM_OUTPUT_DIR"] + "/failure", "w") as stream:
+    stream.write(" ".join(forms) + "x" * (1024 - 25) + secret)
+sys.exit(3)
+"""
+    worker = container.run("--retries", "1")
+    kept = [*worker.lines, container.failure, container.history_file.read_text()]
+    assert (worker.status, worker.lines[:2]) == (3, ["loss=0.5 *** *** ***", "*** in two"]), worker.lines
+    assert container.attempts[0][2] == "cannot log in with *** (exit status 1)"
+    assert container.failure.startswith("*** *** ***xxx")
+    for form in ("hush", base64.b64encode(b"hush/hush hush").decode()[:8]):
+        assert not [text for text in kept if form in text]
+
+
 @pytest.mark.parametrize(
     ("value", "words", "bad_input"),
     [

@@ -12,7 +12,7 @@ from ..core.jobs.limits import is_remote
 from ..core.runs.run import Run
 from ..worker.cloud import secrets
 from ..worker.errors import InputError
-from ..worker.protocol import SECRET
+from ..worker.protocol import OF_SHELL, SECRET
 from .account.deployment import LEAN, Deployment
 from .sagemaker.requests import INTERRUPTIONS
 
@@ -31,8 +31,13 @@ def check_run(run: Run) -> None:
 def check_secrets(job: Job, deployment: Deployment) -> None:
     """Raise `Unsupported` for a secret that jobs of the environment cannot read."""
     for name, value in job.environment.items():
+        key = f"{job.section}.environment.{name}"
+        if value.startswith(OF_SHELL):
+            cure = f"keep it in AWS Secrets Manager, and write {SECRET}{deployment.stack}/NAME"
+            raise Unsupported(
+                f"{show(value)}: jobs on AWS have no variables of this shell", key=key, cure=cure
+            )
         if value.startswith(SECRET):
-            key = f"{job.section}.environment.{name}"
             _check_secret(value, key, deployment)
             if job.section == "train" and deployment.network_profile == LEAN:
                 problem = f"training jobs of {deployment.name} reach S3 alone, and not Secrets Manager"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from ..core.errors import TrainyardError
 from ..core.jobs.job import InferenceJob, TrainingJob
@@ -17,7 +17,7 @@ from .main import INTERRUPTED
 from .terminal.screen import Screen, abandon, is_live
 from .terminal.signals import Detached, TerminalSignals
 from .terminal.table import print_json
-from .terminal.text import clean
+from .terminal.text import clean, harmless
 
 _TAIL = 10
 _PERIOD_ELSEWHERE = 2.0
@@ -26,11 +26,17 @@ _PERIOD_ELSEWHERE = 2.0
 
 class Style(NamedTuple):
     """How an attached run is shown: `json` prints one object at its end and no log; attempts up to `seen`
-    have been shown before; `file` is the job file."""
+    have been shown before; `file` is the job file; `raw` gives a terminal the log as it is."""
 
     json: bool = False
     seen: int = 0
     file: str = ""
+    raw: bool = False
+
+
+def on_terminal(lines: Iterable[str], stream: TextIO, *, raw: bool) -> Iterable[str]:
+    """Lines of a job's output for a stream: harmless where that is a terminal, unless `raw` wants all."""
+    return lines if raw or not stream.isatty() else map(harmless, lines)
 
 
 def warn(lines: Iterable[str]) -> None:
@@ -126,7 +132,8 @@ def _follow(yard: Yard, run: Run, signals: TerminalSignals, style: Style) -> Non
     with Screen(status) as screen:
         signals.bind(lambda: _stop(yard, run, screen))
         if shows_log:
-            for text in with_attempts(yard, run, yard.logs(run, follow=True), seen=style.seen):
+            lines = with_attempts(yard, run, yard.logs(run, follow=True), seen=style.seen)
+            for text in on_terminal(lines, sys.stdout, raw=style.raw):
                 screen.print(text)
         else:
             yard.wait(run)
@@ -157,7 +164,7 @@ def _stop(yard: Yard, run: Run, screen: Screen) -> None:
         yard.stop(run)
         screen.say(f"stopping {run.id} … (Ctrl-C again leaves it stopping)")
     except TrainyardError as error:
-        screen.say(f"trainyard: {error}")
+        screen.say(f"trainyard: {clean(str(error))}")
 
 
 def _say_detached(word: str, detached: Detached) -> int:
@@ -201,8 +208,9 @@ def _complain(yard: Yard, run: Run, style: Style) -> None:
     shown = run.is_training and not style.json
     silent = style.json and not is_live(sys.stderr)
     if run.state is State.FAILED and not (shown or silent or run.seen.bad_input):
-        for line in _last_lines(yard, run):
-            print(as_text(line, run.job), file=sys.stderr)
+        last = (as_text(line, run.job) for line in _last_lines(yard, run))
+        for text in on_terminal(last, sys.stderr, raw=style.raw):
+            print(text, file=sys.stderr)
     print(f"trainyard: {run.id} {run.state}: {clean(run.reason)}", file=sys.stderr, flush=True)
 
 

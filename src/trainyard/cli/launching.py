@@ -14,7 +14,7 @@ from ..core.ports.engine import Request
 from ..core.runs.run import Run
 from ..yard.yard import RunHandle, Yard
 from . import attached
-from .parser import FILE, add_yard
+from .parser import FILE, add_raw, add_yard
 from .terminal.table import print_json
 from .yards import yard_of
 
@@ -30,6 +30,7 @@ def add_launching(parser: argparse.ArgumentParser) -> None:
     """The options of everything that starts a run."""
     parser.add_argument("--detach", action="store_true", help="print the run's id and leave it to itself")
     parser.add_argument("--dry-run", action="store_true", help="tell what would run, and start nothing")
+    add_raw(parser)
     add_yard(parser)
 
 
@@ -54,7 +55,7 @@ def launch(
         return attached.detach(start(), as_json=args.json)
     # The usual job file need not be named.
     name = "" if args.file == FILE else args.file
-    return attached.attach(yard, start, attached.Style(json=args.json, file=name))
+    return attached.attach(yard, start, attached.Style(json=args.json, file=name, raw=args.raw))
 
 
 def _tell(plan: Run, shown: Shown, requests: Sequence[Request], args: argparse.Namespace) -> int:

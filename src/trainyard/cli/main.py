@@ -198,7 +198,9 @@ def _help() -> str:
 
 
 def _complain(line: str, status: int) -> int:
-    print(f"trainyard: {line}", file=sys.stderr)
+    from .terminal.text import clean  # a file's name may be an escape sequence
+
+    print(f"trainyard: {clean(line)}", file=sys.stderr)
     return status
 
 

@@ -75,6 +75,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, a beginning that only one id has, or latest")
 
 
+def add_raw(parser: argparse.ArgumentParser) -> None:
+    """The option of every verb that shows a job's output."""
+    text = "on a terminal, pass every escape sequence of the job's output"
+    parser.add_argument("--raw", action="store_true", help=text)
+
+
 def natural(text: str) -> int:
     """A number of 0 or more, for `type=`."""
     try:

@@ -28,7 +28,7 @@ def print_summary(yard: Yard, run: Run, *, file: str = "") -> None:
     """What became of a run that has ended, where everything lies, and what to type next."""
     print(_outcome(run))
     for label, text in _findings(yard, run, file):
-        print(f"  {label:9}{text}", flush=True)
+        print(f"  {label:9}{clean(text)}", flush=True)
 
 
 def print_run(yard: Yard, run: Run) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..core.errors import BadInput, Unsupported
 from ..core.jobs.job import Job, TrainingJob
+from ..core.jobs.variables import shell_values
 from ..core.ports.engine import LogLine, RunQuery
 from ..core.runs.run import Observation, Run
-from ..worker.protocol import SECRET
+from ..worker.protocol import OF_SHELL, SECRET
 from .home.home import Home
 from .home.logs import LocalRunLogs
 from .home.output import reserve
@@ -43,13 +44,14 @@ class LocalEngine:
         self._client = Client(home)
 
     def check(self, job: Job) -> None:
-        """Refuse what only a cloud can do."""
+        """Refuse what only a cloud can do, and a variable that this shell has not."""
+        shell_values(job.environment, job.section, os.environ)
         for name, value in job.environment.items():
             if value.startswith(SECRET):
                 raise Unsupported(
                     "the local yard cannot read AWS Secrets Manager",
                     key=f"{job.section}.environment.{name}",
-                    cure="write the value, or read it from a file in the script",
+                    cure=f"write {OF_SHELL}NAME for a variable of this shell, or read a file in the script",
                 )
         if isinstance(job, TrainingJob):
             self._check_training(job)
@@ -57,6 +59,7 @@ class LocalEngine:
     def launch(self, run: Run) -> str:
         """Write the run down and have the supervisor see it; its reference is its id."""
         self._check_addresses(run)
+        values = shell_values(run.job.environment, run.job.section, os.environ)
         self._client.prepare()
         folder = self._home.run(run.id)
         if not run.is_training and run.output is None:
@@ -67,7 +70,7 @@ class LocalEngine:
             os.makedirs(folder, exist_ok=True)
             _write_spec(run, folder)
             self._ledger.submit(run, submission)
-        self._client.wake()
+        self._client.wake(run.id, values)
         return run.id
 
     def observe(self, runs: Sequence[Run], *, wait: float = 0.0) -> Mapping[str, Observation]:

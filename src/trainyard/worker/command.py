@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from .protocol import VERBS
 
@@ -37,11 +37,22 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     # A handler may raise anything, SystemExit too, and the run must have a reason for all of it.
     except BaseException as error:
-        _report(failure(error, spec.get("code", "")), spec.get("report"))
+        _report(failure(error, spec.get("code", ""), _redacted(spec.get("secrets", ()))), spec.get("report"))
         return 1
     finally:
         _close()
     return 0
+
+
+def _redacted(names: Sequence[str]) -> Callable[[str], str]:
+    """What takes the values of these variables out of a text."""
+    if not names:
+        return str
+    import os
+
+    from .redaction import Redactor
+
+    return Redactor(os.environ[name] for name in names if name in os.environ).text
 
 
 def _close() -> None:

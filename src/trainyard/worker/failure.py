@@ -6,10 +6,10 @@ import os
 import sys
 import traceback
 from types import FrameType, TracebackType
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from .errors import InputError, OutputError, ServiceError, is_disk_full
-from .reasons import DISK_FULL
+from .reasons import DISK_FULL, one_line
 
 LONGEST_REASON = 1024
 _OURS = os.path.dirname(os.path.abspath(__file__))
@@ -19,21 +19,21 @@ def describe(error: BaseException, code: str) -> str:
     """`ValueError: text (predict.py:12)`: the exception and its last line in the source folder `code`."""
     if isinstance(error, OSError) and is_disk_full(error):
         where = f"{error.filename}; " if error.filename else ""
-        return _one_line(DISK_FULL.of(where).reason)
+        return one_line(DISK_FULL.of(where).reason)
     if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
         where = f"{_name(error.filename, code)}:{error.lineno}"
-        return _one_line(f"{type(error).__name__}: {error.msg} ({where})")
+        return one_line(f"{type(error).__name__}: {error.msg} ({where})")
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     where = _place(error.__traceback__, code)
     reason = f"{text} ({where})" if where else text
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.split(".")[0]
         reason += f"; add the package that provides {package} to requirements.txt beside the handler"
-    return _one_line(reason)
+    return one_line(reason)
 
 
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+def shortened(line: str) -> str:
+    """A reason at the length at which one is kept."""
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
 
 
@@ -77,19 +77,26 @@ def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
 
 
-def failure(error: BaseException, code: str) -> dict[str, Any]:
-    """The report: `reason` (one line), `traceback` or None, and `class`.
+def failure(error: BaseException, code: str, redacted: Callable[[str], str] = str) -> dict[str, Any]:
+    """The report: `reason` (one line), `traceback` or None, and `class`; both without secrets, as `redacted`
+    gives texts.
 
     "input": the user's data or handler breaks the contract, a retry cannot help; all else is "error".
     """
+    kind, text = "error", None
+    reason = one_line(str(error))
     if isinstance(error, InputError):
-        cause = error.__cause__
+        kind, cause = "input", error.__cause__
         theirs = isinstance(cause, (SyntaxError, ImportError))
         text = _traceback(cause) if cause is not None and theirs else None
-        return {"reason": _one_line(str(error)), "class": "input", "traceback": text}
-    if isinstance(error, (OutputError, ServiceError)):
-        return {"reason": _one_line(str(error)), "class": "error", "traceback": None}
-    return {"reason": describe(error, code), "class": "error", "traceback": _traceback(error)}
+    elif not isinstance(error, (OutputError, ServiceError)):
+        reason, text = describe(error, code), _traceback(error)
+    # What is cut off before might leave a part of a secret.
+    return {
+        "reason": shortened(redacted(reason)),
+        "class": kind,
+        "traceback": None if text is None else redacted(text),
+    }
 
 
 def announce(report: dict[str, Any]) -> None:

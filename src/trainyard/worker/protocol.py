@@ -14,6 +14,10 @@ RETRY_STATUS = 75
 SECRET = "secretsmanager:"
 """How a value of the environment begins that is a secret: `secretsmanager:NAME`."""
 
+OF_SHELL = "env:"
+"""How a value of the environment begins that is a variable of the submitter's shell: `env:NAME`. For this
+machine alone: the value is handed to the supervisor, and written down nowhere."""
+
 ATTEMPT_VARIABLE = "TRAINYARD_ATTEMPT"
 REGION_VARIABLE = "TRAINYARD_REGION"
 ENDPOINT_VARIABLE = "TRAINYARD_S3_ENDPOINT"

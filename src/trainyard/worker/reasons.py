@@ -109,6 +109,12 @@ SAGEMAKER_FAILED = Cause(
 FORGOTTEN = Cause(FAILED, NEVER, "AWS Batch has forgotten the run (after 7 days), and it left no _SUCCESS")
 UNKNOWN = Cause(FAILED, NEVER, "failed, and {} does not say why")
 UNKNOWN_TO_BATCH = Cause(FAILED, NEVER, "Batch has ended the run, and does not say why")
+SHELL_FORGOTTEN = Cause(
+    FAILED,
+    NEVER,
+    "{}: its value went with the supervisor that had it, and is written down nowhere; "
+    "`trainyard resume` the run from a shell that has it",
+)
 
 # By what the job was given.
 BAD_INPUT = Cause(FAILED, NEVER, "{}", True)

@@ -1,7 +1,7 @@
 """stdout, stderr, and below them on a terminal one line that keeps telling how things stand.
 
-Lines of a script's log pass through as they are, escape sequences and all, which is why the live line is
-drawn here in a few bytes and not by a library that lays text out.
+Lines of a script's log pass through with their colours and returns (`text.harmless`), which is why the live
+line is drawn here in a few bytes and not by a library that lays text out.
 """
 
 from __future__ import annotations

@@ -14,6 +14,27 @@ def clean(text: str) -> str:
     )
 
 
+_PASSING = r"\x1b\[[0-9;:]*m|\x1b\[[0-2]?K|[\t\r\b]"
+_CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+
+
+def harmless(text: str) -> str:
+    """A line of a job's output as it is written to a terminal.
+
+    Colours, and what moves within the line or erases in it (return, backspace, tab, `ESC [K`), pass: progress
+    bars are made of them. Any other control character is made visible (`\\x1b]0;`): those that set the title
+    or the clipboard, clear the screen, write over earlier lines or turn the direction of writing.
+    """
+    if text.isprintable():
+        return text
+    import re  # for lines with escapes alone
+
+    def shown(found: re.Match[str]) -> str:
+        return found[1] or found[2].encode("unicode_escape").decode()
+
+    return re.sub(f"({_PASSING})|({_CONTROLS})", shown, text)
+
+
 def span(text: str) -> int:
     """How many columns of a terminal the text takes."""
     if text.isascii():

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ...core.ports.engine import LogLine
 from ...core.runs.run import rfc3339
-from ..parser import add_run, add_yard
+from ..parser import add_raw, add_run, add_yard
 from ..terminal.table import print_json
 from ..yards import find_run, yard_of
 
@@ -16,6 +16,7 @@ from ..yards import find_run, yard_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the run has ended")
+    add_raw(parser)
     add_yard(parser)
 
 
@@ -25,9 +26,9 @@ def run(args: argparse.Namespace) -> int:
     lines = yard.logs(found, follow=args.follow)
     if args.json:
         return _print_objects(lines)
-    from ..attached import with_attempts
+    from ..attached import on_terminal, with_attempts
 
-    for text in with_attempts(yard, found, lines):
+    for text in on_terminal(with_attempts(yard, found, lines), sys.stdout, raw=args.raw):
         sys.stdout.write(f"{text}\n")
         if args.follow:
             sys.stdout.flush()

@@ -7,6 +7,7 @@ import argparse
 from .. import formatting
 from ..parser import add_yard
 from ..terminal.table import print_json
+from ..terminal.text import clean
 from ..yards import LATEST, find_run, yard_of
 
 
@@ -29,5 +30,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"what": what, "folder": folder, "files": files, "bytes": size})
         return 0
-    print(f"{formatting.place(folder)}: {formatting.many(files, 'file')}, {formatting.size(size)}")
+    print(f"{clean(formatting.place(folder))}: {formatting.many(files, 'file')}, {formatting.size(size)}")
     return 0

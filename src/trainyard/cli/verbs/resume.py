@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 
 from .. import attached
-from ..parser import add_run, add_yard
+from ..parser import add_raw, add_run, add_yard
 from ..yards import find_run, yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--detach", action="store_true", help="print the run's id and leave it to itself")
+    add_raw(parser)
     add_yard(parser)
 
 
@@ -21,4 +22,5 @@ def run(args: argparse.Namespace) -> int:
     if args.detach:
         return attached.detach(yard.resume(before), as_json=args.json)
     seen = max((attempt.number for attempt in before.attempts), default=0)
-    return attached.attach(yard, lambda: yard.resume(before), attached.Style(json=args.json, seen=seen))
+    style = attached.Style(json=args.json, seen=seen, raw=args.raw)
+    return attached.attach(yard, lambda: yard.resume(before), style)

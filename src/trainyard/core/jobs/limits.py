@@ -24,6 +24,7 @@ from ..checks import (
     wrong_type,
 )
 from ..errors import BadInput
+from .variables import check_argument, check_environment
 
 NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*"
 """A name SageMaker takes: letters, digits and inner hyphens (TrainingJobName)."""
@@ -57,12 +58,6 @@ S3_URI_LENGTH = 1_024
 
 HYPERPARAMETERS, HYPERPARAMETER_KEY, HYPERPARAMETER_VALUE = 100, 256, 2_500
 """HyperParameters, HyperParameterKey, HyperParameterValue (the prose says 256, the model 2500)."""
-ENVIRONMENT, ENVIRONMENT_KEY, ENVIRONMENT_VALUE = 100, 512, 512
-"""TrainingEnvironmentMap, TrainingEnvironmentKey, TrainingEnvironmentValue."""
-VARIABLE = r"[a-zA-Z_][a-zA-Z0-9_]*"
-"""TrainingEnvironmentKey."""
-SHARD_ENVIRONMENT = 8_192 - 2_048
-"""Characters in all: SubmitJob's overrides hold 8192; 2048 are kept for trainyard's command and variables."""
 METRICS, METRIC_NAME, METRIC_REGEX = 40, 255, 500
 """MetricDefinitionList, MetricName, MetricRegex."""
 
@@ -87,10 +82,6 @@ _IMAGE_TAG = r"(?::\w[\w.\-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 _IMAGE = rf"(?:[a-zA-Z0-9.\-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*{_IMAGE_TAG}"
 _LINE_BREAKS = "\n\r\u0085\u2028\u2029"
 _SETTINGS = ("default_user_module_name", "_tuning_objective_metric")
-_OWNED = {
-    "train": (("SM_", "TRAINYARD_", "TRAINING_JOB_"), ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")),
-    "infer": (("TRAINYARD_", "AWS_BATCH"), ()),
-}
 
 
 def check_training(job: Any) -> None:
@@ -101,7 +92,7 @@ def check_training(job: Any) -> None:
     _check_input_mode(job.input_mode)
     _check_channels(job.channels)
     _check_hyperparameters(job.hyperparameters)
-    _check_environment(job.environment, "train")
+    check_environment(job.environment, "train")
     _check_metrics(job.metrics)
     _check_resources(job.resources)
     _check_spot(job.spot)
@@ -114,8 +105,7 @@ def check_inference(job: Any) -> None:
     check_integer(job.batch_size, "infer.batch_size", 1, unit="rows")
     check_integer(job.retries, "infer.retries", 0, SHARD_RETRIES)
     check_integer(job.timeout, "infer.timeout", TIMEOUT, unit="seconds")
-    _check_environment(job.environment, "infer")
-    _check_shard_environment(job.environment)
+    check_environment(job.environment, "infer")
     check_section(job.resources, "infer.resources", "ShardResources", ("vcpus", "memory_mib", "gpus"))
     check_integer(job.resources.vcpus, "infer.resources.vcpus", 1)
     check_integer(job.resources.memory_mib, "infer.resources.memory_mib", SHARD_MEMORY, unit="MiB")
@@ -266,6 +256,7 @@ def _check_hyperparameter(value: Any, key: str) -> None:
         raise wrong_type(value, key, "a string, an integer, a float or a boolean")
     if isinstance(value, str):
         check_text(value, key, 0, HYPERPARAMETER_VALUE)
+        check_argument(value, key)
     elif value != value or value in (float("inf"), float("-inf")):
         raise BadInput(
             f"{value} is not finite, and JSON knows no such number", key=key, cure=f"write '{value}'"
@@ -290,37 +281,6 @@ def _encoded_length(value: str | int | float) -> int:
     except ValueError:
         # Python writes no integer of more than 4300 digits; log10(2) is near 0.3.
         return int(int(value).bit_length() * 0.30103)
-
-
-def _check_environment(variables: Any, section: str) -> None:
-    key = f"{section}.environment"
-    check_table(variables, key, ENVIRONMENT, "variables")
-    prefixes, names = _OWNED[section]
-    for name, value in variables.items():
-        where = entry(key, name)
-        check_text(name, where, 1, ENVIRONMENT_KEY, cure="name it")
-        if re.fullmatch(VARIABLE, name) is None:
-            raise BadInput(f"{show(name)} is no variable's name", key=where, cure="use letters, digits and _")
-        if name in names or name.startswith(prefixes):
-            raise BadInput(
-                "is set by SageMaker, Batch or trainyard itself", key=where, cure="leave it out or rename it"
-            )
-        check_text(value, where, 0, ENVIRONMENT_VALUE)
-
-
-def _check_shard_environment(variables: Any) -> None:
-    if not variables:
-        return
-    # json is a cost that a job without variables needn't bear.
-    from json import dumps
-
-    length = len(dumps([{"name": name, "value": value} for name, value in variables.items()]))
-    if length > SHARD_ENVIRONMENT:
-        raise BadInput(
-            f"is {length} characters long in all, as Batch counts (JSON)",
-            key="infer.environment",
-            cure=f"use at most {SHARD_ENVIRONMENT}, or put it in a file of source_dir",
-        )
 
 
 def _check_metrics(metrics: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from ...core.errors import DiskFull, SupervisorLost
 from ...core.files.oserrors import no_room
+from ...core.record import NOTHING
 from ...version import __version__
 from ..home.home import Home
 from . import protocol, starting
@@ -72,9 +73,11 @@ class Client:
         if self._starting is None and not protocol.is_listening(self._home):
             self._start()
 
-    def wake(self) -> None:
-        """Have the supervisor read the ledger again; returns when it has."""
-        self._ask({"do": "wake"})
+    def wake(self, run: str = "", values: Mapping[str, str] = NOTHING) -> None:
+        """Have the supervisor read the ledger again; returns when it has. `values` are variables of a run
+        that only its memory is to hold."""
+        handed = {"run": run, "values": dict(values)} if values else {}
+        self._ask({"do": "wake", **handed})
 
     def watch(self, runs: Sequence[str]) -> Connection:
         """A line on which the states of the runs are told, now and whenever they change."""

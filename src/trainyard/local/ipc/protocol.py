@@ -1,7 +1,8 @@
 """How commands and the supervisor of a home talk: lines of JSON over a socket that only the user can reach.
 
 The supervisor greets with `{"version", "pid"}`. A command says `{"do": "wake"}` after it has written to the
-ledger and gets `{"ok": true}`; `{"do": "watch", "runs": […]}` and gets `{"run", "state"}` for each at once
+ledger and gets `{"ok": true}` (with `"run"` and `"values"`, variables of the submitter's shell that are
+written down nowhere); `{"do": "watch", "runs": […]}` and gets `{"run", "state"}` for each at once
 and again whenever it changes; `{"do": "drain", "next": […]}` to have an older supervisor end what it runs,
 start nothing more, and make way for the command `next`.
 """

@@ -126,6 +126,7 @@ class InferenceWork(Work):
             "result": self.paths.result(index),
             "progress": self.paths.progress(index),
             "attempt": number,
+            "secrets": list(self.values),
         }
         timeout = float(self.inference.timeout)
         return TaskPlan(
@@ -137,6 +138,7 @@ class InferenceWork(Work):
             timeout=timeout,
             late=outcomes.of(TIMED_OUT, timeout),
             is_attempt=True,
+            redactor=self.redactor,
         )
 
     def _member(self, verb: str, task: str, number: int, spec: dict[str, Any], *, model: str) -> Member:
@@ -144,7 +146,7 @@ class InferenceWork(Work):
         os.makedirs(folder, exist_ok=True)
         report = self.paths.report(number, task)
         own = {
-            **self.inference.environment,
+            **self.environment,
             "AWS_BATCH_JOB_ARRAY_INDEX": str(spec.get("index", 0)),
             "AWS_BATCH_JOB_ATTEMPT": str(number),
             ATTEMPT_VARIABLE: str(number),

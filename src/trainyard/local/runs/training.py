@@ -91,6 +91,7 @@ class TrainingWork(Work):
             interruption=at[number - 1] if number <= len(at) else None,
             is_attempt=True,
             wants_lines=bool(self.training.metrics),
+            redactor=self.redactor,
         )
 
     def _say_once_that_paths_differ(self) -> None:
@@ -115,12 +116,12 @@ class TrainingWork(Work):
             hosts=hosts,
             hyperparameters=encoded,
             channels=tuple(self.run.channels),
-            user_environment=self.training.environment,
+            user_environment=self.environment,
             instance_type=resources.instance_type,
             network_interface="lo",
             master_addr="127.0.0.1" if namespace.refusal() else hosts[0],
             master_port=_free_port(),
-            num_gpus=contract.count_gpus({**self.submission["variables"], **self.training.environment}),
+            num_gpus=contract.count_gpus({**self.submission["variables"], **self.environment}),
         )
 
     def _member(self, spec: contract.TrainingSpec, host: str, number: int) -> Member:

@@ -9,9 +9,10 @@ import sqlite3
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.jobs.job import Job
+from ...core.jobs.variables import shell_variables
 from ...core.runs.outcomes import Outcome
 from ...core.runs.run import Run, State
 from ...machine import MARK
@@ -22,6 +23,9 @@ from ..ledger.journal import Journal
 from ..ledger.rows import attempt_of, run_of
 from ..tasks import child
 from ..tasks.task import Member, TaskPlan
+
+if TYPE_CHECKING:
+    from ...worker.redaction import Redactor
 
 ENVIRONMENT = "environment"
 _STEP_GRACE = 5.0
@@ -47,6 +51,8 @@ class Work(ABC):
         self.code = os.path.join(home.code, self.run.code)
         self.interpreter: str = self.submission["interpreter"]
         self.needs_environment = _needs_environment(self.code)
+        self.values: Mapping[str, str] = {}
+        """Variables of the submitter's shell, which nothing but this process remembers."""
         self.running: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._failures: dict[str, int] = {}
@@ -111,6 +117,25 @@ class Work(ABC):
             self.journal.set_run(self.run.id, state=str(state), **columns)
             known = {name: columns[name] for name in ("started", "finished", "reason") if name in columns}
             self.run = self.run.observed(self.run.seen.replace(state=state, **known))
+
+    @property
+    def lacking(self) -> str:
+        """A variable of the submitter's shell whose value has not come; "" for none."""
+        return next((name for name in shell_variables(self.job.environment) if name not in self.values), "")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The job's own variables, with their values."""
+        return {**self.job.environment, **self.values}
+
+    @property
+    def redactor(self) -> Redactor | None:
+        """What takes these values out of what is written down; None where there are none."""
+        if not self.values:
+            return None
+        from ...worker.redaction import Redactor  # for jobs that have secrets alone
+
+        return Redactor(self.values.values())
 
     @property
     def job(self) -> Job:

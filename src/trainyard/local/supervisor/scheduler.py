@@ -7,7 +7,7 @@ import selectors
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -35,6 +35,8 @@ from .timers import Timers
 _FOLLOW = 0.1
 _MEMORY = 0.25
 _LAST_PATIENCE = 5.0
+_HANDING_OVER = 5.0
+"""Seconds between a run's being written down and its variables of a shell: more than any command takes."""
 
 
 class Scheduler:
@@ -51,6 +53,7 @@ class Scheduler:
         self._by_pid: dict[int, tuple[Task, Process]] = {}
         self._recorders: dict[str, Recorder] = {}
         self._announced: dict[str, str] = {}
+        self._values: dict[str, Mapping[str, str]] = {}
         self._is_following = False
         self.is_draining = False
 
@@ -65,6 +68,12 @@ class Scheduler:
                 self._take_up(run)
             elif stop:
                 self._works[run].wants_stop = True
+
+    def hand_over(self, run: str, values: Mapping[str, str]) -> None:
+        """Keep a run's variables of the submitter's shell until it has ended."""
+        self._values[run] = values
+        if run in self._works:
+            self._works[run].values = values
 
     def turn(self) -> list[tuple[str, str]]:
         """Start and end what is due and make it durable; the runs whose states have changed."""
@@ -82,7 +91,7 @@ class Scheduler:
         self._announced.update(changed)
         for run, work in list(self._works.items()):
             if work.run.state.ended:
-                for known in (self._works, self._announced, self._recorders):
+                for known in (self._works, self._announced, self._recorders, self._values):
                     known.pop(run, None)
         self._journal.commit()
         return changed
@@ -120,7 +129,16 @@ class Scheduler:
     def _take_up(self, run: str) -> None:
         with self._guarding(run):
             row = self._journal.run(run)
-            self._works[run] = _work_of(row, self._home, self._journal)
+            work = self._works[run] = _work_of(row, self._home, self._journal)
+            work.values = self._values.get(run, {})
+            if work.lacking:
+                self._timers.after(_HANDING_OVER, lambda: self._give_up_waiting(run))
+
+    def _give_up_waiting(self, run: str) -> None:
+        """End a run whose variables of a shell do not come: what had them is no more."""
+        work = self._works.get(run)
+        if work is not None and work.lacking and not work.ending:
+            work.fail(outcomes.of(reasons.SHELL_FORGOTTEN, f"{work.job.section}.environment.{work.lacking}"))
 
     @contextmanager
     def _guarding(self, run: str, work: Work | None = None) -> Iterator[None]:
@@ -147,6 +165,8 @@ class Scheduler:
                 self._end(task, endings.STOPPED if work.wants_stop else endings.ENDED_WITH_RUN)
             if not tasks:
                 endings.finish(work)
+            return
+        if work.lacking:
             return
         while not self.is_draining and len(self._tasks) < self._slots and (ready := work.ready()):
             self._start(work, ready[0])

@@ -93,6 +93,8 @@ class Supervisor:
         self._last_busy = time.monotonic()
         match message:
             case {"do": "wake"}:
+                if "values" in message:
+                    self._scheduler.hand_over(str(message["run"]), dict(message["values"]))
                 self._scheduler.load()
                 client.say({"ok": True})
             case {"do": "watch", "runs": [*runs]}:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.runs import outcomes
 from ...core.runs.outcomes import Outcome
@@ -14,6 +15,9 @@ from ...machine import processes
 from ...worker import reasons
 from .child import Body, Child
 from .follower import Follower
+
+if TYPE_CHECKING:
+    from ...worker.redaction import Redactor
 
 
 class Member(NamedTuple):
@@ -28,7 +32,7 @@ class Member(NamedTuple):
 
 class TaskPlan(NamedTuple):
     """A task that may start. `grace` and `timeout` are in seconds, a timeout of 0 is none; `late` is what
-    becomes of it at its timeout."""
+    becomes of it at its timeout; `redactor` takes secrets out of what it says of itself."""
 
     run: str
     task: str
@@ -41,6 +45,7 @@ class TaskPlan(NamedTuple):
     interruption: Interruption | None = None
     is_attempt: bool = False
     wants_lines: bool = False
+    redactor: Redactor | None = None
 
 
 class Process:
@@ -122,17 +127,18 @@ class Task:
         return self._failure(self.first_failed)
 
     def _failure(self, process: Process) -> Outcome:
-        member = process.member
+        member, redactor = process.member, self.plan.redactor
         said = _read_report(member.report)
         if process.fault:
             cause = reasons.BAD_INPUT if process.fault_is_input else reasons.SAID
             ending = cause.of(process.fault)
         elif said:
             ending = reasons.reported(said)
-        elif text := read_failure(member.failure):
+        elif text := read_failure(member.failure, redactor.text if redactor else str):
             ending = reasons.SAID.of(text)
         else:
-            ending = reasons.exited(process.status or 0, _tail(member.log))
+            tail = _tail(member.log)
+            ending = reasons.exited(process.status or 0, redactor.content(tail) if redactor else tail)
         outcome = outcomes.outcome(ending)
         if len(self.members) > 1:
             outcome = outcome._replace(reason=f"{member.name}: {outcome.reason}")
@@ -148,13 +154,13 @@ def _read_report(path: str) -> dict[str, str]:
         return {}
 
 
-def read_failure(root: str) -> str:
-    """What a script wrote to `output/failure` below its `/opt/ml`."""
+def read_failure(root: str, redacted: Callable[[str], str] = str) -> str:
+    """What a script wrote to `output/failure` below its `/opt/ml`, as `redacted` gives it."""
     if not root:
         return ""
     from ...worker.contract import contract
 
-    return reasons.one_line(contract.failure(contract.Layout(root)))
+    return reasons.one_line(contract.failure(contract.Layout(root), redacted))
 
 
 def _tail(log: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from typing import Callable
 
 from .checkpoints import newest_checkpoint, remove_former
 from .configuration import TrainingSpec, input_data_config, resource_config
@@ -71,10 +72,11 @@ def prepare(spec: TrainingSpec, layout: Layout) -> None:
             json.dump(content, file)
 
 
-def failure(layout: Layout) -> str:
+def failure(layout: Layout, redacted: Callable[[str], str] = str) -> str:
     """What the script wrote to `output/failure`, for the run's reason; "" when there is nothing.
 
-    Stripped, cut to the 1024 characters that SageMaker keeps; bytes that are not UTF-8 are replaced.
+    Without secrets, as `redacted` gives it, stripped, cut to the 1024 characters that SageMaker keeps; bytes
+    that are not UTF-8 are replaced.
     """
     try:
         # Opening a pipe that a script left there would wait for its other end.
@@ -84,4 +86,4 @@ def failure(layout: Layout) -> str:
             text = file.read(64 * _REASON_LENGTH).decode("utf-8", errors="replace")
     except OSError:
         return ""
-    return text.strip()[:_REASON_LENGTH].rstrip()
+    return redacted(text).strip()[:_REASON_LENGTH].rstrip()

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import os
 import select
+from typing import TYPE_CHECKING, Iterable
 
 from ..reasons import TAIL
 
+if TYPE_CHECKING:
+    from ..redaction import Redactor
+
 
 class Log:
-    """Passes on what is written at once, and keeps the end of it."""
+    """Passes on what is written at once, without the secrets that it is told, and keeps the end of it."""
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
         self._tail = bytearray()
         self._is_amid_line = False
+        self._redactor: Redactor | None = None
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Replace these values from now on, in what is written and in what `redacted` is given."""
+        values = list(secrets)
+        if values:
+            from ..redaction import Redactor  # regular expressions take 10 ms, and most jobs have no secret
+
+            self._redactor = Redactor(values)
+
+    def redacted(self, text: str) -> str:
+        """The text without the secrets."""
+        return self._redactor.text(text) if self._redactor else text
 
     @property
     def tail(self) -> bytes:
@@ -26,7 +43,24 @@ class Log:
         self._tail.clear()
 
     def write(self, content: bytes) -> None:
-        """Pass `content` on at once; what nobody takes any more is dropped."""
+        """Pass `content` on at once, but for an end that may begin a secret; what nobody takes any more is
+        dropped."""
+        self._pass_on(self._redactor.feed(content) if self._redactor else content)
+
+    def flush(self) -> None:
+        """Pass on what was held back: nothing follows it."""
+        if self._redactor:
+            self._pass_on(self._redactor.flush())
+
+    def say(self, line: str) -> None:
+        """Write a line of ours, on a line of its own."""
+        self.flush()
+        lead = b"\n" if self._is_amid_line else b""
+        self._pass_on(lead + self.redacted(line).encode("utf-8", "replace") + b"\n")
+
+    def _pass_on(self, content: bytes) -> None:
+        if not content:
+            return
         self._tail += content
         if len(self._tail) > 4 * TAIL:
             del self._tail[:-TAIL]
@@ -37,11 +71,6 @@ class Log:
         except OSError:
             # The reader is gone, or its disk full: the script is not to die of it.
             pass
-
-    def say(self, line: str) -> None:
-        """Write a line of ours, on a line of its own."""
-        lead = b"\n" if self._is_amid_line else b""
-        self.write(lead + line.encode("utf-8", "replace") + b"\n")
 
     def _send(self, content: bytes) -> int:
         try:

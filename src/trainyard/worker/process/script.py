@@ -180,6 +180,7 @@ class Script:
             if not (self._is_open and self._copy()):
                 break
         os.close(self._pipe)
+        self._log.flush()
 
     def _reap(self) -> None:
         """Take in the ends of all our children: as process 1 we get those of others too."""

@@ -123,6 +123,7 @@ class Task:
             return STOPPED_STATUS
         if outcome is None:
             return 0
+        outcome = outcome._replace(reason=self._log.redacted(outcome.reason))
         if not outcome.is_logged:
             self._log.say(outcome.reason)
         return self._counted(outcome)
@@ -159,7 +160,9 @@ class Task:
             download.fetch_model(manifest["model"], self._model)
             named = {name: value for name, value in chosen.items() if value.startswith(protocol.SECRET)}
             os.environ.setdefault("AWS_REGION", manifest["region"])
-            chosen.update(secrets.resolve(named, "infer"))
+            known = secrets.resolve(named, "infer")
+            self._log.hide(known.values())
+            chosen.update(known)
         else:
             chosen = {name: value for name, value in chosen.items() if not value.startswith(protocol.SECRET)}
         python = self._installed(archive, code) or sys.executable
@@ -254,6 +257,7 @@ class Task:
             "batch_size": manifest["batch_size"],
             "result": self._result(self._index),
             "attempt": self._attempt,
+            "secrets": [k for k, v in manifest["environment"].items() if v.startswith(protocol.SECRET)],
         }
 
     def _environment(self, chosen: Mapping[str, str], python: str) -> dict[str, str]:

@@ -185,6 +185,7 @@ class Host:
         self._stop_if_asked()
         if self._secrets is None:
             self._secrets = _resolve_secrets(self._job.user_environment)
+            self._log.hide(self._secrets.values())
         self._stop_if_asked()
 
     def _install(self, wheels: str) -> str:
@@ -263,7 +264,7 @@ class Host:
             return AttemptEnd(*reasons.rehearsed(interruption), _STOP, ended.finished)
         if not ended.status:
             return AttemptEnd(reasons.DONE, finished=ended.finished)
-        said = reasons.one_line(failure(self._layout))
+        said = reasons.one_line(failure(self._layout, self._log.redacted))
         why = reasons.SAID.of(said) if said else reasons.exited(ended.status, self._log.tail)
         return AttemptEnd(*why, code, ended.finished)
 
@@ -283,12 +284,12 @@ class Host:
 
     def _close(self, outcome: AttemptEnd) -> None:
         """Write down how the attempt ended, and in the log too what the script could not say itself."""
-        cause = outcome.cause
+        cause, reason = outcome.cause, self._log.redacted(outcome.reason)
         if cause.state == FAILED and cause.again == reasons.NEVER:
-            self._log.say(outcome.reason)
+            self._log.say(reason)
         checkpoint = newest_checkpoint(self._layout.checkpoints)
         now = outcome.finished or time.time()
-        self._history.end(cause.state, outcome.reason, now, checkpoint, bad_input=cause.bad_input)
+        self._history.end(cause.state, reason, now, checkpoint, bad_input=cause.bad_input)
         self._history.warnings = self._warnings(cause.state, checkpoint)
         self._history.save()
 
@@ -309,7 +310,10 @@ class Host:
         self._history.settle()
         if outcome.cause.state == FAILED:
             lead = f"{self._job.current_host}: " if len(self._job.hosts) > 1 else ""
-            _write_failure(self._layout, lead + outcome.reason)
+            _write_failure(self._layout, lead + self._log.redacted(outcome.reason))
+        elif said := failure(self._layout):
+            # SageMaker reads what the script left there, whatever ended the job.
+            _write_failure(self._layout, self._log.redacted(said))
         return outcome.status
 
     def _fault(self, error: Exception) -> AttemptEnd:
