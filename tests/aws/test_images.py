@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
-from trainyard.aws.images import images
+from trainyard.aws.images import images, releases
 from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
 from trainyard.core.errors import Unsupported
 from trainyard.core.jobs.instance_types import FAMILIES, has_local_disk, instance_types
@@ -24,19 +26,42 @@ def test_every_region_that_can_be_deployed_to_has_a_default_image(region: str) -
     found = images.ecr_image(default(region))
     assert found is not None
     assert (found.account, found.region) == (DEEP_LEARNING_CONTAINERS[region], region)
-    assert found.repository == "pytorch-training"
+    assert (found.repository, found.tag) == (releases.DEFAULT.repository, releases.DEFAULT.cpu)
     assert found.suffix == ("amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com")
 
 
 @pytest.mark.parametrize("kind", instance_types())
 def test_machines_with_gpus_get_the_image_for_gpus(kind: str) -> None:
     family = kind.split(".")[1]
-    if family.startswith(("trn", "p6e")):
+    if family.startswith(("trn", "p6e", "p2", "p3")):
         with pytest.raises(Unsupported, match="needs an image of its own"):
             default(kind=kind)
         return
-    assert ("-gpu-" in default(kind=kind)) is (family[0] in "gp")
+    assert ("-cu133-" in default(kind=kind)) is (family[0] in "gp")
     assert ("-cpu-" in default(kind=kind)) is (family[0] not in "gp")
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        ("2027-04-20", ""),
+        ("2027-04-21", "AWS patches it until 2027-07-20"),
+        ("2027-07-20", "AWS patches it until 2027-07-20"),
+        ("2027-07-21", "AWS has not patched it since 2027-07-20"),
+    ],
+)
+def test_the_end_of_an_images_patches_is_told_ninety_days_before(day: str, said: str) -> None:
+    today = datetime.date.fromisoformat(day)
+    newest = releases.RELEASES[0]
+    assert releases.expiry(newest.repository, newest.gpu, today) == said
+    assert releases.expiry("team/images", newest.gpu, today) == ""
+
+
+def test_releases_are_newest_first_with_tags_of_their_own() -> None:
+    ends = [each.patched_until for each in releases.RELEASES]
+    assert ends == sorted(ends, reverse=True)
+    tags = [tag for each in releases.RELEASES for tag in (each.cpu, each.gpu)]
+    assert len(set(tags)) == len(tags)
 
 
 def test_a_region_without_containers_needs_an_image() -> None:

@@ -1,7 +1,7 @@
 """Which image a job runs in, and what an image's name tells. Pure.
 
-The default of training is AWS's Deep Learning Container for PyTorch: its tags are those of release 2.8.0 for
-SageMaker (repository `pytorch-training`), its accounts are in `core/environments/registries.py`.
+The default of training is AWS's Deep Learning Container for PyTorch (`releases.py`); its accounts are in
+`core/environments/registries.py`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from typing import NamedTuple
 from ...core.environments.registries import DEEP_LEARNING_CONTAINERS
 from ...core.errors import Unsupported
 from ...core.jobs.job import TrainingJob
+from .releases import DEFAULT
 
-REPOSITORY = "pytorch-training"
-CPU_TAG = "2.8.0-cpu-py312-ubuntu22.04-sagemaker"
-GPU_TAG = "2.8.0-gpu-py312-cu129-ubuntu22.04-sagemaker"
 DIGEST = r"sha256:[0-9a-f]{64}"
 
 _ECR = re.compile(
     r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z0-9.-]+)/"
     rf"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>{DIGEST}))?"
 )
-_WITHOUT_CONTAINER = ("trn", "inf", "p6e-")
-"""Families that have other processors than x86 with or without NVIDIA's: Trainium, Inferentia, Arm."""
+_WITHOUT_CONTAINER = ("trn", "inf", "p6e-", "p2.", "p3.", "p3dn.")
+"""Families that the default image does not run on: those of Trainium, Inferentia and Arm, and of NVIDIA's
+Kepler and Volta, which CUDA 13 no longer knows (its release notes)."""
 
 
 class EcrImage(NamedTuple):
@@ -76,11 +75,11 @@ def training_image(job: TrainingJob, region: str) -> str:
         return job.image
     family = job.resources.instance_type.removeprefix("ml.")
     if family.startswith(_WITHOUT_CONTAINER):
-        problem = f"{job.resources.instance_type} needs an image of its own: the default one is for x86"
+        problem = f"{job.resources.instance_type} needs an image of its own: the default is not for it"
         raise Unsupported(problem, key="train.image", cure="name an image for such machines")
     account = DEEP_LEARNING_CONTAINERS.get(region)
     if account is None:
         problem = f"AWS has no Deep Learning Container in {region}, which is the default"
         raise Unsupported(problem, key="train.image", cure="name an image: `trainyard image push` makes one")
-    tag = GPU_TAG if family.startswith(("g", "p")) else CPU_TAG
-    return f"{account}.dkr.ecr.{region}.{domain(region)}/{REPOSITORY}:{tag}"
+    tag = DEFAULT.gpu if family.startswith(("g", "p")) else DEFAULT.cpu
+    return f"{account}.dkr.ecr.{region}.{domain(region)}/{DEFAULT.repository}:{tag}"

@@ -6,7 +6,6 @@ asked for, and in the model bucket under what it holds; beside a new source it i
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import re
@@ -25,7 +24,7 @@ from ...worker.cloud import requirements
 from ..account import parallel
 from ..account.deployment import LEAN, Deployment
 from ..account.session import Session
-from ..images import images
+from ..images.releases import DEFAULT
 from . import objects, transfers
 
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
@@ -70,21 +69,13 @@ def send(
     parallel.each(copy, wheels)
 
 
-@functools.cache
-def python() -> str:
-    """The Python of the default training image: `3.12`."""
-    found = re.search(r"py(\d)(\d+)", images.CPU_TAG)
-    assert found is not None
-    return f"{found[1]}.{found[2]}"
-
-
 def _requirements(files: Sequence[SourceFile]) -> SourceFile | None:
     return next((file for file in files if file.name == requirements.REQUIREMENTS), None)
 
 
 def _collected(path: str, files: Sequence[SourceFile]) -> str:
     """A folder of this machine's with the wheels that a `requirements.txt` and the lists it names ask for."""
-    digest = hashlib.sha256("\0".join([python(), *PLATFORMS]).encode())
+    digest = hashlib.sha256("\0".join([DEFAULT.python, *PLATFORMS]).encode())
     for file in files:
         if file.name.endswith(".txt"):
             digest.update(
@@ -109,7 +100,7 @@ def _collected(path: str, files: Sequence[SourceFile]) -> str:
 
 def _download(path: str, folder: str) -> None:
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:"]
-    options += ["--python-version", python()]
+    options += ["--python-version", DEFAULT.python]
     options += [word for platform in PLATFORMS for word in ("--platform", platform)]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", *options, "--dest", folder, "--requirement", path],
@@ -122,7 +113,8 @@ def _download(path: str, folder: str) -> None:
     )
     if done.returncode == 0:
         return
-    cure = f"its jobs reach no package index, and what it requires has to have wheels for Python {python()}"
+    wheels = f"wheels for Python {DEFAULT.python}"
+    cure = f"its jobs reach no package index, and what it requires has to have {wheels}"
     found = _FAILED.search(done.stderr)
     if found:
         raise BadInput(f"{found['name'].strip()} has no wheel for Linux", where=path, cure=cure)

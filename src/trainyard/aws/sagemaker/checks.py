@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from ...core.checks import show
 from ...core.errors import Unsupported
 from ...core.jobs.job import TrainingJob
@@ -9,6 +11,7 @@ from ...core.jobs.limits import legal_name
 from ..account.deployment import LEAN, Deployment
 from ..account.names import longest_name
 from ..images.images import ecr_image, registry_of, training_image
+from ..images.releases import expiry
 
 PUBLIC_REGISTRIES = (
     "docker.io",
@@ -39,7 +42,10 @@ def warnings(job: TrainingJob, deployment: Deployment) -> list[str]:
     found = []
     if job.resources.memory_mib:
         found.append("train.resources.memory_mib: SageMaker knows no such limit; a run has the whole machine")
-    image = ecr_image(job.image)
+    image = ecr_image(training_image(job, deployment.region))
+    if image and (ending := expiry(image.repository, image.tag, datetime.date.today())):
+        what = "train.image" if job.image else "the default image"
+        found.append(f"{what} ({image.repository}:{image.tag}): {ending}; name a newer one as train.image")
     if image and image.region != deployment.region:
         where = f"it is in {image.region}, and SageMaker pulls from {deployment.region}"
         found.append(f"train.image: {where}; push it there")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import time
 from typing import Any
 
 from ...aws.account.session import Session
+from ...aws.images.releases import DEFAULT as DEFAULT_IMAGE
+from ...aws.images.releases import expiry
 from ...core.environments.environment import DEFAULT
 from ...core.errors import TrainyardError
 from ...deploy.deployment import EnvironmentDeployment
@@ -32,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     deployment = EnvironmentDeployment(session, target, environment, synthesise(environment), narrator)
     for line in deployment.forecast(narrator.warn):
         narrator.show(line)
+    if ending := expiry(DEFAULT_IMAGE.repository, DEFAULT_IMAGE.cpu, datetime.date.today()):
+        narrator.show(f"the default image of training ({DEFAULT_IMAGE.cpu}): {ending}; update trainyard")
     if not args.yes and not _agreed(f"Deploy to account {target.account}, {target.region}? [y/N] "):
         narrator.say("nothing was done")
         return 0

@@ -1,6 +1,7 @@
 """The accounts that AWS's Deep Learning Containers come from, by region.
 
-Source: SageMaker Python SDK 2.257, `image_uri_config/pytorch.json`, registries of training images 2.8.0.
+Source: AWS's table of regions of these containers, of 2026-08-21; GovCloud's accounts are from the
+SageMaker Python SDK 2.257 (`image_uri_config/pytorch.json`).
 """
 
 from __future__ import annotations
