@@ -73,7 +73,8 @@ lock: $(COMPILED)
 
 clean:
 	@test ! -e $(SET_UP) || rm -rf .venv
-	@rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@test ! -e demo/.trainyard-demo || rm -rf demo
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find src tests examples benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(SET_UP): requirements.txt pyproject.toml scripts/find_python

@@ -9,6 +9,9 @@ from pathlib import Path
 from setting import Setting
 from timing import CommandFailed
 
+from trainyard.core.errors import BadInput
+from trainyard.core.files.trust import make_private
+
 VERSIONS = {"awscli": "1.46.3", "metaflow": "2.19.39", "sagemaker": "2.257.0", "mlflow": "3.18.0"}
 """The peers that are Python packages."""
 DEFAULT = ("awscli", "metaflow")
@@ -23,7 +26,14 @@ def python_of(name: str, setting: Setting) -> Path | None:
     folder = _cache() / f"{name}-{VERSIONS[name]}"
     if not (folder / _INSTALLED).exists():
         setting.say(f"installing {name} {VERSIONS[name]} for comparison")
-        problem = _install(name, folder, setting)
+        try:
+            # Only in a folder of ours is anything removed.
+            make_private(
+                str(folder.parent), "benchmarks", earlier=[f"{each}-{VERSIONS[each]}" for each in ALL]
+            )
+            problem = _install(name, folder, setting)
+        except BadInput as refusal:
+            problem = str(refusal)
         if problem:
             setting.say(f"{name} is left out, it could not be installed: {problem}")
             return None
@@ -33,7 +43,6 @@ def python_of(name: str, setting: Setting) -> Path | None:
 def _install(name: str, folder: Path, setting: Setting) -> str:
     """Make the environment; what went wrong, in a line."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
     wanted = f"{name}=={VERSIONS[name]}"
     variables = setting.variables(PIP_DISABLE_PIP_VERSION_CHECK="1")

@@ -74,3 +74,12 @@ def test_a_training_that_is_killed_goes_on_to_the_very_same_model(project: Path,
     assert (whole.returncode, resumed.returncode) == (0, 0)
     assert hashes(tmp_path / "whole") == hashes(tmp_path / "resumed")
     assert float(printed.rsplit("accuracy=", 1)[1]) >= 0.95
+
+
+def test_the_demo_leaves_a_folder_that_is_not_its_own_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("mine\n")
+    command = [sys.executable, str(DIGITS / "demo.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"demo: {tmp_path}: is not empty, and no demo that trainyard made; ")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("train.py", "mine\n")]

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import trainyard
+from trainyard.core.files.trust import make_private
 
 HERE = Path(__file__).resolve().parent
 PROJECT_FILES = ("train.py", "predict.py", "trainyard.toml", ".trainyardignore")
@@ -49,8 +50,11 @@ def run(*command: str) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Put the project and its data into the folder and go there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Put the project and its data into the folder and go there; one with anything else in it stays as it is."""
+    try:
+        make_private(str(folder), "demo")
+    except trainyard.BadInput as error:
+        sys.exit(f"demo: {error}")
     # Its own home, so that no run of the demo shows up among the runs of anything else.
     (folder / ".trainyard").mkdir(exist_ok=True)
     os.environ.pop("TRAINYARD_HOME", None)

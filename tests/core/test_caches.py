@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from pathlib import Path
 
 import pytest
 
-from trainyard.core.files.caches import cache_folder
+from trainyard.core.errors import BadInput
+from trainyard.core.files.caches import cache_folder, private_cache
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +42,23 @@ def test_an_xdg_cache_home_that_is_relative_is_ignored(
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", path)
     assert cache_folder() == str(home / ".cache" / "trainyard")
+
+
+def test_what_is_trusted_lies_in_a_folder_of_the_users_alone(home: Path) -> None:
+    folder = Path(cache_folder())
+    (folder / "wheels").mkdir(parents=True)
+    folder.chmod(0o755)  # as earlier versions made it
+    assert private_cache("wheels", "1") == cache_folder("wheels", "1")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o702)
+    with pytest.raises(BadInput, match=r"trainyard: the cache can be written by others.*XDG_CACHE_HOME"):
+        private_cache("wheels")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_cache_that_somebody_else_planted_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "shared"))
+    (home / "shared/trainyard/environments").mkdir(parents=True)
+    os.chown(home / "shared/trainyard", 65534, 65534)
+    with pytest.raises(BadInput, match="the cache belongs to another user"):
+        private_cache("environments")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def test_a_folder_of_ours_is_its_owners_alone_whatever_the_umask(tmp_path: Path)
         trust.make_private(str(tmp_path / "above/home"), "home")
     finally:
         os.umask(before)
-    assert mode(tmp_path / "above/home") == 0o700
+    assert mode(tmp_path / "above") == mode(tmp_path / "above/home") == 0o700
     assert trust.require_ours(str(tmp_path / "above/home"), "home")
     trust.require_private(str(tmp_path / "above/home"))
 
@@ -58,14 +60,27 @@ def test_what_an_earlier_version_made_is_closed_to_others(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("bits", [0o720, 0o702, 0o777])
-def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, bits: int) -> None:
+def test_a_folder_that_others_may_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
     trust.make_private(str(tmp_path / "home"), "home")
     (tmp_path / "home").chmod(bits)
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("team", "x", gid, ["ann"])))
     for look in (trust.require_private, lambda path: trust.make_private(path, "home")):
         with pytest.raises(BadInput, match=r"home: can be written by others than you; .*chmod go-w"):
             look(str(tmp_path / "home"))
     (tmp_path / "home").chmod(0o755)
     trust.make_private(str(tmp_path / "home"), "home")
+
+
+def test_a_group_of_the_users_own_is_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = pwd.getpwuid(os.geteuid())
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/ledger.sqlite").touch()
+    (tmp_path / "home").chmod(0o775)
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group((me.pw_name, "x", gid, [])))
+    trust.make_private(str(tmp_path / "home"), "home", earlier=["ledger.sqlite"])
+    assert mode(tmp_path / "home") == 0o700
 
 
 @needs_root

@@ -193,7 +193,7 @@ class TestAnotherUser:
 def test_a_home_that_others_may_write_to_is_refused(local_yard: Yard, home: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("1")
     local_yard.push("rows", str(tmp_path / "rows.csv"))
-    home.chmod(0o770)
+    home.chmod(0o702)
     with pytest.raises(HomeRefused, match=r"home: the home can be written by others than you.*chmod go-w"):
         trainyard.connect(home=str(home))
 

@@ -173,6 +173,20 @@ def test_an_environment_whose_base_python_is_gone_is_not_whole(source: Path, cac
     assert cached_python(key_of(source)) is None
 
 
+def test_an_environment_in_a_cache_that_others_write_to_does_not_run(
+    source: Path, log: io.BufferedWriter, cache: Path
+) -> None:
+    folder = cache / key_of(source)
+    (folder / "bin").mkdir(parents=True)
+    (folder / ".whole").write_text("")
+    (folder / "bin/python").symlink_to(sys.executable)
+    cache.parent.chmod(0o707)
+    with pytest.raises(BadInput, match="the cache can be written by others than you"):
+        build(str(source), sys.executable, log)
+    cache.parent.chmod(0o700)
+    assert build(str(source), sys.executable, log) == str(folder / "bin/python")
+
+
 def gated_uv(tmp_path: Path) -> dict[str, str]:
     """An environment in which `uv` counts its calls and, once it installs, tells and waits at a gate."""
     tools = tmp_path / "tools"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..core.environments.environment import Environment, environment_to_json
 from ..core.errors import BadInput, TrainyardError
-from ..core.files.caches import cache_folder
+from ..core.files.caches import private_cache
 
 TEMPLATE_BYTES = 51_200
 """What CloudFormation takes inline (CreateChangeSet, TemplateBody)."""
@@ -48,15 +48,25 @@ def synthesise(environment: Environment, *, cache: str | None = None) -> tuple[S
 
     The same environment gives the same bytes, in every account and region. `cache` is a folder; None is
     trainyard's in the user's cache folder. Raises `BadInput` where the extra `[deploy]` is not installed, and
-    `TrainyardError` for a template that is larger than CloudFormation takes.
+    where the cache is not the user's alone, `TrainyardError` for a template that is larger than CloudFormation takes.
     """
     names = (environment.data_stack_name, environment.stack_name)
-    folder = os.path.join(cache or cache_folder("templates"), _key(environment))
-    found = _read(folder, names)
+    cache = cache or _usual_cache()
+    folder = os.path.join(cache, _key(environment))
+    found = _read(folder, names) if cache else None
     if found is None:
         found = _synthesise(environment, names)
-        _keep(folder, found)
+        if cache:
+            _keep(folder, found)
     return found
+
+
+def _usual_cache() -> str:
+    """ "" where there can be none: no reason to fail."""
+    try:
+        return private_cache("templates")
+    except OSError:
+        return ""
 
 
 def _key(environment: Environment) -> str:

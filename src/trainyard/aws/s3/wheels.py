@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from ...core.environments.facts import CODE
 from ...core.errors import BadInput
 from ...core.files import trees
-from ...core.files.caches import cache_folder
+from ...core.files.caches import private_cache
 from ...core.ports.store import SourceFile
 from ...worker.cloud import requirements
 from ..account import parallel
@@ -82,7 +82,7 @@ def _collected(path: str, files: Sequence[SourceFile]) -> str:
                 f"{file.name}\0{trees.hash_file(file.path)[0]}\n".encode("utf-8", "surrogateescape")
             )
     asked = digest.hexdigest()
-    folder = cache_folder("wheels", asked)
+    folder = private_cache("wheels", asked)
     if os.path.isdir(folder):
         return folder
     os.makedirs(os.path.dirname(folder), exist_ok=True)

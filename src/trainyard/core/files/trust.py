@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection
+from contextlib import suppress
 
 from ..errors import BadInput
 
 _OTHERS = 0o077
-_WRITERS = 0o022
 _MOST_LINKS = 40  # what Linux follows on one path (path_resolution(7))
 
 
@@ -44,8 +44,7 @@ def make_private(path: str, kind: str, *, earlier: Collection[str] = ()) -> None
     """
     refuse_foreign_link(path)
     try:
-        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
-        os.mkdir(path, 0o700)
+        _make_all(path)
     except FileExistsError:
         if not require_ours(path, kind, earlier=earlier):
             _close(path, os.stat(path))
@@ -119,10 +118,32 @@ def foreign_link(path: str) -> str:
     return ""
 
 
+def _make_all(path: str) -> None:
+    # 0700 for those above too, as the XDG base directory specification has it: a umask may let others write.
+    above = os.path.dirname(path)
+    if above and not os.path.isdir(above):
+        with suppress(FileExistsError):
+            _make_all(above)
+    os.mkdir(path, 0o700)
+
+
 def _refuse_writers(path: str, status: os.stat_result) -> None:
-    if status.st_mode & _WRITERS:
+    is_group_another = status.st_mode & stat.S_IWGRP and not _is_users_own_group(status.st_gid)
+    if status.st_mode & stat.S_IWOTH or is_group_another:
         cure = f"see that nothing in it is anybody else's, then `chmod go-w {path}`"
         raise BadInput("can be written by others than you", where=path, cure=cure)
+
+
+def _is_users_own_group(gid: int) -> bool:
+    """Whether it is the group of nobody but the user, as many systems give everybody one, with umask 002."""
+    import grp
+    import pwd  # for folders alone that an earlier version, or another program, has made
+
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return gid == user.pw_gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 
 def _close(path: str, status: os.stat_result) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trainyard.core.errors import BadInput, TrainyardError
-from trainyard.core.files.caches import cache_folder
+from trainyard.core.files.caches import cache_folder, private_cache
 from trainyard.worker.cloud.requirements import REQUIREMENTS, Line, read_lines, tool_environ, tool_error
 
 # hashlib, shutil and subprocess are imported where they are used: most environments are there already.
@@ -84,17 +84,18 @@ def build(
 
     Runs that want the same one wait for the one that builds it. The tool runs in `source` with `environ`
     (this process's by default), its output goes to `log`. May be killed at any time. Raises BuildFailed,
-    or BadInput for an interpreter that cannot be started.
+    or BadInput for an interpreter that cannot be started, and for a cache that is not the user's alone.
     """
     descriptor = log if isinstance(log, int) else log.fileno()
     source = os.path.abspath(source)
     requirements = _read(os.path.join(source, REQUIREMENTS))
     key = environment_key(requirements, interpreter, source)
-    python = cached_python(key)
-    if python:
-        return python
     folder = cache_folder("environments", key)
     try:
+        private_cache()  # before anything of it is run
+        python = cached_python(key)
+        if python:
+            return python
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         with _locked(f"{folder}.lock", descriptor) as lock:
             if not cached_python(key):
