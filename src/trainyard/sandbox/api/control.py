@@ -68,14 +68,13 @@ class Controls:
 
     def _answer(self, environ: WSGIEnvironment, path: str) -> tuple[str, Mapping[str, Any]]:
         name, _, rest = path.partition("/")
-        # Read whatever comes of it: the connection is used again.
-        sent = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), _LARGEST))
         controller, is_open = _CONTROLLERS.get(name, (None, False))
         token = str(environ.get("HTTP_X_TRAINYARD_TOKEN", ""))
         if not is_open and not hmac.compare_digest(token.encode(), self._token.encode()):
             return "403 Forbidden", {"error": "this call needs the sandbox's token"}
         if controller is None:
             return "404 Not Found", {"error": f"{name}: no such call"}
+        sent = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), _LARGEST))
         try:
             return "200 OK", controller(self._world, _call(environ, rest, sent))
         except BadInput as error:

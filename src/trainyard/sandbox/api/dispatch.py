@@ -17,8 +17,6 @@ import functools
 import io
 import json
 import logging
-import re
-import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,11 +26,10 @@ from moto.core.routing import get_service_router
 from moto.moto_server.werkzeug_app import BackendRequest
 
 from ..world.world import World
-from . import protocols
+from . import canonical, intake, protocols
 from .protocols import Answer, AwsError
 
 _log = logging.getLogger(__name__)
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
 # Where the name that requests are signed with is not the name of botocore's model.
 _MODELS = {
@@ -59,12 +56,36 @@ Result = Mapping[str, Any] | None | _Pass
 class ApiRequest:
     """One request as an operation sees it. What is costly is found out when it is asked for."""
 
-    def __init__(self, world: World, environ: WSGIEnvironment, moto: WSGIApplication) -> None:
+    def __init__(
+        self,
+        world: World,
+        environ: WSGIEnvironment,
+        moto: WSGIApplication,
+        signature: intake.Signature = intake.UNSIGNED,
+    ) -> None:
         self.world, self.environ, self._moto = world, environ, moto
-        self.access_key, self.region, self.signed_for = _signer(environ)
+        self.access_key, self.region, self.signed_for = signature
         self.service = _MODELS.get(self.signed_for, self.signed_for)
         """The name of botocore's model: `cloudwatch`, not `monitoring`. "" for an unsigned request."""
         self._path_parameters: Mapping[str, Any] = {}
+
+    def settle(self) -> None:
+        """Take in the body, and leave the request with one reading. Raises AwsError where it has none.
+
+        Over the network, and so without the lock: whoever sends slowly must not hold up the others.
+        """
+        canonical.settle_path(self.environ)
+        intake.take_in(self.environ, self.service)
+        if self.service in ("s3", ""):
+            canonical.settle_s3(self.environ)
+        elif self.model is not None:
+            canonical.settle(self.environ, self.model)
+            if self._is_rest and self.operation_model:
+                canonical.settle_members(self.environ, self.operation_model, self.body)
+
+    @property
+    def _is_rest(self) -> bool:
+        return self.model is not None and self.model.metadata.get("protocol") == "rest-json"
 
     @functools.cached_property
     def http(self) -> BackendRequest:
@@ -92,8 +113,7 @@ class ApiRequest:
         target = str(self.environ.get("HTTP_X_AMZ_TARGET", ""))
         if target:
             return target.rpartition(".")[2]
-        path = str(self.environ.get("PATH_INFO", ""))
-        if found := re.fullmatch(r"/service/[^/]+/operation/(\w+)", path):
+        if found := canonical.RPC.fullmatch(str(self.environ.get("PATH_INFO", ""))):
             return found[1]
         if self.model is None:
             return ""
@@ -134,6 +154,8 @@ class ApiRequest:
             self.environ["wsgi.input"] = io.BytesIO(body)
         elif "body" in self.__dict__:
             self.environ["wsgi.input"] = io.BytesIO(self.body)
+        else:
+            self.environ["wsgi.input"].seek(0)
         answer = _collect(self._moto, self.environ)
         if answer.status in (404, 405) and answer.body.startswith(b"<!doctype html>") and self.operation:
             # No route, says the web framework: an operation of the model that moto has not got.
@@ -156,6 +178,7 @@ Guard = Callable[[World, ApiRequest], None]
 
 OPERATIONS: dict[tuple[str, str], Handler] = {}
 GUARDS: list[Guard] = []
+ADMISSIONS: list[Guard] = []
 CODES = {"batch": "ClientException"}
 """The code of a service's error for parameters that its model refuses, where not ValidationException."""
 
@@ -183,6 +206,14 @@ def guard(check: Guard) -> Guard:
     return check
 
 
+def admission(check: Guard) -> Guard:
+    """Have this function see every request before its body is taken in, as far as the headers tell; it
+    refuses by raising AwsError. Called under the lock.
+    """
+    ADMISSIONS.append(check)
+    return check
+
+
 class Dispatcher:
     """The WSGI application."""
 
@@ -193,6 +224,8 @@ class Dispatcher:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = ApiRequest(self._world, environ, self._moto)
         try:
+            request = ApiRequest(self._world, environ, self._moto, intake.signature(environ))
+            self._admit(request)
             answer = self._answer(request)
         except AwsError as error:
             answer = _refusal(request, error)
@@ -207,9 +240,18 @@ class Dispatcher:
         start_response(f"{answer.status} {_phrase(answer.status)}", headers)
         return [answer.body]
 
+    def _admit(self, request: ApiRequest) -> None:
+        """Take in the body of a request that is let in at all."""
+        try:
+            with self._world.lock:
+                for check in ADMISSIONS:
+                    check(self._world, request)
+            request.settle()
+        except BaseException:
+            intake.replace(request.environ, b"")  # nobody reads what is left of it
+            raise
+
     def _answer(self, request: ApiRequest) -> Answer:
-        # The body comes over the network: whoever sends it slowly must not hold up the others.
-        request.body  # noqa: B018
         if request.service in _UNLOCKED and (request.service, request.operation) not in OPERATIONS:
             with self._world.lock:
                 self._ask_guards(request)
@@ -241,14 +283,6 @@ class Dispatcher:
     def _ask_guards(self, request: ApiRequest) -> None:
         for check in GUARDS:
             check(self._world, request)
-
-
-def _signer(environ: WSGIEnvironment) -> tuple[str, str, str]:
-    """Access key, region and service of the signature (Version 4, in the header or the query)."""
-    found = _CREDENTIAL.search(str(environ.get("HTTP_AUTHORIZATION", "")))
-    if not found and "X-Amz-Credential=" in str(environ.get("QUERY_STRING", "")):
-        found = _CREDENTIAL.search(urllib.parse.unquote(environ["QUERY_STRING"]).replace("X-Amz-", ""))
-    return (found[1], found[2], found[3].lower()) if found else ("", "", "")
 
 
 def _collect(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:

@@ -18,7 +18,7 @@ from moto.s3.models import FakeDeleteMarker
 
 from ...core.errors import BadInput
 from ..api.control import Call, control
-from ..api.dispatch import ApiRequest, guard, operation
+from ..api.dispatch import ApiRequest, admission, guard, operation
 from ..api.protocols import AwsError
 from ..world.world import World
 from . import actions, policies, s3actions
@@ -90,16 +90,23 @@ class IamRoles:
         decision = self.judge(self._limits(role_arn), action, resource, {})
         return decision is Decision.ALLOWED
 
+    def admit(self, request: ApiRequest) -> None:
+        """Raise the service's own AwsError where a request is not signed with credentials that are known."""
+        if not self.is_administrator(request):
+            self._holder(request)
+
+    def is_administrator(self, request: ApiRequest) -> bool:
+        """Whether whoever started the sandbox has signed it."""
+        administrator = self._world.administrator[0]
+        return not administrator or request.access_key == administrator
+
     def refuse(self, request: ApiRequest) -> None:
         """Raise the service's own AwsError where whoever signed a request may not do what it asks.
 
         Who may connect to the port may be anybody on this machine: the key is what tells them apart.
         """
-        administrator = self._world.administrator[0]
-        if not administrator or request.access_key == administrator:
+        if self.is_administrator(request):
             return
-        if not request.access_key:
-            raise AwsError("AccessDenied", "Access Denied: the request is not signed", 403)
         principal = self._principal(request)
         accesses = actions.access_requests(self._world, request)
         for access in [*accesses, *self._of_missing(request, accesses)]:
@@ -151,17 +158,26 @@ class IamRoles:
             external_id="",
         )
 
-    def _principal(self, request: ApiRequest) -> Principal:
-        known = {"aws:principalaccount": self._world.account, "aws:requestedregion": self._world.region}
+    def _holder(self, request: ApiRequest) -> tuple[Any, Any]:
+        """The session, or else the user, whose credentials a request has."""
+        if not request.access_key:
+            raise AwsError("AccessDenied", "Access Denied: the request is not signed", 403)
         session = self._world.backend("sts").get_assumed_role_from_access_key(request.access_key)
         if session is not None:
             if session.expiration < datetime.datetime.now(datetime.UTC).replace(tzinfo=None):
                 raise AwsError(*_EXPIRED.get(request.service, _EXPIRED[""]))
-            known |= {"aws:principalarn": session.role_arn, "aws:userid": session.user_id}
-            return Principal(session.arn, self._limits(session.role_arn, session.policy), known)
+            return session, None
         user = self._world.backend("iam").get_user_from_access_key_id(request.access_key)
         if user is None:
             raise AwsError(*_UNKNOWN.get(request.service, _UNKNOWN[""]))
+        return None, user
+
+    def _principal(self, request: ApiRequest) -> Principal:
+        known = {"aws:principalaccount": self._world.account, "aws:requestedregion": self._world.region}
+        session, user = self._holder(request)
+        if session is not None:
+            known |= {"aws:principalarn": session.role_arn, "aws:userid": session.user_id}
+            return Principal(session.arn, self._limits(session.role_arn, session.policy), known)
         known |= {"aws:principalarn": user.arn, "aws:userid": user.id, "aws:username": user.name}
         return Principal(user.arn, [self.documents(user.arn)], known)
 
@@ -229,6 +245,26 @@ _EXPIRED = {
         ("ExpiredToken", "The security token included in the request is expired", 403),
     ),
 }
+
+
+@admission
+def admit(world: World, request: ApiRequest) -> None:
+    """Strangers are refused before a byte of their bodies is read."""
+    world.part(IamRoles).admit(request)
+
+
+@guard
+def refuse_other_uploads(world: World, request: ApiRequest) -> None:
+    """A part, or the end, of an upload is for the object that the upload was begun for: permissions are held
+    against the key of the path, and moto goes by the upload's id alone."""
+    if request.service != "s3":
+        return
+    name, key = s3actions.place(request.environ)
+    upload = s3actions.query(request.environ).get("uploadId")
+    bucket = world.backend("s3").buckets.get(name) if upload else None
+    known = bucket.multiparts.get(upload) if bucket else None
+    if known is not None and known.key_name != key:
+        raise AwsError("NoSuchUpload", "The specified upload does not exist.", 404)
 
 
 @guard

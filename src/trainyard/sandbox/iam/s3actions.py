@@ -69,12 +69,16 @@ def actions(environ: Mapping[str, Any]) -> list[Action]:
     """What a request to S3 needs to be allowed."""
     bucket, key = place(environ)
     method = str(environ.get("REQUEST_METHOD", "GET"))
-    query = dict(urllib.parse.parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True))
     if not bucket:
         return [("s3:ListAllMyBuckets", "*", {})]
     if not key:
-        return [_on_bucket(method, bucket, query)]
-    return list(_on_object(method, bucket, key, query, environ))
+        return [_on_bucket(method, bucket, query(environ))]
+    return list(_on_object(method, bucket, key, query(environ), environ))
+
+
+def query(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters of a request's query."""
+    return dict(urllib.parse.parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True))
 
 
 def _on_bucket(method: str, bucket: str, query: Mapping[str, str]) -> Action:
@@ -98,8 +102,9 @@ def _on_object(
     resource = f"arn:aws:s3:::{bucket}/{key}"
     yield f"s3:{_object_action(method, query)}", resource, {}
     if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
-        copied = urllib.parse.unquote(str(source)).removeprefix("/").partition("?")[0]
-        yield "s3:GetObject", f"arn:aws:s3:::{copied}", {}
+        copied, _, version = str(source).partition("?")
+        action = "GetObjectVersion" if version else "GetObject"
+        yield f"s3:{action}", f"arn:aws:s3:::{urllib.parse.unquote(copied)}", {}
 
 
 def _object_action(method: str, query: Mapping[str, str]) -> str:

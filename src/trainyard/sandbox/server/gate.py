@@ -23,12 +23,26 @@ class Gate:
         self._inner = inner
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if reason := refusal(environ):
-            body = f"trainyard's sandbox: {reason}\n".encode()
-            headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
-            start_response("403 Forbidden", [*headers, ("Connection", "close")])
-            return [body]
-        return self._inner(environ, start_response)
+        reason, status = refusal(environ), "403 Forbidden"
+        if not reason:
+            reason, status = malformation(environ), "400 Bad Request"
+        if not reason:
+            return self._inner(environ, start_response)
+        body = f"trainyard's sandbox: {reason}\n".encode()
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+        start_response(status, [*headers, ("Connection", "close")])
+        return [body]
+
+
+def malformation(environ: WSGIEnvironment) -> str:
+    """What is wrong with how long a request says its body is; "" where nothing is (RFC 9112, section 6.3)."""
+    length = str(environ.get("CONTENT_LENGTH") or "0")
+    if not (length.isascii() and length.isdecimal()):
+        return "Content-Length is a number of bytes"
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    if coding and (coding.strip().lower() != "chunked" or "CONTENT_LENGTH" in environ):
+        return "a body has a Content-Length or comes in chunks"
+    return ""
 
 
 def refusal(environ: WSGIEnvironment) -> str:
