@@ -50,7 +50,7 @@ def run(*command: str) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Put the project and its data into the folder and go there; one with anything else in it stays as it is."""
+    """Put the project and its data into the folder and go there, where it is a new one or the demo's."""
     try:
         make_private(str(folder), "demo")
     except trainyard.BadInput as error:

@@ -48,7 +48,7 @@ def synthesise(environment: Environment, *, cache: str | None = None) -> tuple[S
 
     The same environment gives the same bytes, in every account and region. `cache` is a folder; None is
     trainyard's in the user's cache folder. Raises `BadInput` where the extra `[deploy]` is not installed, and
-    where the cache is not the user's alone, `TrainyardError` for a template that is larger than CloudFormation takes.
+    where the cache is not the user's alone, `TrainyardError` for a template larger than CloudFormation takes.
     """
     names = (environment.data_stack_name, environment.stack_name)
     cache = cache or _usual_cache()
