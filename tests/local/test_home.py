@@ -285,32 +285,52 @@ class TestSocket:
             end_home(deep)
         assert becomes_true(lambda: not place.exists())
 
-    @pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])
-    def test_a_folder_that_others_can_enter_is_refused(self, tmp_path: Path, mode: int) -> None:
-        (tmp_path / "sockets").mkdir()
-        (tmp_path / "sockets").chmod(mode)
-        with pytest.raises(HomeRefused, match="not a folder of yours alone"):
-            protocol._own_folder(str(tmp_path / "sockets"))
+    @pytest.fixture
+    def deep(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+        """A home whose path is too long for a socket, made; no folder for the socket is."""
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        found = Home(str(home.resolve() / ("x" * 60) / ("y" * 60)))
+        found.create()
+        return found
+
+    def test_it_lies_in_the_runtime_folder_where_there_is_one_and_looking_makes_none(
+        self, deep: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with tempfile.TemporaryDirectory(prefix="r-") as runtime:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+            assert protocol.socket_path(deep) == ""
+            assert not protocol.is_listening(deep)
+            assert not [*Path(runtime).iterdir()]
+            path = Path(protocol.place_socket(deep))
+            assert path.parent.parent == Path(runtime)
+            assert protocol.place_socket(deep) == protocol.socket_path(deep) == str(path)
+            path.touch()
+            protocol.remove_socket(deep, str(path))
+            assert not [*Path(runtime).iterdir()]
+            assert protocol.socket_path(deep) == ""
 
     @needs_root
-    def test_a_folder_of_another_user_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "sockets").mkdir(mode=0o700)
-        os.chown(tmp_path / "sockets", NOBODY, NOBODY)
-        with pytest.raises(HomeRefused, match="not a folder of yours alone"):
-            protocol._own_folder(str(tmp_path / "sockets"))
+    def test_nobody_is_locked_out_by_a_folder_of_somebody_elses(self, deep: Home, project: Project) -> None:
+        planted = Path(protocol.place_socket(deep)).parent
+        os.chown(planted, NOBODY, NOBODY)
+        try:
+            run = trainyard.connect(home=deep.path).train(project.training(""))
+            assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
+            assert Path(protocol.socket_path(deep)).parent not in (planted, Path())
+            assert not [*planted.iterdir()]
+        finally:
+            end_home(Path(deep.path))
+            planted.rmdir()
 
-    def test_a_link_and_a_file_are_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "real").mkdir(mode=0o700)
-        (tmp_path / "link").symlink_to(tmp_path / "real")
-        (tmp_path / "file").write_text("")
-        for name in ("link", "file"):
-            with pytest.raises(HomeRefused):
-                protocol._own_folder(str(tmp_path / name))
-
-    def test_a_folder_of_ones_own_is_made_and_taken_again(self, tmp_path: Path) -> None:
-        for _ in range(2):
-            protocol._own_folder(str(tmp_path / "sockets"))
-        assert stat.S_IMODE((tmp_path / "sockets").stat().st_mode) == 0o700
+    def test_it_is_made_anew_where_its_folder_is_cleaned_away(self, deep: Home, project: Project) -> None:
+        yard = trainyard.connect(home=deep.path)
+        try:
+            yard.train(project.training("")).wait(timeout=PATIENCE)
+            shutil.rmtree(Path(protocol.socket_path(deep)).parent)
+            assert becomes_true(lambda: protocol.is_listening(deep))
+            assert yard.train(project.training("")).wait(timeout=PATIENCE).state is State.SUCCEEDED
+        finally:
+            end_home(Path(deep.path))
 
 
 @needs_root

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-import stat
+from contextlib import suppress
 from typing import Any
 
-from ...core.errors import HomeRefused
+from ...core.errors import BadInput, HomeRefused
+from ...core.files import trust
 from ..home.home import Home
 
 READY, HELD = b"ready\n", b"held\n"
@@ -26,16 +27,52 @@ LONGEST = 100
 
 
 def socket_path(home: Home) -> str:
-    """Where the socket of a home is: in the home, or where its path is too long for that, in a folder of
-    the user's own below the system's folder for temporary files."""
+    """Where the socket of a home is: in the home, or where its path is too long for that, in the folder that
+    `place_socket` has made; "" where there is none."""
     inside = os.path.join(home.supervisor, "socket")
     if len(os.fsencode(inside)) <= LONGEST:
         return inside
-    folder = os.path.join("/tmp", f"trainyard-{os.geteuid()}")  # the same for every program of the user
-    _own_folder(folder)
-    import hashlib  # 4 ms, for long paths alone
+    try:
+        with open(_place_file(home), encoding="utf-8", errors="surrogateescape") as stream:
+            folder = stream.read()
+        # One that is gone after a reboot may be anybody's by now.
+        trust.require_private(folder)
+    except (OSError, BadInput):
+        return ""
+    return os.path.join(folder, "socket")
 
-    return os.path.join(folder, hashlib.sha256(os.fsencode(home.path)).hexdigest()[:24])
+
+def place_socket(home: Home) -> str:
+    """The same for the supervisor that is to listen: where there is none, a folder is made for it.
+
+    Its name is a random one, which nobody can have taken before, and is written down in the home.
+    """
+    known = socket_path(home)
+    if known:
+        return known
+    for base in (os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("TMPDIR", ""), "/tmp"):
+        path = os.path.join(base, f"trainyard-{os.urandom(8).hex()}", "socket")
+        if not os.path.isabs(base) or len(os.fsencode(path)) > LONGEST:
+            continue
+        try:
+            os.mkdir(os.path.dirname(path), 0o700)
+        except OSError:
+            continue
+        with open(_place_file(home), "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(os.path.dirname(path))
+        return path
+    cure = "use a home with a shorter path"
+    raise HomeRefused("there is no folder for its supervisor's socket", where=home.path, cure=cure)
+
+
+def remove_socket(home: Home, path: str) -> None:
+    """Remove a socket that nobody listens to any more, and the folder that was made for it."""
+    os.unlink(path)
+    if os.path.dirname(path) != home.supervisor:
+        with suppress(OSError):
+            os.rmdir(os.path.dirname(path))
+        with suppress(OSError):
+            os.unlink(_place_file(home))
 
 
 def is_listening(home: Home) -> bool:
@@ -52,19 +89,5 @@ def encode(message: dict[str, Any]) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def _own_folder(folder: str) -> None:
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        pass
-    status = os.lstat(folder)
-    if (
-        not stat.S_ISDIR(status.st_mode)
-        or status.st_uid != os.geteuid()
-        or stat.S_IMODE(status.st_mode) & 0o077
-    ):
-        raise HomeRefused(
-            "is not a folder of yours alone",
-            where=folder,
-            cure="remove it, or use a home with a shorter path",
-        )
+def _place_file(home: Home) -> str:
+    return os.path.join(home.supervisor, "socket-folder")

@@ -39,7 +39,7 @@ class Server:
         selector: selectors.BaseSelector,
         handle: Callable[[ClientConnection, dict[str, Any]], None],
     ) -> None:
-        self._path = protocol.socket_path(home)
+        self._home, self._path = home, ""
         self._selector, self._handle = selector, handle
         self._listener: socket.socket | None = None
         self._inode = 0
@@ -47,6 +47,7 @@ class Server:
 
     def open(self) -> None:
         """Listen; a socket that a dead supervisor left is replaced."""
+        self._path = protocol.place_socket(self._home)
         if os.path.lexists(self._path):
             os.unlink(self._path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -60,6 +61,9 @@ class Server:
 
     def is_reachable(self) -> bool:
         """Whether the socket is still where commands look for it."""
+        return self._is_there() and protocol.socket_path(self._home) == self._path
+
+    def _is_there(self) -> bool:
         try:
             # A bound socket keeps its inode: the number is not used again meanwhile.
             return os.stat(self._path).st_ino == self._inode
@@ -71,8 +75,8 @@ class Server:
         if self._listener:
             self._selector.unregister(self._listener)
             # It is gone where the home was removed, and another's where that was made anew.
-            if self.is_reachable():
-                os.unlink(self._path)
+            if self._is_there():
+                protocol.remove_socket(self._home, self._path)
             self._listener.close()
             self._listener = None
         for client in list(self.clients):
