@@ -34,8 +34,17 @@ class TrainingPromises:
         assert run.record.created <= attempt.started <= attempt.finished
         assert run.check() is run
 
-    def test_a_traceback_gives_its_last_line_as_the_reason(self, yard: Yard, project: Project) -> None:
-        script = "def f():\n    raise ValueError('no such column: age')\nf()\n"
+    def test_the_exception_that_ended_it_is_the_reason_and_nothing_that_was_printed(
+        self, yard: Yard, project: Project
+    ) -> None:
+        script = """
+import atexit, logging, warnings
+atexit.register(warnings.warn, "6 leaked semaphores")
+try: open("absent")
+except OSError: logging.exception("no cache; going on")
+print("epoch=3 loss=0.1")
+raise ValueError('no such column: age')
+"""
         run = yard.train(project.training(script)).wait(timeout=PATIENCE)
         assert run.state is State.FAILED
         assert run.reason == "ValueError: no such column: age (exit status 1)"

@@ -106,7 +106,10 @@ def test_a_handler_that_reads_a_missing_file_is_told_where(batch: BatchRun) -> N
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", KILLED),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "ended by SIGSEGV"),
-        ("print('lost my way', flush=True); os._exit(3)", "lost my way (exit status 3)"),
+        (
+            "print('lost my way', flush=True); os._exit(3)",
+            "exit status 3, without a word why; its log may tell more",
+        ),
     ],
 )
 def test_a_verb_that_dies_has_a_reason(batch: BatchRun, last: str, reason: str) -> None:

@@ -115,12 +115,88 @@ def test_several_hosts_are_told_apart(tmp_path: Path) -> None:
         assert container.history_file.name == "algo-2.json" and container.history_file.exists()
 
 
-def test_a_traceback_gives_its_last_line_as_the_reason(container: Container) -> None:
-    container.files["train.py"] = "def f():\n    raise ValueError('no such column: age')\nf()\n"
+LOGGED = "import logging\ntry: open('absent')\nexcept OSError: logging.exception('no cache; going on')\n"
+WARNED = "import atexit, warnings\natexit.register(warnings.warn, '6 leaked semaphores')\n"
+LAUNCHER = """
+import os, subprocess, sys
+class ChildFailedError(Exception): pass
+if "LOCAL_RANK" in os.environ: raise RuntimeError("out of memory on rank " + os.environ["LOCAL_RANK"])
+subprocess.run([sys.executable, "-c", "raise ValueError('a probe')"])
+for rank in "10": subprocess.run([sys.executable, sys.argv[0]], env={**os.environ, "LOCAL_RANK": rank})
+"""
+FORKED = """
+import multiprocessing
+class ProcessRaisedException(Exception): pass
+def work(): raise RuntimeError("no such shard")
+task = multiprocessing.get_context("fork").Process(target=work)
+task.start(); task.join()
+raise ProcessRaisedException("process 0 failed")
+"""
+GROUP = """
+class BaseExceptionGroup(Exception):
+    def __init__(self, *inner): self.exceptions = inner
+raise BaseExceptionGroup(ValueError("shard 7"), BaseExceptionGroup(KeyError("x"), OSError()))
+"""
+ARGPARSE = "import argparse\nargparse.ArgumentParser().parse_args(['--what'])"
+WORDLESS = "exit status {}, without a word why; its log may tell more"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (LOGGED + "print('epoch=3')\nraise SystemExit('diverged\\nat epoch 2')", "diverged at epoch 2"),
+        (WARNED + "import sys\nsys.exit('no GPU')", "no GPU"),
+        (WARNED + "try: {}['a']\nexcept KeyError: raise ValueError('no a')", "ValueError: no a"),
+        (
+            "import sys\nsys.excepthook = print\nraise ValueError('told by another')",
+            "ValueError: told by another",
+        ),
+        (GROUP, "ValueError: shard 7; KeyError: 'x'; OSError"),
+        (LAUNCHER + "raise ChildFailedError('train.py FAILED')", "RuntimeError: out of memory on rank 1"),
+        (LAUNCHER + "sys.exit(1)", "RuntimeError: out of memory on rank 1"),
+        (FORKED, "RuntimeError: no such shard"),
+        ("raise ValueError('a' * 600 + ' the end')", f"ValueError: {'a' * 318} ... {'a' * 157} the end"),
+        ("x = (", "SyntaxError: '(' was never closed (train.py, line 1)"),
+    ],
+)
+def test_the_reason_is_what_ended_the_process_and_nothing_that_it_printed(
+    container: Container, script: str, reason: str
+) -> None:
+    container.files["train.py"] = script
+    assert container.run().status == 1
+    assert container.failure == f"{reason} (exit status 1)"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (LOGGED + "print('epoch=3 loss=0.1')\nraise SystemExit(4)", WORDLESS.format(4)),
+        ("import sys\nprint('loss=0.1', file=sys.stderr)\nsys.exit(1)", WORDLESS.format(1)),
+        ("import os\nos.write(2, b'bye\\n')\nos._exit(3)", WORDLESS.format(3)),
+        (ARGPARSE, "train.py: error: unrecognized arguments: --what (exit status 2)"),
+    ],
+)
+def test_ordinary_output_is_no_reason(container: Container, script: str, reason: str) -> None:
+    container.files["train.py"] = script
+    container.run()
+    assert container.failure == reason
+
+
+def test_a_sitecustomize_of_the_environment_is_loaded_all_the_same(
+    container: Container, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/sitecustomize.py").write_text("import sys\nsys.greeting = 'good day'\n")
+    # Behind ours, as that of an image's Python is.
+    container.files["train.py"] = f"""
+import os, subprocess, sys
+code = "import sys; print(sys.greeting); raise ValueError(sys.greeting)"
+paths = os.environ["PYTHONPATH"] + os.pathsep + {str(tmp_path / "theirs")!r}
+subprocess.run([sys.executable, "-c", code], env={{**os.environ, "PYTHONPATH": paths}}, check=True)
+"""
     worker = container.run()
-    assert (worker.status, container.failure) == (1, "ValueError: no such column: age (exit status 1)")
-    assert container.attempts == [(1, "failed", container.failure)]
-    assert "Traceback (most recent call last):" in worker.lines
+    assert "good day" in worker.lines
+    assert container.failure == "ValueError: good day (exit status 1)"
 
 
 def test_the_scripts_own_failure_file_wins_in_one_line(container: Container) -> None:
@@ -132,10 +208,12 @@ def test_the_scripts_own_failure_file_wins_in_one_line(container: Container) -> 
 
 def test_a_reason_is_no_longer_than_sagemaker_keeps(container: Container) -> None:
     container.files["train.py"] = (
-        "import os, sys\nopen(os.environ['SM_OUTPUT_FAILURE'], 'w').write('ä' * 5000)\nsys.exit(3)"
+        "import os, sys\ntext = 'what ' + 'ä' * 5000 + ' why'\n"
+        "open(os.environ['SM_OUTPUT_FAILURE'], 'w').write(text)\nsys.exit(3)"
     )
     container.run()
-    assert container.failure == "ä" * 1024
+    assert len(container.failure) == 1024
+    assert container.failure.startswith("what ä") and container.failure.endswith("ä why")
 
 
 def test_a_signal_is_named_in_the_reason(container: Container) -> None:
@@ -204,11 +282,11 @@ def test_the_log_is_whole_and_in_order(container: Container) -> None:
     assert container.run().lines == [text for n in range(500) for text in (f"{n}", f"{n}e")]
 
 
-def test_a_flood_goes_through_whole_and_gives_its_last_line_as_the_reason(container: Container) -> None:
+def test_a_flood_goes_through_whole_and_is_no_reason(container: Container) -> None:
     container.files["train.py"] = FLOOD + "sys.stdout.flush()\nsys.exit(1)"
     worker = container.run()
     assert worker.lines == [f"line {n}" for n in range(300_000)]
-    assert container.failure == "line 299999 (exit status 1)"
+    assert container.failure == "exit status 1, without a word why; its log may tell more"
 
 
 def test_bytes_that_are_no_text_go_through_as_they_are(container: Container) -> None:

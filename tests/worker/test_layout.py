@@ -21,6 +21,7 @@ def test_the_folders_are_those_of_the_sagemaker_container() -> None:
         "intermediate": "/opt/ml/output/intermediate",
         "failure": "/opt/ml/output/failure",
         "code": "/opt/ml/code",
+        "own": "/opt/ml/.trainyard",
     }
     assert layout.channel("train") == "/opt/ml/input/data/train"
 

@@ -15,6 +15,7 @@ from trainyard.worker import protocol, reasons
 from trainyard.worker.reasons import AS_INTERRUPTION, BY_RETRIES, NEVER, Cause, is_tried_again
 
 TABLE = {name: cause for name, cause in vars(reasons).items() if isinstance(cause, Cause)}
+TRACEBACK = b'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    f()\n'
 PACKAGE = Path(trainyard.__file__).parent
 
 
@@ -38,8 +39,14 @@ def test_an_attempt_is_tried_again_as_its_cause_says() -> None:
 @pytest.mark.parametrize(
     ("status", "output", "reason"),
     [
-        (3 << 8, b"one\nboom: bad luck\n", "boom: bad luck (exit status 3)"),
-        (3 << 8, b"{0} {unknown}\n", "{0} {unknown} (exit status 3)"),
+        (3 << 8, b"one\nboom: bad luck\n", "exit status 3, without a word why; its log may tell more"),
+        (1 << 8, TRACEBACK + b"E: {0} {unknown}\n", "E: {0} {unknown} (exit status 1)"),
+        (1 << 8, TRACEBACK.replace(b"T", b"[rank1]: T") + b"[rank1]: E: x\n", "E: x (exit status 1)"),
+        (
+            1 << 8,
+            TRACEBACK + b"E: handled\nepoch=3\n",
+            "exit status 1, without a word why; its log may tell more",
+        ),
         (1 << 8, b"", "exit status 1, and nothing in the log"),
         (
             signal.SIGKILL,

@@ -27,6 +27,7 @@ def test_every_folder_of_the_contract_is_made(tmp_path: Path) -> None:
         str(path.relative_to(layout.root)) for path in Path(layout.root).rglob("*") if path.is_dir()
     )
     assert folders == [
+        ".trainyard",
         "checkpoints",
         "code",
         "input",
@@ -129,8 +130,9 @@ def test_the_failure_text_is_stripped_and_decoded_whatever_it_is(tmp_path: Path)
     assert wrote(tmp_path, b"\n  no labels in train/ \xff\n") == "no labels in train/ \ufffd"
 
 
-def test_the_failure_text_is_cut_to_the_characters_sagemaker_keeps(tmp_path: Path) -> None:
-    assert wrote(tmp_path, ("ü" * 5000).encode()) == "ü" * 1024
+def test_a_long_failure_text_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
+    text = wrote(tmp_path, ("what " + "ü" * 5000 + " why").encode())
+    assert len(text) == 1024 and text.startswith("what ü") and text.endswith("ü why") and " ... " in text
 
 
 def test_no_failure_file_is_no_text(tmp_path: Path) -> None:

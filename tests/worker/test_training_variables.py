@@ -79,7 +79,7 @@ def expected(host: str, rank: int, hosts: list[str]) -> dict[str, str]:
         "CURRENT_HOST": host,
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": "7777",
-        "PYTHONPATH": "/opt/ml/code",
+        "PYTHONPATH": "/opt/ml/code:/opt/ml/.trainyard",
         "PYTHONUNBUFFERED": "1",
         "RANK": str(rank),
         "SAGEMAKER_JOB_NAME": "digits-a1b2",
@@ -241,7 +241,7 @@ def test_the_users_variables_win_over_defaults_and_lose_to_the_contract() -> Non
 
 def test_the_code_folder_comes_before_the_users_python_path() -> None:
     variables = environment(spec(user_environment={"PYTHONPATH": "/mine"}), ML, 1)
-    assert variables["PYTHONPATH"] == os.pathsep.join(["/opt/ml/code", "/mine"])
+    assert variables["PYTHONPATH"] == os.pathsep.join(["/opt/ml/code", "/mine", "/opt/ml/.trainyard"])
 
 
 def test_the_arn_is_there_when_the_job_has_one() -> None:

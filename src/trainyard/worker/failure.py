@@ -9,9 +9,8 @@ from types import FrameType, TracebackType
 from typing import Any, Callable, Iterator
 
 from .errors import InputError, OutputError, ServiceError, is_disk_full
-from .reasons import DISK_FULL, one_line
+from .reasons import DISK_FULL, one_line, shortened
 
-LONGEST_REASON = 1024
 _OURS = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -30,11 +29,6 @@ def describe(error: BaseException, code: str) -> str:
         package = error.name.split(".")[0]
         reason += f"; add the package that provides {package} to requirements.txt beside the handler"
     return one_line(reason)
-
-
-def shortened(line: str) -> str:
-    """A reason at the length at which one is kept."""
-    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
 
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:

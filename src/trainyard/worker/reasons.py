@@ -28,6 +28,10 @@ class Cause(NamedTuple):
         return Ending(self, self.words.format(*facts))
 
 
+LAUNCHERS = ("ChildFailedError", "ProcessRaisedException", "ProcessExitedException", "CalledProcessError")
+"""What a program raises of which the real failure is in a process that it started."""
+
+
 class Ending(NamedTuple):
     """Why something ended: the cause, and the words with their facts."""
 
@@ -69,6 +73,7 @@ SUPERVISOR_ENDED = Cause(INTERRUPTED, AS_INTERRUPTION, "the supervisor was told 
 SAID = Cause(FAILED, BY_RETRIES, "{}")
 EXITED = Cause(FAILED, BY_RETRIES, "{} (exit status {})")
 EXITED_SILENTLY = Cause(FAILED, BY_RETRIES, "exit status {}, and nothing in the log")
+EXITED_WORDLESS = Cause(FAILED, BY_RETRIES, "exit status {}, without a word why; its log may tell more")
 EXITED_SOMEHOW = Cause(FAILED, BY_RETRIES, "exit status {}")
 SIGNALLED = Cause(FAILED, BY_RETRIES, "ended by {}")
 KILLED = Cause(
@@ -138,7 +143,10 @@ NO_OBJECTS = Cause(FAILED, NEVER, "{}: there is nothing ({})", True)
 
 TAIL = 16_384
 """So many bytes from the end of a log are enough to find a reason in."""
-LONGEST_ERROR = 500
+LONGEST = 1024
+"""Characters of a reason: FailureReason of DescribeTrainingJob."""
+_LONGEST_ERROR = 500
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 class Interruption(NamedTuple):
@@ -161,15 +169,37 @@ class Rehearsal(Protocol):
     def kill(self) -> bool: ...
 
 
+class Word(NamedTuple):
+    """What a process said of its own end, "" for nothing; `is_launchers`: of one that it had started, and
+    whose own word is not known."""
+
+    text: str = ""
+    is_launchers: bool = False
+
+
+NO_WORD = Word()
+
+
 def one_line(text: str) -> str:
     """The text with every run of white space made one space."""
     return " ".join(text.split())
 
 
-def exited(status: int, output: bytes) -> Ending:
-    """Why a process with this wait status failed: its last error line and exit status, or its signal.
+def shortened(text: str, most: int = LONGEST) -> str:
+    """The text in one line, no longer than a reason is kept: cut in the middle, since what it is about stands
+    at its beginning and often at its end."""
+    line = one_line(text)
+    if len(line) <= most:
+        return line
+    end = (most - 5) // 3
+    return f"{line[: most - 5 - end]} ... {line[-end:]}"
 
-    `output` is the end of what it wrote.
+
+def exited(status: int, output: bytes, word: Word = NO_WORD) -> Ending:
+    """Why a process with this wait status failed: what it said and its exit status, or its signal.
+
+    `output` is the end of what it wrote, which is asked where its own word is not known: for a traceback at
+    its end, and never for ordinary output.
     """
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -177,19 +207,48 @@ def exited(status: int, output: bytes) -> Ending:
             return KILLED.of()
         known = number in set(signal.Signals)
         return SIGNALLED.of(signal.Signals(number).name if known else f"signal {number}")
-    said, code = last_error(output), os.WEXITSTATUS(status)
-    return EXITED.of(said, code) if said else EXITED_SILENTLY.of(code)
+    code = os.WEXITSTATUS(status)
+    said = word.text
+    if word.is_launchers:
+        said = _raised_within(output) or said
+    said = said or _last_said(output)
+    if said:
+        return EXITED.of(shortened(said, _LONGEST_ERROR), code)
+    return EXITED_WORDLESS.of(code) if output.strip() else EXITED_SILENTLY.of(code)
 
 
-def last_error(output: bytes) -> str:
-    """The exception at the end of the last traceback in a log, or else its last line that says anything."""
+def _last_said(output: bytes) -> str:
+    """The exception of a traceback that ends a log, or argparse's word; "" for anything else."""
+    lines = _spoken(output)
+    if lines and lines[-1].partition(" ")[2].startswith("error: "):
+        return lines[-1]
+    found = _exceptions(lines)
+    return lines[-1] if found and found[-1] == len(lines) - 1 else ""
+
+
+def _raised_within(output: bytes) -> str:
+    """The exception of the last traceback in a log that is not a launcher's own."""
+    lines = _spoken(output)
+    found = [lines[index] for index in _exceptions(lines)]
+    inner = [line for line in found if line.partition(":")[0].rpartition(".")[2] not in LAUNCHERS]
+    return inner[-1] if inner else ""
+
+
+def _exceptions(lines: list[str]) -> list[int]:
+    """The indices of the lines that name the exception of a traceback."""
+    found = []
+    for begin in [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK)]:
+        after = (n for n in range(begin + 1, len(lines)) if not lines[n].startswith((" ", "\t")))
+        found += [next(after, -1)]
+    return [index for index in found if index >= 0]
+
+
+def _spoken(output: bytes) -> list[str]:
+    """The lines that say anything, without what torchrun puts before those of a rank."""
+    import re  # 10 ms that only what has failed is worth
+
     lines = output.decode("utf-8", "replace").split("\n")
-    spoken = [line.rstrip("\r") for line in lines if line.strip()]
-    for index in range(len(spoken) - 1, -1, -1):
-        if spoken[index].startswith("Traceback (most recent call last)"):
-            after = [line for line in spoken[index + 1 :] if not line.startswith((" ", "\t"))]
-            return after[0].strip()[:LONGEST_ERROR] if after else ""
-    return spoken[-1].strip().rpartition("\r")[2][:LONGEST_ERROR] if spoken else ""
+    return [re.sub(r"^\[\w+\]:? ?", "", line.rstrip("\r")) for line in lines if line.strip()]
 
 
 def reported(said: Mapping[str, Any]) -> Ending:

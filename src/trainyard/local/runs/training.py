@@ -139,7 +139,8 @@ class TrainingWork(Work):
             interpreter=self.interpreter,
             variables=self.variables(TRAIN, number, {}),
         )
-        return Member(host, self.paths.log(number, host), lambda: child.start_host(start), failure=root)
+        log = self.paths.log(number, host)
+        return Member(host, log, lambda: child.start_host(start), root=root, script=spec.entry_script)
 
     def _time_left(self) -> tuple[float, Outcome]:
         """Seconds until SageMaker's StoppingCondition would end the attempt, and what would become of it."""

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 
 class Member(NamedTuple):
-    """A process to start: the host's or shard's name, its log, what it does, where it says why it failed."""
+    """A process to start: the host's or shard's name, its log, what it does, where it says why it failed: in
+    `report`, or as the `script` whose `/opt/ml` is `root`."""
 
     name: str
     log: str
     body: Body
     report: str = ""
-    failure: str = ""
+    root: str = ""
+    script: str = ""
 
 
 class TaskPlan(NamedTuple):
@@ -134,11 +136,13 @@ class Task:
             ending = cause.of(process.fault)
         elif said:
             ending = reasons.reported(said)
-        elif text := read_failure(member.failure, redactor.text if redactor else str):
+        elif text := read_failure(member.root, redactor.text if redactor else str):
             ending = reasons.SAID.of(text)
         else:
-            tail = _tail(member.log)
-            ending = reasons.exited(process.status or 0, redactor.content(tail) if redactor else tail)
+            tail, word = _tail(member.log), _last_word(process)
+            if redactor:
+                tail, word = redactor.content(tail), word._replace(text=redactor.text(word.text))
+            ending = reasons.exited(process.status or 0, tail, word)
         outcome = outcomes.outcome(ending)
         if len(self.members) > 1:
             outcome = outcome._replace(reason=f"{member.name}: {outcome.reason}")
@@ -160,7 +164,15 @@ def read_failure(root: str, redacted: Callable[[str], str] = str) -> str:
         return ""
     from ...worker.contract import contract
 
-    return reasons.one_line(contract.failure(contract.Layout(root), redacted))
+    return contract.failure(contract.Layout(root), redacted)
+
+
+def _last_word(process: Process) -> reasons.Word:
+    if not process.member.root:
+        return reasons.Word()
+    from ...worker.contract import contract
+
+    return contract.last_word(contract.Layout(process.member.root), process.pid, process.member.script)
 
 
 def _tail(log: str) -> bytes:

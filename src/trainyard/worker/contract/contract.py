@@ -11,9 +11,11 @@ import os
 import stat
 from typing import Callable
 
+from ..reasons import shortened
 from .checkpoints import newest_checkpoint, remove_former
 from .configuration import TrainingSpec, input_data_config, resource_config
 from .hyperparameters import arguments, decode_hyperparameter, encode_hyperparameter
+from .lastwords import last_word, lay
 from .layout import Layout, link
 from .models import ModelConflict, ModelRefused, merge_models, open_up
 from .variables import count_gpus, environment
@@ -29,6 +31,7 @@ __all__ = [
     "encode_hyperparameter",
     "environment",
     "failure",
+    "last_word",
     "link",
     "merge_models",
     "newest_checkpoint",
@@ -37,8 +40,8 @@ __all__ = [
     "remove_former",
 ]
 
-# FailureReason of DescribeTrainingJob: "the first 1024 characters" of the file.
-_REASON_LENGTH = 1024
+
+_MOST = 1 << 16
 
 
 def prepare(spec: TrainingSpec, layout: Layout) -> None:
@@ -70,12 +73,13 @@ def prepare(spec: TrainingSpec, layout: Layout) -> None:
     for name, content in files.items():
         with open(os.path.join(layout.config, name), "w", encoding="utf-8") as file:
             json.dump(content, file)
+    lay(layout)
 
 
 def failure(layout: Layout, redacted: Callable[[str], str] = str) -> str:
     """What the script wrote to `output/failure`, for the run's reason; "" when there is nothing.
 
-    Without secrets, as `redacted` gives it, stripped, cut to the 1024 characters that SageMaker keeps; bytes
+    Without secrets, as `redacted` gives it, in one line of the 1024 characters that SageMaker keeps; bytes
     that are not UTF-8 are replaced.
     """
     try:
@@ -83,7 +87,7 @@ def failure(layout: Layout, redacted: Callable[[str], str] = str) -> str:
         if not stat.S_ISREG(os.stat(layout.failure).st_mode):
             return ""
         with open(layout.failure, "rb") as file:
-            text = file.read(64 * _REASON_LENGTH).decode("utf-8", errors="replace")
+            text = file.read(_MOST).decode("utf-8", errors="replace")
     except OSError:
         return ""
-    return redacted(text).strip()[:_REASON_LENGTH].rstrip()
+    return shortened(redacted(text))

@@ -33,6 +33,7 @@ class Layout:
         "model",
         "output",
         "output_data",
+        "own",
         "root",
     )
 
@@ -51,6 +52,8 @@ class Layout:
         self.intermediate = join(self.output, "intermediate")
         self.failure = join(self.output, "failure")
         self.code = join(root, "code")
+        # Where processes leave their last words; nothing of SageMaker's.
+        self.own = join(root, ".trainyard")
         self.channels = dict(channels or {})
 
     def __repr__(self) -> str:

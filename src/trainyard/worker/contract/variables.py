@@ -46,7 +46,8 @@ def environment(spec: TrainingSpec, layout: Layout, attempt: int) -> dict[str, s
         "MASTER_PORT": str(spec.master_port),
         **spec.user_environment,
     }
-    variables["PYTHONPATH"] = os.pathsep.join(filter(None, (layout.code, variables.get("PYTHONPATH"))))
+    paths = (layout.code, variables.get("PYTHONPATH"), layout.own)
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     variables.update(_job_variables(spec, layout, attempt))
     variables.update(_rank_variables(spec, variables["MASTER_ADDR"], variables["MASTER_PORT"]))
     variables.update(_toolkit_variables(spec, layout, facts))

@@ -37,9 +37,10 @@ class Program(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a program ended: its wait status, who ended it ("" for itself), and when, in seconds since the
-    epoch."""
+    """How a program ended: its process, its wait status, who ended it ("" for itself), and when, in seconds
+    since the epoch."""
 
+    pid: int
     status: int
     cause: str
     started: float
@@ -119,7 +120,7 @@ class Script:
         finished = time.time()
         orphans.end(self._pid, self._mark)
         self._drain()
-        return Ended(self._status, self._cause, self.started, finished)
+        return Ended(self._pid, self._status, self._cause, self.started, finished)
 
     def _obey(self, now: float, grace: float, interruption: Interruption | None) -> None:
         """Do what is due: pass on a SIGTERM, interrupt, kill."""

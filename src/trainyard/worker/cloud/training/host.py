@@ -18,6 +18,7 @@ from ...contract.checkpoints import newest_checkpoint, remove_former
 from ...contract.configuration import TrainingSpec
 from ...contract.contract import failure
 from ...contract.hyperparameters import arguments
+from ...contract.lastwords import last_word, lay
 from ...contract.layout import Layout
 from ...contract.models import ModelRefused
 from ...contract.variables import environment
@@ -32,7 +33,6 @@ from .job import ROOT, ConfigurationError, read_job
 from .keeping import Asked, Keeper
 from .options import StartOptions, parse
 
-_LONGEST_FAILURE = 1024  # FailureReason of DescribeTrainingJob
 _STOP = 143  # a process ended by SIGTERM, as shells write it
 
 
@@ -169,6 +169,7 @@ class Host:
                 empty(folder)
             os.makedirs(folder, exist_ok=True)
         _remove(layout.failure)
+        lay(layout)
         channel = layout.channel(CODE_CHANNEL)
         unpack(os.path.join(channel, protocol.SOURCE_FILE), layout.code)
         if not os.path.isfile(os.path.join(layout.code, self._options.script)):
@@ -264,9 +265,11 @@ class Host:
             return AttemptEnd(*reasons.rehearsed(interruption), _STOP, ended.finished)
         if not ended.status:
             return AttemptEnd(reasons.DONE, finished=ended.finished)
-        said = reasons.one_line(failure(self._layout, self._log.redacted))
-        why = reasons.SAID.of(said) if said else reasons.exited(ended.status, self._log.tail)
-        return AttemptEnd(*why, code, ended.finished)
+        if said := failure(self._layout, self._log.redacted):
+            return AttemptEnd(*reasons.SAID.of(said), code, ended.finished)
+        word = last_word(self._layout, ended.pid, self._options.script)
+        word = word._replace(text=self._log.redacted(word.text))
+        return AttemptEnd(*reasons.exited(ended.status, self._log.tail, word), code, ended.finished)
 
     def _keep_model(self, outcome: AttemptEnd) -> AttemptEnd:
         """Write down the files of the model; the outcome is another where they make none."""
@@ -348,9 +351,6 @@ def _exit_status(status: int) -> int:
 
 
 def _write_failure(layout: Layout, reason: str) -> None:
-    text = reasons.one_line(reason)
-    if len(text) > _LONGEST_FAILURE:
-        text = f"{text[: _LONGEST_FAILURE - 3]}..."
     if not os.path.isdir(layout.root):
         # Nobody's container, as when somebody tries the worker by hand.
         return
@@ -358,7 +358,7 @@ def _write_failure(layout: Layout, reason: str) -> None:
         os.makedirs(layout.output, exist_ok=True)
         _remove(layout.failure)
         with open(layout.failure, "w", encoding="utf-8", errors="replace") as stream:
-            stream.write(text)
+            stream.write(reasons.shortened(reason))
     except OSError as error:
         sys.stderr.write(f"the reason could not be written: {error}\n")
 
