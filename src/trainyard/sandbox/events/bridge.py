@@ -99,7 +99,7 @@ class EventBridge:
 def set_up(world: World) -> None:
     """Have this world's events delivered."""
     bridge = EventBridge(world)
-    world.events = bridge
+    world.put_event = bridge.put
 
     def send(rule: Rule, event: Any, transform_input: bool = True) -> None:
         if rule.region_name == world.region and transform_input:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from moto.cloudwatch.models import cloudwatch_backends
-
 from .cloudformation import Made, Placement, Properties, made
 
 
 @made("AWS::CloudWatch::Alarm")
 def put(properties: Properties, place: Placement) -> Made:
     """An alarm over one metric, as PutMetricAlarm would make it."""
-    backend = cloudwatch_backends[place.account][place.region]
+    backend = place.backend("cloudwatch")
     name = properties["AlarmName"]
     alarm = backend.put_metric_alarm(
         name=name,

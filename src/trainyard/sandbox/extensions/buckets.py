@@ -11,16 +11,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from moto.s3.models import s3_backends
-from moto.utilities.utils import get_partition
-
 from .cloudformation import Made, Placement, Properties, after, made
 
 
 @after("AWS::S3::Bucket")
 def configure(bucket: Any, properties: Properties, place: Placement) -> None:
     """Everything of a bucket's properties but its encryption, which it has."""
-    backend, name = _backend(place), bucket.name
+    backend, name = place.backend("s3"), bucket.name
     if status := properties.get("VersioningConfiguration", {}).get("Status"):
         backend.put_bucket_versioning(name, status)
     if block := properties.get("PublicAccessBlockConfiguration"):
@@ -39,7 +36,7 @@ def configure(bucket: Any, properties: Properties, place: Placement) -> None:
 @made("AWS::S3::BucketPolicy")
 def put_policy(properties: Properties, place: Placement) -> Made:
     """A bucket's policy, without what would refuse every request that comes without TLS."""
-    backend, bucket = _backend(place), properties["Bucket"]
+    backend, bucket = place.backend("s3"), properties["Bucket"]
     document = properties["PolicyDocument"]
     statements = [each for each in document["Statement"] if not _is_tls_only(each)]
     if statements:
@@ -48,10 +45,6 @@ def put_policy(properties: Properties, place: Placement) -> Made:
 
 
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-
-
-def _backend(place: Placement) -> Any:
-    return s3_backends[place.account][get_partition(place.region)]
 
 
 def _is_tls_only(statement: dict[str, Any]) -> bool:

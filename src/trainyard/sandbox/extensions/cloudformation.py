@@ -11,10 +11,12 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
+
+from ..world.world import backend_of
 
 _RETAINED = ("Retain", "RetainExceptOnCreate")
 _LOWER_CASE = ("AWS::S3::Bucket", "AWS::ECR::Repository")
@@ -56,12 +58,31 @@ class Placement(NamedTuple):
     logical_id: str
     name: str
 
+    def backend(self, service: str) -> Any:
+        """moto's memory of a service there."""
+        return backend_of(service, self.account, self.region)
+
 
 Properties = dict[str, Any]
-_makers: dict[str, Callable[[Properties, Placement], Any]] = {}
-_before: dict[str, Callable[[Properties, Placement], None]] = {}
-_after: dict[str, Callable[[Any, Properties, Placement], None]] = {}
-_ends: dict[str, Callable[[Any], None]] = {}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Hooks(dict[str, _Function]):
+    """Functions by the type of resource that each is for; it keeps those that it decorates."""
+
+    def __call__(self, kind: str) -> Callable[[_Function], _Function]:
+        return lambda function: self.setdefault(kind, function)
+
+
+made: Hooks[Callable[[Properties, Placement], Any]] = Hooks()
+"""The function makes a resource of that type, in the place of moto's model."""
+before: Hooks[Callable[[Properties, Placement], None]] = Hooks()
+"""The function puts the properties right that moto's model of that type gets."""
+after: Hooks[Callable[[Any, Properties, Placement], None]] = Hooks()
+"""The function does to what moto's model of that type made whatever it leaves out."""
+ending: Hooks[Callable[[Any], None]] = Hooks()
+"""The function deletes a resource of that type that another one here made, or takes from one of moto's what
+would keep it from being deleted."""
 _moto_class: Callable[[str], Any] = parsing.resource_class_from_type
 
 
@@ -93,55 +114,6 @@ class Made:
         return True
 
 
-def made(
-    kind: str,
-) -> Callable[[Callable[[Properties, Placement], Any]], Callable[[Properties, Placement], Any]]:
-    """The function makes a resource of that type, in the place of moto's model."""
-
-    def keep(function: Callable[[Properties, Placement], Any]) -> Callable[[Properties, Placement], Any]:
-        _makers[kind] = function
-        return function
-
-    return keep
-
-
-def before(
-    kind: str,
-) -> Callable[[Callable[[Properties, Placement], None]], Callable[[Properties, Placement], None]]:
-    """The function puts the properties right that moto's model of that type gets."""
-
-    def keep(function: Callable[[Properties, Placement], None]) -> Callable[[Properties, Placement], None]:
-        _before[kind] = function
-        return function
-
-    return keep
-
-
-def after(
-    kind: str,
-) -> Callable[[Callable[[Any, Properties, Placement], None]], Callable[[Any, Properties, Placement], None]]:
-    """The function does to what moto's model of that type made whatever it leaves out."""
-
-    def keep(
-        function: Callable[[Any, Properties, Placement], None],
-    ) -> Callable[[Any, Properties, Placement], None]:
-        _after[kind] = function
-        return function
-
-    return keep
-
-
-def ending(kind: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """The function deletes a resource of that type that another one here made, or takes from one of moto's
-    what would keep it from being deleted."""
-
-    def keep(function: Callable[[Any], None]) -> Callable[[Any], None]:
-        _ends[kind] = function
-        return function
-
-    return keep
-
-
 def install(region: str) -> None:
     """Put the hooks in their places; `region` is what `Fn::GetAZs` of nothing means."""
     parsing.parse_and_create_resource = cast(Any, _create)
@@ -152,7 +124,7 @@ def install(region: str) -> None:
 
 
 def _class_of(kind: str) -> Any:
-    return Made if kind in _makers else _moto_class(kind)
+    return Made if kind in made else _moto_class(kind)
 
 
 def _create(logical_id: str, body: dict[str, Any], resources: Any, account_id: str, region_name: str) -> Any:
@@ -162,24 +134,16 @@ def _create(logical_id: str, body: dict[str, Any], resources: Any, account_id: s
         return None
     properties = parsing.clean_json(body.get("Properties", {}), resources)
     _tag(kind, properties, resources.tags)
-    place = Placement(
-        account_id,
-        region_name,
-        resources.stack_id,
-        logical_id,
-        _name(kind, properties, logical_id, resources),
-    )
-    if kind in _before:
-        _before[kind](properties, place)
-    if kind in _makers:
-        resource = _makers[kind](properties, place)
-    else:
-        resource = _by_moto(kind, body, properties, place)
+    name = _name(kind, properties, logical_id, resources)
+    place = Placement(account_id, region_name, resources.stack_id, logical_id, name)
+    if kind in before:
+        before[kind](properties, place)
+    resource = made[kind](properties, place) if kind in made else _by_moto(kind, body, properties, place)
     if resource is None:
         return None
     resource.cf_resource_type, resource.logical_resource_id = kind, logical_id
-    if kind in _after:
-        _after[kind](resource, properties, place)
+    if kind in after:
+        after[kind](resource, properties, place)
     return resource
 
 
@@ -199,7 +163,7 @@ def _by_moto(kind: str, body: dict[str, Any], properties: Properties, place: Pla
 
 
 def _name(kind: str, properties: Properties, logical_id: str, resources: Any) -> str:
-    key = _UNNAMED.get(kind) or ("" if kind in _makers else parsing.resource_name_property_from_type(kind))
+    key = _UNNAMED.get(kind) or ("" if kind in made else parsing.resource_name_property_from_type(kind))
     if key and properties.get(key):
         return str(properties[key])
     name: str = parsing.generate_resource_name(kind, resources["AWS::StackName"], logical_id)
@@ -225,11 +189,11 @@ def _delete(self: Any) -> None:
         body, resource = self._resource_json_map[logical_id], self._parsed_resources[logical_id]
         if body.get("DeletionPolicy") in _RETAINED:
             continue
-        if body["Type"] in _ends:
-            _ends[body["Type"]](resource)
+        if body["Type"] in ending:
+            ending[body["Type"]](resource)
         if isinstance(resource, Made):
             resource.delete()
-        elif body["Type"] not in _makers:
+        elif body["Type"] not in made:
             self._delete_resource(resource, body)
         del self._parsed_resources[logical_id]
 
@@ -253,7 +217,7 @@ def _refuse_unknown_types() -> None:
 
 def _is_known(kind: str) -> bool:
     return (
-        kind in _makers
+        kind in made
         or kind in parsing.NULL_MODELS
         or kind.startswith("Custom::")
         or kind in parsing.get_model_map()

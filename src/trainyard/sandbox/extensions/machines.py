@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.batch.models import ComputeEnvironment, batch_backends
+from moto.batch.models import ComputeEnvironment
 
 from ..batch import definitions
+from ..world.world import backend_of
 from .cloudformation import Made, Placement, Properties, after, ending, made
 
 SERVICE_LINKED = "arn:aws:iam::{account}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
@@ -19,7 +20,7 @@ SERVICE_LINKED = "arn:aws:iam::{account}:role/aws-service-role/batch.amazonaws.c
 @made("AWS::Batch::ComputeEnvironment")
 def make(properties: Properties, place: Placement) -> Any:
     """A compute environment that is valid and enabled, and has no machines."""
-    backend: Any = batch_backends[place.account][place.region]
+    backend = place.backend("batch")
     kind: Any = ComputeEnvironment  # abstract to a type checker: it leaves out what stacks do with it
     environment = kind(
         properties.get("ComputeEnvironmentName", place.name),
@@ -39,7 +40,7 @@ def make(properties: Properties, place: Placement) -> Any:
 def delete(environment: Any) -> None:
     """No machine has to go first."""
     _, _, _, region, account, _ = environment.arn.split(":", 5)
-    batch_backends[account][region]._compute_environments.pop(environment.arn, None)
+    backend_of("batch", account, region)._compute_environments.pop(environment.arn, None)
 
 
 @made("AWS::Batch::JobDefinition")
@@ -47,7 +48,7 @@ def register(properties: Properties, place: Placement) -> Made:
     """A revision of a job definition; moto's forgets its timeout and what a job that fails is tried again
     for.
     """
-    backend: Any = batch_backends[place.account][place.region]
+    backend = place.backend("batch")
     named = {"jobDefinitionName": place.name, "type": "container"}
     request = {**named, **_lowered(properties), "tags": properties["Tags"]}
     if "parameters" in request:
@@ -62,7 +63,7 @@ def register(properties: Properties, place: Placement) -> Made:
 @after("AWS::Batch::JobQueue")
 def tag(queue: Any, properties: Properties, place: Placement) -> None:
     """moto gives no tags to a queue that a stack makes."""
-    batch_backends[place.account][place.region].tag_resource(queue.arn, properties["Tags"])
+    place.backend("batch").tag_resource(queue.arn, properties["Tags"])
 
 
 def _lowered(value: Any) -> Any:

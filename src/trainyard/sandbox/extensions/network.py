@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.ec2.models import ec2_backends
-
 from .cloudformation import Made, Placement, Properties, after, before, made
 
 
 @after("AWS::EC2::VPC")
 def set_dns(vpc: Any, properties: Properties, place: Placement) -> None:
     """Whether a VPC resolves names, and gives them ("AWS::EC2::VPC")."""
-    backend: Any = ec2_backends[place.account][place.region]
+    backend = place.backend("ec2")
     for key, attribute in (
         ("EnableDnsSupport", "enable_dns_support"),
         ("EnableDnsHostnames", "enable_dns_hostnames"),
@@ -31,7 +29,7 @@ def set_dns(vpc: Any, properties: Properties, place: Placement) -> None:
 def set_public_addresses(subnet: Any, properties: Properties, place: Placement) -> None:
     """Whether machines get a public address in a subnet ("AWS::EC2::Subnet")."""
     if "MapPublicIpOnLaunch" in properties:
-        backend: Any = ec2_backends[place.account][place.region]
+        backend = place.backend("ec2")
         backend.modify_subnet_attribute(
             subnet.id, "map_public_ip_on_launch", str(properties["MapPublicIpOnLaunch"]).lower()
         )
@@ -57,6 +55,6 @@ def name_rule(ingress: Any, properties: Properties, place: Placement) -> None:
 @made("AWS::EC2::SubnetRouteTableAssociation")
 def associate(properties: Properties, place: Placement) -> Made:
     """A subnet's route table, as AssociateRouteTable makes it and DescribeRouteTables shows it."""
-    backend: Any = ec2_backends[place.account][place.region]
+    backend = place.backend("ec2")
     made_id = backend.associate_route_table(properties["RouteTableId"], subnet_id=properties["SubnetId"])
     return Made(made_id, unmake=lambda: backend.disassociate_route_table(made_id))

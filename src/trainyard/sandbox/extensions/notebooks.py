@@ -10,12 +10,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from moto.sagemaker.models import sagemaker_backends
-
 from ..api.control import Call, control
 from ..api.dispatch import ApiRequest, operation
 from ..api.protocols import AwsError
-from ..world.world import World
+from ..world.world import World, backend_of
 from .cloudformation import Placement, Properties, ending, made
 
 _SHOWN = ("PlatformIdentifier", "InstanceMetadataServiceConfiguration")
@@ -24,7 +22,7 @@ _SHOWN = ("PlatformIdentifier", "InstanceMetadataServiceConfiguration")
 @made("AWS::SageMaker::NotebookInstance")
 def create(properties: Properties, place: Placement) -> Any:
     """A notebook instance as CreateNotebookInstance would make it, in service."""
-    instance = sagemaker_backends[place.account][place.region].create_notebook_instance(
+    instance = place.backend("sagemaker").create_notebook_instance(
         notebook_instance_name=properties["NotebookInstanceName"],
         instance_type=properties["InstanceType"],
         role_arn=properties["RoleArn"],
@@ -39,7 +37,7 @@ def create(properties: Properties, place: Placement) -> Any:
         additional_code_repositories=properties.get("AdditionalCodeRepositories"),
         root_access=properties.get("RootAccess", "Enabled"),
     )
-    instance.properties = {name: properties[name] for name in _SHOWN if name in properties}  # type: ignore[attr-defined]
+    instance.properties = {name: properties[name] for name in _SHOWN if name in properties}
     return instance
 
 
@@ -47,7 +45,7 @@ def create(properties: Properties, place: Placement) -> Any:
 def delete(instance: Any) -> None:
     """CloudFormation stops an instance before it deletes it."""
     _, _, _, region, account, _ = instance.arn.split(":", 5)
-    sagemaker_backends[account][region].notebook_instances.pop(instance.notebook_instance_name, None)
+    backend_of("sagemaker", account, region).notebook_instances.pop(instance.notebook_instance_name, None)
 
 
 @operation("sagemaker", "DescribeNotebookInstance")

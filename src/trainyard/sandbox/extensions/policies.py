@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from moto.iam.models import iam_backends
-from moto.utilities.utils import get_partition
-
 from .cloudformation import Made, Placement, Properties, after, before, ending, made
 
 
@@ -18,7 +15,7 @@ from .cloudformation import Made, Placement, Properties, after, before, ending, 
 def attach(role: Any, properties: Properties, place: Placement) -> None:
     """The managed policies of a role."""
     for arn in properties.get("ManagedPolicyArns", []):
-        _backend(place).attach_role_policy(arn, role.name)
+        place.backend("iam").attach_role_policy(arn, role.name)
 
 
 @ending("AWS::IAM::Role")
@@ -39,10 +36,6 @@ def with_path(properties: Properties, place: Placement) -> None:
 @made("AWS::IAM::RolePolicy")
 def put(properties: Properties, place: Placement) -> Made:
     """An inline policy of a role that is there."""
-    backend, role, name = _backend(place), properties["RoleName"], properties["PolicyName"]
+    backend, role, name = place.backend("iam"), properties["RoleName"], properties["PolicyName"]
     backend.put_role_policy(role, name, json.dumps(properties["PolicyDocument"]))
     return Made(f"{name}|{role}", unmake=lambda: backend.delete_role_policy(role, name))
-
-
-def _backend(place: Placement) -> Any:
-    return iam_backends[place.account][get_partition(place.region)]

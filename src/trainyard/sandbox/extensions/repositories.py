@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.ecr.models import ecr_backends
-
 from .cloudformation import Placement, Properties, after, before
 
 
@@ -25,5 +23,5 @@ def as_the_api_says(properties: Properties, place: Placement) -> None:
 def put_lifecycle_policy(repository: Any, properties: Properties, place: Placement) -> None:
     """The policy that expires images."""
     if policy := properties.get("LifecyclePolicy"):
-        backend = ecr_backends[place.account][place.region]
+        backend = place.backend("ecr")
         backend.put_lifecycle_policy(repository.registry_id, repository.name, policy["LifecyclePolicyText"])

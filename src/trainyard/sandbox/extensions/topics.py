@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from moto.sns.models import sns_backends
-
 from .cloudformation import Made, Placement, Properties, after, before, made, suffix
 
 _tags: dict[str, Any] = {}
@@ -22,13 +20,13 @@ def take_tags(properties: Properties, place: Placement) -> None:
 def put_tags(topic: Any, properties: Properties, place: Placement) -> None:
     """The tags, by their own API call."""
     tags = {tag["Key"]: tag["Value"] for tag in _tags.pop(place.name)}
-    sns_backends[place.account][place.region].tag_resource(topic.arn, tags)
+    place.backend("sns").tag_resource(topic.arn, tags)
 
 
 @made("AWS::SNS::TopicPolicy")
 def put_policy(properties: Properties, place: Placement) -> Made:
     """Who may publish to topics."""
-    backend = sns_backends[place.account][place.region]
+    backend = place.backend("sns")
     for arn in properties["Topics"]:
         backend.set_topic_attribute(arn, "policy", json.dumps(properties["PolicyDocument"]))
     return Made(f"{place.stack_id.split('/')[1]}-{place.logical_id}-{suffix()}")

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
+from moto.utilities.utils import get_partition
 
 from ..tasks import containers
 from ..tasks.tasks import Tasks
@@ -36,13 +37,6 @@ class ServiceState(Protocol):
 
     def end(self) -> None:
         """End what runs and return when it has ended; called without the lock, once, before forgetting."""
-
-
-class Events(Protocol):
-    """Where `World.emit` hands what happened; called on a thread of its own, without the lock."""
-
-    def put(self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]) -> None:
-        """Deliver one event."""
 
 
 class JobRoles(Protocol):
@@ -82,6 +76,12 @@ class Settings:
 P = TypeVar("P", bound=ServiceState)
 
 
+def backend_of(service: str, account: str, region: str) -> Any:
+    """moto's memory of a service in an account and region."""
+    place = get_partition(region) if service in GLOBAL else region
+    return get_backend(cast(Any, service))[account][place]
+
+
 class World:
     """One sandbox. `lock` guards everything that is not a file, moto's memory included; it is reentrant.
 
@@ -100,7 +100,8 @@ class World:
         self.lock = threading.RLock()
         self.clock = Clock()
         self.tasks = Tasks(mark)
-        self.events: Events | None = None
+        self.put_event: Callable[[str, str, Mapping[str, Any], Sequence[str]], None] | None = None
+        """What `emit` hands an event to, on a thread of its own and without the lock."""
         self.roles: JobRoles | None = None
         self.is_ending = False
         self._parts: dict[type[Any], ServiceState] = {}
@@ -122,10 +123,9 @@ class World:
                 known = self._parts[cast("type[Any]", kind)] = kind(self)
             return cast(P, known)
 
-    def backend(self, service: str, region: str = "") -> Any:
-        """moto's memory of a service in a region ("": the sandbox's), to be used under the lock."""
-        backends = get_backend(cast(Any, service))[self.account]
-        return backends["aws" if service in GLOBAL else region or self.region]
+    def backend(self, service: str) -> Any:
+        """moto's memory of a service, to be used under the lock."""
+        return backend_of(service, self.account, self.region)
 
     def new_folder(self, kind: str, name: str) -> str:
         """A new, empty folder for the files of one job (`training`, its name), which removes it at its end:
@@ -142,9 +142,7 @@ class World:
         self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()
     ) -> None:
         """Tell EventBridge what happened, in the order of the calls; returns at once."""
-        events = self.events
-        if events is not None:
-            put = events.put
+        if put := self.put_event:
             self._outbox.put(lambda: put(source, detail_type, detail, resources))
 
     def post(self, deliver: Callable[[], None]) -> None:
