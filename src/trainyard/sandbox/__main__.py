@@ -12,14 +12,10 @@ def main() -> int:
     """Be the sandbox; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m trainyard.sandbox", allow_abbrev=False)
     parser.add_argument("--folder", required=True, help="where it keeps its files")
-    parser.add_argument("--port", type=int, default=ServerOptions._field_defaults["port"])
-    parser.add_argument("--region", default=ServerOptions._field_defaults["region"])
-    parser.add_argument("--slots", type=int, default=ServerOptions._field_defaults["slots"])
-    parser.add_argument(
-        "--lock", type=int, default=ServerOptions._field_defaults["lock"], help=argparse.SUPPRESS
-    )
-    options = parser.parse_args()
-    return run(ServerOptions(options.folder, options.port, options.region, options.slots, options.lock))
+    for name, default in ServerOptions._field_defaults.items():
+        hidden = argparse.SUPPRESS if name == "lock" else None
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=hidden)
+    return run(ServerOptions(**vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

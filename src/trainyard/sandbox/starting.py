@@ -43,19 +43,17 @@ def start(options: SandboxOptions) -> Address:
     Raises `BadInput` where the extra is not installed, another sandbox has the folder or another program the
     port, and where jobs can't run on this machine.
     """
-    folder = _ready()
-    process = _spawn(folder, options, detached=True)
-    address = _awaited(process, folder)
+    process, address = serve(options, detached=True)
     process.returncode = 0  # nobody waits for it
     return address
 
 
-def serve(options: SandboxOptions) -> tuple[subprocess.Popen[bytes], Address]:
-    """Start the sandbox as a child of this process that gets what its terminal sends, too; as `start`
-    does.
+def serve(options: SandboxOptions, *, detached: bool = False) -> tuple[subprocess.Popen[bytes], Address]:
+    """Start the sandbox as a child of this process that gets what its terminal sends, too, unless it is
+    `detached`; as `start` does.
     """
     folder = _ready()
-    process = _spawn(folder, options, detached=False)
+    process = _spawn(folder, options, detached=detached)
     return process, _awaited(process, folder)
 
 
@@ -119,17 +117,8 @@ def _spawn(folder: str, options: SandboxOptions, *, detached: bool) -> subproces
 
 
 def _command(folder: str, options: SandboxOptions, lock: int) -> list[str]:
-    values = {
-        "--folder": folder,
-        "--lock": lock,
-        **{f"--{name}": value for name, value in options._asdict().items()},
-    }
-    return [
-        sys.executable,
-        "-m",
-        "trainyard.sandbox",
-        *(str(each) for pair in values.items() for each in pair),
-    ]
+    values = {"folder": folder, "lock": lock, **options._asdict()}
+    return [sys.executable, "-m", "trainyard.sandbox", *(f"--{name}={each}" for name, each in values.items())]
 
 
 def _environment() -> Mapping[str, str]:

@@ -13,6 +13,7 @@ held to botocore's model before the operation is called. Importing a module regi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -258,20 +259,17 @@ class Dispatcher:
             return request.forward()
         with self._world.lock:
             self._ask_guards(request)
-            handler = self._handler(request)
-            result = self._call(handler, request) if handler else PASS
+            result = self._call(request)
             if isinstance(result, _Pass):
                 return request.forward()
         assert request.operation_model
         return protocols.write(request.operation_model, request.http, result)
 
-    def _handler(self, request: ApiRequest) -> Handler | None:
+    def _call(self, request: ApiRequest) -> Result:
         if request.service not in self._services:
-            return None
-        return OPERATIONS.get((request.service, request.operation))
-
-    def _call(self, handler: Handler, request: ApiRequest) -> Result:
-        if request.operation_model is None:
+            return PASS
+        handler = OPERATIONS.get((request.service, request.operation))
+        if handler is None or request.operation_model is None:
             return PASS
         if request.region != self._world.region:
             region = self._world.region
@@ -303,15 +301,9 @@ def _collect(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
 
 
 def _refusal(request: ApiRequest, error: AwsError) -> Answer:
-    if request.model is None:
-        return _plain_refusal(error)
-    try:
-        return protocols.write_error(request.model, request.operation_model, request.http, error)
-    except NotImplementedError:
-        return _plain_refusal(error)
-
-
-def _plain_refusal(error: AwsError) -> Answer:
+    if request.model is not None:
+        with contextlib.suppress(NotImplementedError):
+            return protocols.write_error(request.model, request.operation_model, request.http, error)
     body = json.dumps({"__type": error.code, "message": error.message}).encode()
     return Answer(error.status, {"Content-Type": "application/json"}, body)
 

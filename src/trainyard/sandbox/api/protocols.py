@@ -82,27 +82,28 @@ def parse(model: OperationModel, request: MotoRequest, path_parameters: Mapping[
     return dict(parsed)
 
 
-def write(model: OperationModel, request: MotoRequest, result: Mapping[str, Any] | None) -> Answer:
-    """The answer of an operation that was done. Members that are None are left out."""
-    return _serialized(model, request, result or {})
-
-
 def write_error(
     service: ServiceModel, model: OperationModel | None, request: MotoRequest, error: AwsError
 ) -> Answer:
     """The answer of an operation that was refused."""
-    answer = _serialized(model or OperationModel({}, service), request, error)
+    answer = write(model or OperationModel({}, service), request, error)
     return answer._replace(status=error.status if error.status != 400 else answer.status)
 
 
-def _serialized(model: OperationModel, request: MotoRequest, result: object) -> Answer:
+def write(model: OperationModel, request: MotoRequest, result: object) -> Answer:
+    """The answer of an operation that was done, or an error. Members that are None are left out."""
     service = model.service_model
     protocol = determine_request_protocol(service, request.content_type)
     serializer = get_serializer_class(service.service_name, protocol)(operation_model=model)
-    done = serializer.serialize(result)
+    done = serializer.serialize(result or {})
     body = done["body"]
     headers = {"x-amzn-RequestId": str(uuid.uuid4()), **done["headers"]}
     return Answer(done["status_code"], headers, body.encode() if isinstance(body, str) else body)
+
+
+def present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of an answer that there are: those that are None are left out."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _time(value: Any) -> datetime.datetime:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from ...aws.images.images import ecr_image
 from ...machine import namespace
 from ...machine.namespace import Mount
 from ..tasks import containers
@@ -18,10 +18,6 @@ from .requests import DEFAULT_LOG_GROUP
 
 OPT_ML = "/opt/ml"
 LONGEST_REASON = 255
-_OWN_IMAGE = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)"
-    r"(:(?P<tag>[^@]+))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
 
 
 def task_spec(job: Job, attempt: BatchAttempt, world: World, folder: str, engine: str) -> TaskSpec:
@@ -76,16 +72,16 @@ def pull_problem(image: str, world: World) -> str:
 
     Other registries are taken to have what they are asked for.
     """
-    found = _OWN_IMAGE.fullmatch(image)
-    if not found or found["account"] != world.account or found["region"] != world.region:
+    found = ecr_image(image)
+    if not found or found.account != world.account or found.region != world.region:
         return ""
-    repository = world.backend("ecr").repositories.get(found["repository"])
+    repository = world.backend("ecr").repositories.get(found.repository)
     if repository is None:
         return cannot_pull(
             f"pull access denied for {image.partition('@')[0]}, repository does not exist or may require"
             " 'docker login': denied: requested access to the resource is denied"
         )
-    if not any(_is(each, found["tag"] or "latest", found["digest"]) for each in repository.images):
+    if not any(_is(each, found.tag or "latest", found.digest) for each in repository.images):
         return cannot_pull(f"manifest for {image} not found: manifest unknown: Requested image not found")
     return ""
 
@@ -125,7 +121,7 @@ def cannot_start(text: str) -> str:
     )[:LONGEST_REASON]
 
 
-def _is(image: Any, tag: str, digest: str | None) -> bool:
+def _is(image: Any, tag: str, digest: str) -> bool:
     if digest:
         return bool(image.get_image_digest() == digest)
     return tag in image.image_tags

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..api.protocols import present
 from . import retries
 from .errors import client_exception, not_emulated, not_found
 
@@ -37,7 +38,7 @@ class Definition:
 
     def describe(self) -> dict[str, Any]:
         """As DescribeJobDefinitions shows it."""
-        shown: dict[str, Any] = {
+        shown = {
             "jobDefinitionName": self.name,
             "jobDefinitionArn": self.arn,
             "revision": self.revision,
@@ -49,12 +50,10 @@ class Definition:
             "platformCapabilities": self.capabilities,
             "tags": self.tags,
             "containerOrchestrationType": "ECS",
+            "retryStrategy": None if self.retry is None else retries.normal(self.retry),
+            "timeout": self.timeout,
         }
-        if self.retry is not None:
-            shown["retryStrategy"] = retries.normal(self.retry)
-        if self.timeout is not None:
-            shown["timeout"] = self.timeout
-        return shown
+        return present(shown)
 
 
 Definitions = dict[str, Definition]
@@ -134,16 +133,15 @@ def check_environment(variables: Any) -> None:
             raise client_exception("Environment variables cannot start with AWS_BATCH")
 
 
-def check_timeout(timeout: Mapping[str, Any] | None) -> None:
-    """Refuse timeouts below 60 seconds."""
-    if timeout and timeout.get("attemptDurationSeconds", SHORTEST_TIMEOUT) < SHORTEST_TIMEOUT:
-        raise client_exception(f"Timeout must be at least {SHORTEST_TIMEOUT} seconds")
-
-
-def check_strategy(strategy: Mapping[str, Any] | None) -> None:
-    """Refuse a retry strategy that Batch refuses."""
+def check_shared(request: Mapping[str, Any]) -> None:
+    """Refuse what neither a definition nor a job may say: a retry strategy that is none, a timeout below 60
+    seconds, too many tags."""
+    strategy, timeout = request.get("retryStrategy"), request.get("timeout")
     if strategy is not None and (problem := retries.problem(strategy)):
         raise client_exception(problem)
+    if timeout and timeout.get("attemptDurationSeconds", SHORTEST_TIMEOUT) < SHORTEST_TIMEOUT:
+        raise client_exception(f"Timeout must be at least {SHORTEST_TIMEOUT} seconds")
+    check_tags(request.get("tags"))
 
 
 def check_tags(tags: Mapping[str, str] | None) -> None:
@@ -163,9 +161,7 @@ def _check(request: Mapping[str, Any]) -> None:
     if not container:
         raise client_exception("Container properties should not be empty")
     _check_container(container)
-    check_strategy(request.get("retryStrategy"))
-    check_timeout(request.get("timeout"))
-    check_tags(request.get("tags"))
+    check_shared(request)
 
 
 def _check_container(container: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..api.protocols import present
 from ..world.world import World
 from .jobs import RUNNING, STATUSES, TERMINAL, BatchAttempt, Job
 
@@ -11,7 +12,7 @@ from .jobs import RUNNING, STATUSES, TERMINAL, BatchAttempt, Job
 def describe(job: Job, world: World) -> dict[str, Any]:
     """A JobDetail."""
     spec = job.spec
-    shown: dict[str, Any] = {
+    shown = {
         "jobArn": world.arn("batch", f"job/{job.id}"),
         "jobName": spec.name,
         "jobId": job.id,
@@ -29,15 +30,16 @@ def describe(job: Job, world: World) -> dict[str, Any]:
         "platformCapabilities": list(spec.capabilities),
         "isCancelled": job.is_cancelled,
         "isTerminated": job.is_terminated,
+        "timeout": {"attemptDurationSeconds": spec.timeout} if spec.timeout else None,
+        **_times(job),
     }
-    if spec.timeout:
-        shown["timeout"] = {"attemptDurationSeconds": spec.timeout}
-    return {**shown, **_times(job), **_array(job)}
+    return present(shown)
 
 
 def summarize(job: Job, world: World) -> dict[str, Any]:
     """A JobSummary."""
-    shown: dict[str, Any] = {
+    has_ended = job.attempts and job.attempts[-1].stopped is not None
+    shown = {
         "jobArn": world.arn("batch", f"job/{job.id}"),
         "jobId": job.id,
         "jobName": job.spec.name,
@@ -45,41 +47,34 @@ def summarize(job: Job, world: World) -> dict[str, Any]:
         "status": job.status,
         "jobDefinition": job.spec.definition_arn,
         "capacityUsage": [{"capacityUnit": "VCPU", "quantity": job.spec.vcpus}],
+        "container": _ending(job.attempts[-1]) if has_ended else None,
+        "isCancelled": job.is_cancelled or None,
+        "isTerminated": job.is_terminated or None,
+        **_times(job),
     }
-    if job.attempts and job.attempts[-1].stopped is not None:
-        shown["container"] = _ending(job.attempts[-1])
-    for name, is_so in (("isCancelled", job.is_cancelled), ("isTerminated", job.is_terminated)):
-        if is_so:
-            shown[name] = True
-    array = _array(job).get("arrayProperties")
-    return {**shown, **_times(job), **({"arrayProperties": array} if array else {})}
+    return present(shown)
 
 
-def millis(seconds: float) -> int:
-    """Batch's times: milliseconds since 1970."""
-    return int(seconds * 1000)
+def millis(seconds: float | None) -> int | None:
+    """Batch's times: milliseconds since 1970; None for None."""
+    return None if seconds is None else int(seconds * 1000)
 
 
 def _times(job: Job) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    if job.status_reason:
-        shown["statusReason"] = job.status_reason
-    if job.started is not None:
-        shown["startedAt"] = millis(job.started)
-    if job.stopped is not None:
-        shown["stoppedAt"] = millis(job.stopped)
-    return shown
+    return {
+        "statusReason": job.status_reason or None,
+        "startedAt": millis(job.started),
+        "stoppedAt": millis(job.stopped),
+        "arrayProperties": _array(job),
+    }
 
 
-def _array(job: Job) -> dict[str, Any]:
+def _array(job: Job) -> dict[str, Any] | None:
     if job.array:
         summary = {status: job.summary[status] for status in STATUSES}
         updated = millis(job.summary_updated)
-        properties = {"statusSummary": summary, "size": job.array, "statusSummaryLastUpdatedAt": updated}
-        return {"arrayProperties": properties}
-    if job.index is not None:
-        return {"arrayProperties": {"index": job.index}}
-    return {}
+        return {"statusSummary": summary, "size": job.array, "statusSummaryLastUpdatedAt": updated}
+    return None if job.index is None else {"index": job.index}
 
 
 def _container(job: Job, world: World) -> dict[str, Any]:
@@ -93,15 +88,13 @@ def _container(job: Job, world: World) -> dict[str, Any]:
 
 
 def _attempt(attempt: BatchAttempt, world: World) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "container": {**_places(attempt, world), "networkInterfaces": [], **_ending(attempt)}
+    shown = {
+        "container": {**_places(attempt, world), "networkInterfaces": [], **_ending(attempt)},
+        "startedAt": millis(attempt.started),
+        "stoppedAt": millis(attempt.stopped),
+        "statusReason": attempt.ending.status_reason,
     }
-    if attempt.started is not None:
-        shown["startedAt"] = millis(attempt.started)
-    if attempt.stopped is not None:
-        shown["stoppedAt"] = millis(attempt.stopped)
-    shown["statusReason"] = attempt.ending.status_reason
-    return shown
+    return present(shown)
 
 
 def _places(attempt: BatchAttempt, world: World) -> dict[str, Any]:
@@ -116,9 +109,4 @@ def _places(attempt: BatchAttempt, world: World) -> dict[str, Any]:
 
 
 def _ending(attempt: BatchAttempt) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    if attempt.ending.exit_code is not None:
-        shown["exitCode"] = attempt.ending.exit_code
-    if attempt.ending.reason:
-        shown["reason"] = attempt.ending.reason
-    return shown
+    return present({"exitCode": attempt.ending.exit_code, "reason": attempt.ending.reason or None})

@@ -80,29 +80,6 @@ class BatchAttempt:
 class Job:
     """A job, an array's parent or an array's child (`parent:index`)."""
 
-    __slots__ = (
-        "array",
-        "attempts",
-        "children",
-        "created",
-        "depends_on",
-        "id",
-        "index",
-        "is_cancelled",
-        "is_terminated",
-        "parent",
-        "reason_to_end",
-        "spec",
-        "started",
-        "status",
-        "status_reason",
-        "stopped",
-        "summary",
-        "summary_updated",
-        "tags",
-        "waits_for",
-    )
-
     def __init__(
         self, id: str, spec: Spec, created: float, *, array: int = 0, parent: Job | None = None
     ) -> None:

@@ -7,7 +7,6 @@ import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .description import millis
 from .errors import client_exception
 from .jobs import RUNNING, STATUSES, Job
 
@@ -69,7 +68,7 @@ def _passes(job: Job, name: str, value: str) -> bool:
         return found.startswith(wanted[:-1]) if wanted.endswith("*") else found == wanted
     if name == "JOB_DEFINITION":
         return _is_definition(value, job.spec.definition_arn)
-    created = millis(job.created)
+    created = int(job.created * 1000)
     return created < int(value) if name == "BEFORE_CREATED_AT" else created > int(value)
 
 

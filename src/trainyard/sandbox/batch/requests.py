@@ -8,15 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from . import retries
-from .definitions import (
-    Definition,
-    check_environment,
-    check_requirements,
-    check_strategy,
-    check_tags,
-    check_timeout,
-    requirement,
-)
+from .definitions import Definition, check_environment, check_requirements, check_shared, requirement
 from .errors import client_exception, not_emulated
 from .jobs import Spec
 
@@ -64,9 +56,7 @@ def check(request: Mapping[str, Any]) -> None:
         )
     _check_array(request)
     _check_overrides(request.get("containerOverrides") or {})
-    check_strategy(request.get("retryStrategy"))
-    check_timeout(request.get("timeout"))
-    check_tags(request.get("tags"))
+    check_shared(request)
 
 
 def merge(request: Mapping[str, Any], definition: Definition, queue: Queue) -> Spec:

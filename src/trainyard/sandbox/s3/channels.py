@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ...worker.s3.address import S3Address
-from .transfers import StoredObject, TransferRefused, Transfers, place_of
+from .transfers import TransferRefused, Transfers, place_of
 
 
 class ChannelFile(NamedTuple):
@@ -32,10 +32,7 @@ def items_of(
     if source.get("S3DataType") == "ManifestFile":
         found = list(_listed(transfers, place))
     else:
-        found = [
-            ChannelFile(S3Address(place.bucket, each.key), _below(place, each))
-            for each in transfers.list(place)
-        ]
+        found = [ChannelFile(each, _below(place, each)) for each in transfers.list(place)]
         if not found:
             raise TransferRefused("", 404, missing)
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
@@ -73,7 +70,7 @@ def _listed(transfers: Transfers, manifest: S3Address) -> Iterator[ChannelFile]:
         yield ChannelFile(S3Address(prefix.bucket, prefix.key + name), name)
 
 
-def _below(prefix: S3Address, each: StoredObject) -> str:
+def _below(prefix: S3Address, each: S3Address) -> str:
     """The path of an object in the channel's folder."""
     if each.key == prefix.key and not each.key.endswith("/"):
         return each.key.rpartition("/")[2]

@@ -32,9 +32,7 @@ class Checkpoints:
     def restore(self, check: Callable[[], None]) -> None:
         """Bring everything here; `check` is called between the files and may raise."""
         start = len(self._place.key)
-        items = [
-            ChannelFile(S3Address(self._place.bucket, each.key), each.key[start:]) for each in self._found()
-        ]
+        items = [ChannelFile(each, each.key[start:]) for each in self._transfers.list(self._place)]
         for _ in download(self._transfers, [each for each in items if each.path], self._folder):
             check()
         self._known = _look(self._folder)
@@ -53,9 +51,6 @@ class Checkpoints:
         for name in [name for name in self._known if name not in now]:
             self._transfers.delete(self._at(name))
             del self._known[name]
-
-    def _found(self) -> list[S3Address]:
-        return [S3Address(self._place.bucket, each.key) for each in self._transfers.list(self._place)]
 
     def _at(self, name: str) -> S3Address:
         return self._place._replace(key=self._place.key + name.replace(os.sep, "/"))

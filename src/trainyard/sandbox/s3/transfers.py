@@ -9,7 +9,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from moto.settings import get_s3_default_key_buffer_size
@@ -33,13 +33,6 @@ def under(place: S3Address, *parts: str) -> S3Address:
     return S3Address(place.bucket, "/".join([*filter(None, [place.key.strip("/")]), *parts]))
 
 
-class StoredObject(NamedTuple):
-    """An object of S3 in a list."""
-
-    key: str
-    size: int
-
-
 def place_of(url: str) -> S3Address:
     """The place that `s3://bucket/key` names, or `https://bucket.s3….amazonaws.com/key`, or the older
     `https://s3….amazonaws.com/bucket/key`."""
@@ -60,12 +53,12 @@ class Transfers:
     def __init__(self, world: World, role_arn: str) -> None:
         self._world, self._role = world, role_arn
 
-    def list(self, place: S3Address) -> list[StoredObject]:
+    def list(self, place: S3Address) -> list[S3Address]:
         """The objects whose keys begin with the place's, sorted by key."""
         bucket = self._bucket(place.bucket, "s3:ListBucket", f"arn:aws:s3:::{place.bucket}")
         with self._world.lock:
             found = [
-                StoredObject(name, key.contentsize)
+                S3Address(place.bucket, name)
                 for name, key in bucket.keys.items()
                 if name.startswith(place.key) and hasattr(key, "contentsize")
             ]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..api.protocols import present
 from ..s3.transfers import place_of, under
 from ..world.world import World
 
@@ -146,7 +147,7 @@ class EmulatedTrainingJob:
             "ModelArtifacts": self._artifacts(),
             "ProfilingStatus": "Disabled",
         }
-        return {name: value for name, value in fields.items() if value is not None}
+        return present(fields)
 
     def summary(self) -> dict[str, Any]:
         """Its line in ListTrainingJobs."""
@@ -159,7 +160,7 @@ class EmulatedTrainingJob:
             "TrainingJobStatus": self.status,
             "SecondaryStatus": self.secondary,
         }
-        return {name: value for name, value in fields.items() if value is not None}
+        return present(fields)
 
     def event(self) -> dict[str, Any]:
         """The detail of `SageMaker Training Job State Change`, with times in milliseconds."""
