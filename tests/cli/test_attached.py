@@ -132,9 +132,12 @@ def test_later_attempts_are_announced_and_counted(project: Project) -> None:
 
 def test_a_retry_is_announced_as_one(project: Project) -> None:
     script = 'import os, sys\nprint("hello", flush=True)\nsys.exit(os.environ["TRAINYARD_ATTEMPT"] == "1")\n'
-    result = project.run("train", project.script("again", script, more="retries = 1\n"))
+    more = 'retries = 1\n[train.environment]\nLEVEL = "debug"\nHF_TOKEN = "hf_123"\n'
+    result = project.run("train", project.script("again", script, more=more))
     assert result.stdout.splitlines()[1:4] == ["hello", "— attempt 2: tries again after a failure —", "hello"]
     assert result.returncode == 0
+    shown = project.run("show", "latest").stdout.splitlines()
+    assert f"{'environment':17}HF_TOKEN LEVEL=debug" in shown  # a secret by its name alone
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,13 @@ import pytest
 from test_packages import write_wheel
 
 from conftest import PATIENCE, Project, texts
-from trainyard import BadInput, Resources, State, Yard
+from trainyard import BadInput, Resources, State, TrainingJob, Yard
+from trainyard.core.runs.run import Run
 from trainyard.local.engine import allowed
+from trainyard.local.home.home import Home
+from trainyard.local.ledger.journal import Journal
+from trainyard.local.ledger.ledger import SqliteLedger
+from trainyard.local.runs.training import TrainingWork
 from trainyard.machine import namespace
 
 needs_namespaces = pytest.mark.skipif(bool(namespace.refusal()), reason=namespace.refusal() or "none")
@@ -90,13 +96,20 @@ def test_only_allowed_variables_are_handed_on_and_kept(
     local_yard: Yard, home: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", "s3cr3t-s3cr3t")
-    monkeypatch.setenv("https_proxy", "http://proxy:1")
+    monkeypatch.setenv("https_proxy", "http://ann:s3cr3t-s3cr3t@proxy:1")
+    monkeypatch.setenv("HTTP_PROXY", "ann:s3cr3t-s3cr3t@proxy:2")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    script = "import os\nprint(sorted(os.environ.items()))"
+    script = """
+import os
+password = "-".join(["s3cr3t"] * 2)
+print(sorted((name, value.replace(password, "PASSWORD")) for name, value in os.environ.items()))
+"""
     run = local_yard.train(project.training(script)).wait(timeout=PATIENCE)
     [text] = texts(run)
-    assert "('https_proxy', 'http://proxy:1')" in text and "('CUDA_VISIBLE_DEVICES', '0')" in text
-    # Neither in the script's environment nor anywhere in the home.
+    assert "('https_proxy', 'http://ann:PASSWORD@proxy:1')" in text
+    assert "('HTTP_PROXY', 'ann:PASSWORD@proxy:2')" in text and "('CUDA_VISIBLE_DEVICES', '0')" in text
+    assert "DATABASE" not in text
+    # A proxy's password is the job's to use, and nowhere in the home.
     for path in home.rglob("*"):
         assert not (path.is_file() and b"s3cr3t-s3cr3t" in path.read_bytes()), path
 
@@ -138,6 +151,36 @@ def test_a_variable_that_the_shell_has_not_is_refused_before_there_is_a_run(
     words = "train.environment.TOKEN: OF_MINE is not set in this shell; export OF_MINE, and do it again"
     assert str(caught.value) == words
     assert not home.exists() or not list(home.iterdir())
+
+
+def test_a_proxys_password_that_is_forgotten_is_told_and_the_run_goes_on(home: Path) -> None:
+    found = Home(str(home))
+    job = TrainingJob(name="toy", entry_script="train.py", source_dir=str(home))
+    submission = {
+        "interpreter": sys.executable,
+        "variables": {"https_proxy": "http://proxy:1"},
+        "proxies": ["https_proxy"],
+        "time": 1.0,
+    }
+    SqliteLedger(found).submit(Run(id="toy-1", job=job, yard="local", created=1.0), submission)
+    with closing(Journal(found)) as journal:
+        work = TrainingWork(journal.run("toy-1"), found, journal)
+        assert work.lacking == "https_proxy"
+        work.give_up_waiting()
+        assert (work.lacking, work.ending) == ("", None)
+        assert work.environment == {"https_proxy": "http://proxy:1"}
+        [warning] = work.warnings
+        assert warning.startswith("https_proxy is without its user and password: ")
+
+
+def test_a_proxy_of_the_jobs_own_is_the_jobs(
+    local_yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://ann:s3cr3t@proxy:1")
+    job = project.training(
+        "import os\nprint(os.environ['https_proxy'])", environment={"https_proxy": "http://own:1"}
+    )
+    assert texts(local_yard.train(job).wait(timeout=PATIENCE)) == ["http://own:1"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.jobs.limits import is_remote
+from ..core.jobs.variables import shown
 from ..core.runs.run import Attempt, Run, State
 from ..worker.protocol import is_shard
 from ..yard.yard import Yard
@@ -150,6 +151,7 @@ def _asked(run: Run) -> Iterator[tuple[str, str]]:
     job = run.job
     yield "source", job.source_dir
     yield "code", run.code
+    yield "environment", " ".join(shown(job.environment))
     if isinstance(job, InferenceJob):
         yield "handler", job.handler
         yield "input", run.input

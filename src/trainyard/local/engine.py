@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ..core.errors import BadInput, Unsupported
 from ..core.jobs.job import Job, TrainingJob
@@ -59,12 +60,11 @@ class LocalEngine:
     def launch(self, run: Run) -> str:
         """Write the run down and have the supervisor see it; its reference is its id."""
         self._check_addresses(run)
-        values = shell_values(run.job.environment, run.job.section, os.environ)
+        submission, values = _submission(run)
         self._client.prepare()
         folder = self._home.run(run.id)
         if not run.is_training and run.output is None:
             run = _with_output(run, RunPaths(folder).predictions)
-        submission = {"interpreter": sys.executable, "variables": allowed(os.environ), "time": time.time()}
         self._home.create()
         with reserve(run):
             os.makedirs(folder, exist_ok=True)
@@ -161,6 +161,29 @@ def allowed(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES) or name.lower() in _PROXIES
     }
+
+
+def _submission(run: Run) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is written down of the shell a run is submitted from, and the variables of it that are not."""
+    job, variables = run.job, allowed(os.environ)
+    kept = {name: _without_user_info(name, value) for name, value in variables.items()}
+    proxies = {
+        name: value
+        for name, value in variables.items()
+        if value != kept[name] and name not in job.environment
+    }
+    submission = {"interpreter": sys.executable, "variables": kept, "time": time.time()}
+    if proxies:
+        submission["proxies"] = list(proxies)
+    return submission, proxies | shell_values(job.environment, job.section, os.environ)
+
+
+def _without_user_info(name: str, value: str) -> str:
+    """A variable as it may be written down: a proxy's address without the name and password in it."""
+    if name.lower() not in _PROXIES or "@" not in value:
+        return value
+    scheme, slashes, rest = value.rpartition("://")
+    return scheme + slashes + rest.rpartition("@")[2]
 
 
 def _with_output(run: Run, output: str) -> Run:

@@ -21,6 +21,12 @@ VARIABLE = r"[a-zA-Z_][a-zA-Z0-9_]*"
 SHARD_ENVIRONMENT = 8_192 - 2_048
 """Characters in all: SubmitJob's overrides hold 8192; 2048 are kept for trainyard's command and variables."""
 
+_SECRET_ENDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY")
+_SECRET_WORDS = frozenset(
+    {"AUTH", "COOKIE", "CREDENTIAL", "CREDENTIALS", "DSN", "KEY", "PASS", "PAT", "PWD"}
+    | {f"{word}{plural}" for word in _SECRET_ENDS for plural in ("", "S")}
+)
+
 _OWNED = {
     "train": (("SM_", "TRAINYARD_", "TRAINING_JOB_"), ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")),
     "infer": (("TRAINYARD_", "AWS_BATCH"), ()),
@@ -63,6 +69,22 @@ def shell_values(environment: Mapping[str, str], section: str, shell: Mapping[st
             raise BadInput(f"{own} is not set in this shell", key=key, cure=f"export {own}, and do it again")
         found[name] = shell[own]
     return found
+
+
+def shown(environment: Mapping[str, str]) -> list[str]:
+    """`NAME=value` of each variable, and the name alone of what looks like a secret."""
+    return [
+        name if _looks_secret(name, value) else f"{name}={value}"
+        for name, value in sorted(environment.items())
+    ]
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    if value.startswith((SECRET, OF_SHELL)):
+        return False  # where the secret is, and not the secret
+    word = name.upper()
+    is_named_so = word.endswith(_SECRET_ENDS) or not _SECRET_WORDS.isdisjoint(word.split("_"))
+    return is_named_so or re.search(r"://[^/\s]*@", value) is not None
 
 
 def _is_of_shell(value: str) -> bool:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.jobs.job import Job
 from ...core.jobs.variables import shell_variables
+from ...core.runs import outcomes
 from ...core.runs.outcomes import Outcome
 from ...core.runs.run import Run, State
 from ...machine import MARK
+from ...worker import reasons
 from ...worker.reasons import is_tried_again
 from ..home.home import Home
 from ..home.runfolder import RunPaths
@@ -121,7 +123,18 @@ class Work(ABC):
     @property
     def lacking(self) -> str:
         """A variable of the submitter's shell whose value has not come; "" for none."""
-        return next((name for name in shell_variables(self.job.environment) if name not in self.values), "")
+        wanted = (*shell_variables(self.job.environment), *self.submission.get("proxies", ()))
+        return next((name for name in wanted if name not in self.values), "")
+
+    def give_up_waiting(self) -> None:
+        """Go on without the values that have not come, or fail where the job asks for them: what had them is
+        no more."""
+        if self.lacking in self.job.environment:
+            self.fail(outcomes.of(reasons.SHELL_FORGOTTEN, f"{self.job.section}.environment.{self.lacking}"))
+            return
+        while name := self.lacking:
+            self.warn(f"{name} is without its user and password: the supervisor that knew them is gone")
+            self.values = {**self.values, name: self.submission["variables"][name]}
 
     @property
     def environment(self) -> dict[str, str]:

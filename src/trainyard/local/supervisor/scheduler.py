@@ -135,10 +135,9 @@ class Scheduler:
                 self._timers.after(_HANDING_OVER, lambda: self._give_up_waiting(run))
 
     def _give_up_waiting(self, run: str) -> None:
-        """End a run whose variables of a shell do not come: what had them is no more."""
         work = self._works.get(run)
         if work is not None and work.lacking and not work.ending:
-            work.fail(outcomes.of(reasons.SHELL_FORGOTTEN, f"{work.job.section}.environment.{work.lacking}"))
+            work.give_up_waiting()
 
     @contextmanager
     def _guarding(self, run: str, work: Work | None = None) -> Iterator[None]:
