@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conftest import make_tree
 from trainyard.core.errors import BadInput
-from trainyard.core.files.trees import hash_tree
+from trainyard.core.files.trees import hash_tree, leads_out
 from trainyard.machine import copying, mounts
-from trainyard.machine.copying import clone_or_copy, copy_tree
+from trainyard.machine.copying import clone_or_copy, copy_tree, mountable
 from trainyard.machine.mounts import network_kind
 
 MOUNTINFO = rb"""27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -211,3 +215,44 @@ def test_what_is_not_a_file_or_folder_is_refused_by_name(
         else:
             hash_tree(str(tmp_path / "source"))
     assert str(refused.value).startswith(str(tmp_path / "source/deep/odd"))
+
+
+STEPS = st.lists(st.sampled_from(["..", ".", "a", "b", "link", "root", "outside"]), min_size=1, max_size=6)
+
+
+@given(links=st.dictionaries(st.sampled_from(["link", "a/link", "a/b/link"]), STEPS))
+def test_what_can_be_mounted_elsewhere_shows_the_same_files_there(links: dict[str, list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root, place = Path(name, "here/root"), Path(name, "run/links/train")
+        (root / "a/b").mkdir(parents=True)
+        (root / "a/b/file").write_text("inner")
+        (root.parent / "outside/a").mkdir(parents=True)
+        (root.parent / "outside/a/file").write_text("outer")
+        for link, steps in links.items():
+            (root / link).symlink_to("/".join(steps))
+        try:
+            meant = hash_tree(str(root))
+        except BadInput:
+            return  # a link that leads nowhere or in a circle
+        place.parent.mkdir(parents=True)
+        shown = mountable(str(root), str(place))
+        assert (shown == str(place)) == leads_out(str(root))
+        if shown == str(root):
+            # Mounting it elsewhere is to its links what moving it is.
+            shown = str(root.rename(place.parent / "moved"))
+        else:
+            shutil.rmtree(root.parent)
+        assert hash_tree(shown) == meant
+
+
+def test_a_folder_to_be_mounted_shares_its_files_and_is_made_once(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_text("weights")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").symlink_to("../blob")
+    (tmp_path / "links").mkdir()
+    place = str(tmp_path / "links/folder")
+    assert mountable(str(tmp_path / "folder"), place) == place
+    assert (tmp_path / "links/folder/file").stat().st_ino == (tmp_path / "blob").stat().st_ino
+    (tmp_path / "folder/file").unlink()
+    assert mountable(str(tmp_path / "folder"), place) == place
+    assert [path.name for path in (tmp_path / "links").iterdir()] == ["folder"]

@@ -48,6 +48,15 @@ def predictions(yard: Yard, run: RunHandle) -> list[dict[str, str]]:
 
 
 class InferencePromises:
+    def test_a_model_folder_is_read_with_what_its_links_lead_to(
+        self, yard: Yard, project: Project, model: Path, rows: Path
+    ) -> None:
+        (model / "factor").rename(model.parent / "blob")
+        (model / "factor").symlink_to("../blob")
+        job = project.inference(DOUBLE, shards=1, retries=0)
+        run = yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
+        assert (run.state, run.rows_out) == (State.SUCCEEDED, 200), run.reason
+
     def test_every_row_is_predicted_once_and_in_order(
         self, yard: Yard, project: Project, model: Path, rows: Path
     ) -> None:

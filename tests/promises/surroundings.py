@@ -89,6 +89,21 @@ sys.exit(1)
         names = "[names for _, _, names in os.walk(os.environ['SM_CHANNEL_TRAIN'])]"
         assert tell(yard, project, names, channels={"train": str(data)}) == [["a.csv"], ["b.csv"]]
 
+    def test_a_channel_shows_what_links_lead_to_wherever_that_lies(
+        self, yard: Yard, project: Project, tmp_path: Path
+    ) -> None:
+        data, blobs = tmp_path / "cache/snapshots/abc", tmp_path / "cache/blobs"
+        (data / "deep").mkdir(parents=True)
+        blobs.mkdir()
+        (blobs / "b1").write_text("one")
+        (data / "config").symlink_to("../../blobs/b1")
+        (data / "deep/more").symlink_to("../../../blobs")
+        (data / "deep/same").symlink_to("../config")
+        (data / "absolute").symlink_to(blobs / "b1")
+        names = ["config", "deep/more/b1", "deep/same", "absolute"]
+        read = f"[open(os.environ['SM_CHANNEL_TRAIN'] + '/' + name).read() for name in {names}]"
+        assert tell(yard, project, read, channels={"train": str(data)}) == ["one"] * 4
+
     def test_a_channel_shows_a_file(self, yard: Yard, project: Project, tmp_path: Path) -> None:
         (tmp_path / "only.csv").write_text("x\n1\n")
         expression = "open(os.path.join(os.environ['SM_CHANNEL_DATA'], 'only.csv')).read()"

@@ -39,16 +39,17 @@ def clone_or_copy(source: str, target: str) -> None:
             raise
 
 
-def copy_tree(source: str, target: str, *, read_only: bool = False) -> tuple[int, int]:
+def copy_tree(source: str, target: str, *, read_only: bool = False, share: bool = False) -> tuple[int, int]:
     """Copy a folder to `target`, made here, or a single file; the number of files and their bytes.
 
     Symbolic links are followed. No file or folder gets more permissions than it has, but that its owner may
-    read and write it; `read_only` takes the write permission from the files, not from the folders. Raises
+    read and write it; `read_only` takes the write permission from the files, not from the folders. `share`
+    makes hard links where that can be, for a copy that nobody writes to. Raises
     BadInput for sockets, pipes, devices, broken links and links that go in circles, FileExistsError where a
     file is there already. What was copied before an error stays.
     """
     if os.path.isfile(source):
-        return 1, _copy_file(source, target, read_only)
+        return 1, _copy_file(source, target, read_only, share)
     os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
     _make_folder(target, os.stat(source))
     files = total = 0
@@ -57,16 +58,54 @@ def copy_tree(source: str, target: str, *, read_only: bool = False) -> tuple[int
         if stat.S_ISDIR(entry.status.st_mode):
             _make_folder(path, entry.status)
         else:
-            files, total = files + 1, total + _copy_file(entry.path, path, read_only)
+            files, total = files + 1, total + _copy_file(entry.path, path, read_only, share)
     return files, total
 
 
-def _copy_file(source: str, target: str, read_only: bool) -> int:
+def mountable(folder: str, place: str) -> str:
+    """The folder as it may be mounted elsewhere: itself, or, where a relative link steps out of it, `place`,
+    which becomes a folder of hard links to its files (copies of those on other file systems).
+
+    `place` appears whole or not at all; where it is there already, it is taken. Raises as `copy_tree` does.
+    """
+    if os.path.isdir(place):
+        return place
+    if not trees.leads_out(folder):
+        return folder
+    aside = f"{place}.{os.getpid()}"
+    try:
+        copy_tree(folder, aside, share=True)
+        os.rename(aside, place)
+    except BaseException:
+        import shutil  # 4 ms that only a failure is worth
+
+        shutil.rmtree(aside, ignore_errors=True)
+        # Another host of the run has just made it.
+        if not os.path.isdir(place):
+            raise
+    return place
+
+
+def _copy_file(source: str, target: str, read_only: bool, share: bool) -> int:
+    if share and _link(source, target):
+        return os.stat(target).st_size
     clone_or_copy(source, target)
     status = os.stat(target)
     if read_only:
         os.chmod(target, status.st_mode & 0o555)
     return status.st_size
+
+
+def _link(source: str, target: str) -> bool:
+    """Whether `target` could be made another name of the file: not on another file system, nor where the
+    system lets nobody link what is another's."""
+    try:
+        os.link(os.path.realpath(source), target)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _make_folder(path: str, original: os.stat_result) -> None:

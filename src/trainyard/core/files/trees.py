@@ -100,14 +100,34 @@ def is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
-def links_out(root: str) -> list[str]:
-    """The links beneath `root` that lead out of it, as paths. Raises as `walk` does."""
-    real = os.path.realpath(root)
-    return [
-        entry.path
-        for entry in walk(root)
-        if os.path.islink(entry.path) and not is_within(os.path.realpath(entry.path), real)
-    ]
+def leads_out(root: str) -> bool:
+    """Whether a relative link beneath the folder `root` steps out of it, so that it leads elsewhere where the
+    folder is mounted in another place.
+
+    Reads each folder once, and only links any closer. Raises BadInput for a link that leads nowhere or in
+    circles, as `walk` does.
+    """
+    pending, found = [(os.path.realpath(root), 0)], False
+    while pending:
+        folder, depth = pending.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    _status(entry)
+                    found = found or _steps_out(os.readlink(entry.path), depth)
+                elif entry.is_dir(follow_symlinks=False):
+                    pending.append((entry.path, depth + 1))
+    return found
+
+
+def _steps_out(destination: str, depth: int) -> bool:
+    """Whether a link so many folders below the root steps above it. One that turns back on its way counts,
+    since what stands before may be a link itself."""
+    if os.path.isabs(destination):
+        return False
+    steps = [step for step in destination.split("/") if step not in ("", os.curdir)]
+    ups = next((index for index, step in enumerate(steps) if step != os.pardir), len(steps))
+    return ups > depth or os.pardir in steps[ups:]
 
 
 def hash_file(path: str) -> tuple[str, int]:

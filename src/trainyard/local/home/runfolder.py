@@ -21,6 +21,7 @@ class RunPaths:
         self.summary = os.path.join(folder, protocol.SUMMARY_FILE)
         self.predictions = os.path.join(folder, "predictions")
         self.shards = os.path.join(folder, "shards")
+        self.links = os.path.join(folder, "links")
         self.attempts = os.path.join(folder, "attempts")
 
     def attempt(self, number: int) -> str:

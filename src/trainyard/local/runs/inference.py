@@ -155,6 +155,7 @@ class InferenceWork(Work):
             verb=verb,
             spec={"verb": verb, "report": report, **spec},
             folder=folder,
+            links=self.paths.links,
             code=self.code,
             model=model,
             interpreter=self.interpreter,

@@ -134,6 +134,7 @@ class TrainingWork(Work):
             root=root,
             scratch=folder,
             checkpoints=self.paths.checkpoints,
+            links=self.paths.links,
             channels={name: channel.uri for name, channel in self.run.channels.items()},
             code=self.code,
             interpreter=self.interpreter,

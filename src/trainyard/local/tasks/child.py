@@ -32,13 +32,15 @@ class Child(NamedTuple):
 
 
 class HostStart(NamedTuple):
-    """All that a host of a training run is started from. `root` stands for its `/opt/ml`."""
+    """All that a host of a training run is started from. `root` stands for its `/opt/ml`; `links` is where
+    `mountable` channels are made."""
 
     spec: contract.TrainingSpec
     attempt: int
     root: str
     scratch: str
     checkpoints: str
+    links: str
     channels: Mapping[str, str]
     code: str
     interpreter: str
@@ -46,11 +48,13 @@ class HostStart(NamedTuple):
 
 
 class WorkerStart(NamedTuple):
-    """All that one of the worker's verbs (plan, shard, commit) is started from. `folder` is its own."""
+    """All that one of the worker's verbs (plan, shard, commit) is started from. `folder` is its own; `links`
+    is where a `mountable` model is made."""
 
     verb: str
     spec: Mapping[str, object]
     folder: str
+    links: str
     code: str
     model: str
     interpreter: str
@@ -116,6 +120,8 @@ def start_host(start: HostStart) -> int:
 
 
 def _mounts(start: HostStart, seen: contract.Layout) -> list[namespace.Mount]:
+    from ...machine.copying import mountable
+
     mounts = [
         namespace.Mount(start.root, SEEN_ROOT, False),
         namespace.Mount(start.checkpoints, seen.checkpoints, False),
@@ -124,6 +130,8 @@ def _mounts(start: HostStart, seen: contract.Layout) -> list[namespace.Mount]:
         target = seen.channel(name)
         if os.path.isfile(path):
             target = os.path.join(target, os.path.basename(path))
+        else:
+            path = mountable(path, os.path.join(start.links, "channels", name))
         mounts.append(namespace.Mount(path, target, True))
     return mounts
 
@@ -161,10 +169,13 @@ def _show_model(start: WorkerStart) -> str:
     """The model's folder as the handler sees it: read-only at /opt/ml/model where that can be had."""
     if namespace.refusal():
         return start.model
+    from ...machine.copying import mountable
+
     root = os.path.join(start.folder, "ml")
     place = os.path.join(SEEN_ROOT, "model")
     os.makedirs(os.path.join(root, "model"), exist_ok=True)
-    mounts = [namespace.Mount(root, SEEN_ROOT, False), namespace.Mount(start.model, place, True)]
+    model = mountable(start.model, os.path.join(start.links, "model"))
+    mounts = [namespace.Mount(root, SEEN_ROOT, False), namespace.Mount(model, place, True)]
     namespace.enter(mounts, scratch=start.folder)
     return place
 
