@@ -14,7 +14,7 @@ from templates import CONFIGURATIONS, EVERYTHING, Stacks, listed, stacks, stacks
 from trainyard.core.environments.environment import BatchCompute, Environment, Retention
 from trainyard.core.environments.facts import DATA_PARAMETERS, PLATFORM_PARAMETERS
 from trainyard.infra.dashboard import BATCH_JOBS, TRAINING
-from trainyard.infra.jobdefinition import PUBLIC_IMAGE
+from trainyard.infra.inference import PUBLIC_IMAGE
 
 NETWORK_ACTIONS = {
     f"ec2:{name}"

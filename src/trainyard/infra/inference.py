@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aws_cdk import Fn
+from aws_cdk import Aws, Fn
 from aws_cdk import aws_batch as batch
 from constructs import Construct
 
 from ..core.environments.environment import Environment
 from ..core.environments.facts import CODE, MODELS, PREDICTIONS, job_name_prefix
-from .jobdefinition import job_definition
+from ..core.environments.retries import ATTEMPTS, RULES
 from .key import log_group
 from .machines import Machines
 from .network import Network
@@ -16,6 +16,13 @@ from .roles import Roles
 from .statements import MODEL_BUCKET, WRITE_OBJECT, Statement, allow, objects, read, read_secrets, use_key
 
 PRIORITY = 1
+PUBLIC_IMAGE = "public.ecr.aws/docker/library/python:3.12.11-slim-bookworm"
+"""Python and CA certificates, of a fixed version, from ECR's public gallery."""
+VCPUS, MEMORY_MIB, TIMEOUT = 4, 8_192, 3_600
+"""Of one job: vCPUs, MiB, seconds of one attempt."""
+_GREETING = "print('trainyard: submit inference jobs with `trainyard infer MODEL INPUT --on YARD`')"
+
+_FIELDS = {"onStatusReason": "on_status_reason", "onReason": "on_reason", "onExitCode": "on_exit_code"}
 
 
 class Inference(Construct):
@@ -36,14 +43,7 @@ class Inference(Construct):
         accelerated = machines.accelerated()
         self.gpu_queue = self._queue("GpuQueue", accelerated) if accelerated else None
         self.job_definition_name = f"{job_name_prefix(environment.prefix, environment.name)}inference"
-        self.job_definition = job_definition(
-            self,
-            environment,
-            name=self.job_definition_name,
-            job_role=self.job_role.attr_arn,
-            execution_role=self.execution_role.attr_arn,
-            log_group=self.log_group.ref,
-        )
+        self.job_definition = self._definition(environment)
 
     @property
     def queue_arns(self) -> list[str]:
@@ -62,6 +62,50 @@ class Inference(Construct):
         ]
         return batch.CfnJobQueue(
             self, name, priority=PRIORITY, state="ENABLED", compute_environment_order=order
+        )
+
+    def _definition(self, environment: Environment) -> batch.CfnJobDefinition:
+        """The job definition; its image is `environment.batch.image`, by digest, or a public one of Python's,
+        so that it works before any was pushed."""
+        definition = batch.CfnJobDefinition
+        logs = definition.LogConfigurationProperty(
+            log_driver="awslogs",
+            options={
+                "awslogs-group": self.log_group.ref,
+                "awslogs-region": Aws.REGION,
+                "awslogs-stream-prefix": "inference",
+            },
+        )
+        container = definition.ContainerPropertiesProperty(
+            image=environment.batch.image or PUBLIC_IMAGE,
+            command=["python3", "-c", _GREETING],
+            resource_requirements=[
+                definition.ResourceRequirementProperty(type="VCPU", value=str(VCPUS)),
+                definition.ResourceRequirementProperty(type="MEMORY", value=str(MEMORY_MIB)),
+            ],
+            job_role_arn=self.job_role.attr_arn,
+            execution_role_arn=self.execution_role.attr_arn,
+            log_configuration=logs,
+            privileged=False,
+        )
+        rules = [
+            definition.EvaluateOnExitProperty(action=action, **{_FIELDS[field]: pattern})
+            for field, pattern, action in RULES
+        ]
+        return definition(
+            self,
+            "JobDefinition",
+            type="container",
+            job_definition_name=self.job_definition_name,
+            platform_capabilities=["EC2"],
+            propagate_tags=True,
+            container_properties=container,
+            retry_strategy=definition.RetryStrategyProperty(attempts=ATTEMPTS, evaluate_on_exit=rules),
+            timeout=definition.TimeoutProperty(attempt_duration_seconds=TIMEOUT),
+            # Jobs that wait with an old revision go on with it.
+            resource_retention_policy=definition.ResourceRetentionPolicyProperty(
+                skip_deregister_on_update=True
+            ),
         )
 
 

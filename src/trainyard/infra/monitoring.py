@@ -17,7 +17,7 @@ from ..core.environments.facts import STOP_REASON, job_name_prefix
 from .dashboard import dashboard_body
 from .inference import Inference
 from .key import key_of
-from .statements import Statement, document
+from .statements import OWN_ACCOUNT, allow_service, document, only_tls
 
 PERIOD = 300
 """Seconds: one failure in five minutes raises an alarm."""
@@ -40,22 +40,12 @@ class Monitoring(Construct):
     def _topic(self) -> str:
         # Not under alias/aws/sns: EventBridge can't deliver to a topic encrypted with it.
         topic = sns.CfnTopic(self, "Topic", kms_master_key_id=key_of(self._environment))
-        publish = {"Action": "sns:Publish", "Resource": topic.ref}
-        statements: list[Statement] = [
+        publish = "sns:Publish"
+        statements = [
             # No condition: "you can't use Condition blocks in Amazon SNS topic policies for EventBridge".
-            {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, **publish},
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "cloudwatch.amazonaws.com"},
-                **publish,
-                "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-            },
-            {
-                "Effect": "Deny",
-                "Principal": "*",
-                **publish,
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            },
+            allow_service("events.amazonaws.com", publish, topic.ref),
+            allow_service("cloudwatch.amazonaws.com", publish, topic.ref, OWN_ACCOUNT),
+            only_tls(publish, topic.ref),
         ]
         sns.CfnTopicPolicy(self, "TopicPolicy", topics=[topic.ref], policy_document=document(*statements))
         if self._environment.alarm_email:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aws_cdk import App, CfnElement, CfnMapping, CfnParameter, LegacyStackSynthesizer, Stack
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
 
 from ..core.environments.environment import Environment, stack_tags
-from ..core.environments.facts import job_name_prefix, parameter_name
+from ..core.environments.facts import PARAMETERS, job_name_prefix, parameter_name
 from ..core.environments.registries import DEEP_LEARNING_CONTAINERS
 from ..version import __version__
 from .inference import Inference
@@ -13,7 +17,6 @@ from .key import key_of, take_key
 from .monitoring import Monitoring
 from .network import Network
 from .notebook import NotebookInstance
-from .publication import Publication
 from .roles import Roles
 from .statements import DATASET_BUCKET, MODEL_BUCKET, REGISTRIES, REPOSITORY
 from .storage import Storage
@@ -37,8 +40,19 @@ class ReadableStack(Stack):
             analytics_reporting=False,
         )
 
-    def name_resources(self) -> None:
-        """Call every resource after its place in the stack, once it has all of them."""
+    def finish(self, environment: Environment, facts: Mapping[str, str]) -> None:
+        """Publish the stack's facts as SSM parameters, where the people's side looks for them, and call every
+        resource after its place in the stack, once it has all of them.
+
+        Raises KeyError for a fact that `facts.py` lacks.
+        """
+        if unknown := facts.keys() - PARAMETERS.keys():
+            raise KeyError(*unknown)
+        place = Construct(self, "Fact")
+        for fact, value in facts.items():
+            title = "".join(part.capitalize() for part in fact.split("-"))
+            name = parameter_name(environment.name, fact)
+            ssm.CfnParameter(place, title, name=name, type="String", value=value)
         # Once for each, and not by overriding how the CDK allocates names: it asks for every reference.
         for child in self.node.find_all():
             if isinstance(child, CfnElement):
@@ -57,8 +71,7 @@ class DataStack(ReadableStack):
             "repository-name": storage.repository.ref,
             "repository-uri": storage.repository.attr_repository_uri,
         }
-        Publication(self, environment, facts)
-        self.name_resources()
+        self.finish(environment, facts)
 
 
 class PlatformStack(ReadableStack):
@@ -101,8 +114,7 @@ class PlatformStack(ReadableStack):
         if environment.has_notebook:
             notebook = NotebookInstance(self, environment, network, training, submitters, roles)
             facts["notebook-name"] = notebook.name
-        Publication(self, environment, facts)
-        self.name_resources()
+        self.finish(environment, facts)
 
     def _take_facts(self, environment: Environment) -> None:
         """What the data stack published, as parameters that CloudFormation looks up in SSM itself."""

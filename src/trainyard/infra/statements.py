@@ -20,6 +20,11 @@ READ_OBJECT = ("s3:GetObject",)
 WRITE_OBJECT = ("s3:AbortMultipartUpload", "s3:PutObject")
 
 
+OWN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+"""The condition that a service acts on behalf of this account."""
+_PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
+
+
 def sub(text: str) -> dict[str, str]:
     """`Fn::Sub` of the text."""
     return {"Fn::Sub": text}
@@ -32,8 +37,8 @@ def arn(service: str, resource: str) -> dict[str, str]:
 
 def objects(bucket: str, *prefixes: str) -> list[dict[str, str]]:
     """The objects below `prefixes` of a bucket; `bucket` is a parameter's name, or `=name` a literal one."""
-    name = bucket[1:] if bucket.startswith("=") else f"${{{bucket}}}"
-    return [sub(f"arn:${{AWS::Partition}}:s3:::{name}/{prefix}*") for prefix in prefixes or ("",)]
+    whole = bucket_arn(bucket)["Fn::Sub"]
+    return [sub(f"{whole}/{prefix}*") for prefix in prefixes or ("",)]
 
 
 def bucket_arn(bucket: str) -> dict[str, str]:
@@ -48,6 +53,21 @@ def allow(actions: Sequence[str], resources: Any, condition: Mapping[str, Any] |
     return {**statement, "Condition": dict(condition)} if condition else statement
 
 
+def allow_service(
+    service: str, action: str, resource: Any = None, condition: Mapping[str, Any] | None = None
+) -> Statement:
+    """An Allow statement for a service of AWS; trust policies name no resource: it is their own."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": action}
+    statement |= {"Resource": resource} if resource else {}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def only_tls(action: str, resource: Any) -> Statement:
+    """Deny to everybody what comes over plain HTTP."""
+    statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource}
+    return {**statement, "Condition": _PLAIN_HTTP}
+
+
 def document(*statements: Statement) -> dict[str, Any]:
     """A policy document."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
@@ -59,14 +79,8 @@ def trust(service: str, *, own_account: bool) -> dict[str, Any]:
     The condition guards against the confused deputy where the service sends `aws:SourceAccount` (IAM user
     guide, "The confused deputy problem").
     """
-    statement: Statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-    }
-    if own_account:
-        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
-    return document(statement)
+    condition = OWN_ACCOUNT if own_account else None
+    return document(allow_service(service, "sts:AssumeRole", condition=condition))
 
 
 def list_bucket(bucket: str, *prefixes: str) -> Statement:

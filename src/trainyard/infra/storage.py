@@ -16,7 +16,7 @@ from constructs import Construct
 
 from ..core.environments.environment import Environment
 from ..core.environments.facts import CHECKPOINTS, CODE, LEDGER, MODELS, NOTEBOOKS, PREDICTIONS
-from .statements import document
+from .statements import OWN_ACCOUNT, allow_service, document, only_tls
 
 UNFINISHED_UPLOAD_DAYS = 7
 ACCESS_LOG_DAYS = 90
@@ -38,57 +38,64 @@ class Storage(Construct):
         self._retain(self.repository)
 
     def _bucket(self, name: str, rules: list[Any]) -> s3.CfnBucket:
-        bucket = s3.CfnBucket(
-            self,
+        bucket = self._private_bucket(
             name,
-            bucket_encryption=_encryption(self._environment.kms_key),
-            lifecycle_configuration=_lifecycle([*rules, _abort_uploads()]),
+            self._environment.kms_key,
+            rules,
             logging_configuration=s3.CfnBucket.LoggingConfigurationProperty(
                 destination_bucket_name=self._access_logs.ref, log_file_prefix=f"{name}/"
             ),
-            ownership_controls=_owned_by_account(),
-            public_access_block_configuration=_no_public_access(),
             versioning_configuration=s3.CfnBucket.VersioningConfigurationProperty(status="Enabled"),
         )
         # S3 refuses a target that its log delivery may not write to yet.
         bucket.add_resource_dependency(self._may_deliver)
-        self._retain(bucket)
         self._protect(name, bucket, [])
         return bucket
 
     def _access_log_bucket(self) -> s3.CfnBucket:
+        name = "AccessLogBucket"
+        old = s3.CfnBucket.RuleProperty(
+            id="expire-access-logs", status="Enabled", expiration_in_days=ACCESS_LOG_DAYS
+        )
         # S3 delivers access logs only to buckets with S3-managed keys ("Enabling server access logging").
+        bucket = self._private_bucket(name, "", [old])
+        deliver = allow_service("logging.s3.amazonaws.com", "s3:PutObject", self._objects(name), OWN_ACCOUNT)
+        self._may_deliver = self._protect(name, bucket, [deliver])
+        return bucket
+
+    def _private_bucket(self, name: str, kms_key: str, rules: list[Any], **more: Any) -> s3.CfnBucket:
+        """A bucket that is the account's alone, encrypted, and retained."""
+        unfinished = s3.CfnBucket.RuleProperty(
+            id="abort-unfinished-uploads",
+            status="Enabled",
+            abort_incomplete_multipart_upload=s3.CfnBucket.AbortIncompleteMultipartUploadProperty(
+                days_after_initiation=UNFINISHED_UPLOAD_DAYS
+            ),
+        )
+        owner = s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="BucketOwnerEnforced")
         bucket = s3.CfnBucket(
             self,
-            "AccessLogBucket",
-            bucket_encryption=_encryption(""),
-            lifecycle_configuration=_lifecycle([_expire("access-logs", ACCESS_LOG_DAYS), _abort_uploads()]),
-            ownership_controls=_owned_by_account(),
-            public_access_block_configuration=_no_public_access(),
+            name,
+            bucket_encryption=_encryption(kms_key),
+            lifecycle_configuration=s3.CfnBucket.LifecycleConfigurationProperty(rules=[*rules, unfinished]),
+            ownership_controls=s3.CfnBucket.OwnershipControlsProperty(rules=[owner]),
+            public_access_block_configuration=s3.CfnBucket.PublicAccessBlockConfigurationProperty(
+                block_public_acls=True,
+                block_public_policy=True,
+                ignore_public_acls=True,
+                restrict_public_buckets=True,
+            ),
+            **more,
         )
         self._retain(bucket)
-        deliver = {
-            "Effect": "Allow",
-            "Principal": {"Service": "logging.s3.amazonaws.com"},
-            "Action": "s3:PutObject",
-            "Resource": self._objects("AccessLogBucket"),
-            "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-        }
-        self._may_deliver = self._protect("AccessLogBucket", bucket, [deliver])
         return bucket
 
     def _protect(
         self, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]
     ) -> s3.CfnBucketPolicy:
-        only_tls = {
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket.attr_arn, self._objects(name)],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
+        secure = only_tls("s3:*", [bucket.attr_arn, self._objects(name)])
         policy = s3.CfnBucketPolicy(
-            self, f"{name}Policy", bucket=bucket.ref, policy_document=document(only_tls, *statements)
+            self, f"{name}Policy", bucket=bucket.ref, policy_document=document(secure, *statements)
         )
         # A retained bucket keeps its protection.
         self._retain(policy)
@@ -131,10 +138,6 @@ def _encryption(kms_key: str) -> s3.CfnBucket.BucketEncryptionProperty:
     return s3.CfnBucket.BucketEncryptionProperty(server_side_encryption_configuration=[rule])
 
 
-def _lifecycle(rules: list[Any]) -> s3.CfnBucket.LifecycleConfigurationProperty:
-    return s3.CfnBucket.LifecycleConfigurationProperty(rules=rules)
-
-
 def _noncurrent(days: int) -> s3.CfnBucket.NoncurrentVersionExpirationProperty:
     return s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=days)
 
@@ -145,34 +148,6 @@ def _expire_noncurrent(prefix: str, days: int) -> s3.CfnBucket.RuleProperty:
         status="Enabled",
         prefix=prefix or None,
         noncurrent_version_expiration=_noncurrent(days),
-    )
-
-
-def _expire(what: str, days: int) -> s3.CfnBucket.RuleProperty:
-    return s3.CfnBucket.RuleProperty(id=f"expire-{what}", status="Enabled", expiration_in_days=days)
-
-
-def _abort_uploads() -> s3.CfnBucket.RuleProperty:
-    return s3.CfnBucket.RuleProperty(
-        id="abort-unfinished-uploads",
-        status="Enabled",
-        abort_incomplete_multipart_upload=s3.CfnBucket.AbortIncompleteMultipartUploadProperty(
-            days_after_initiation=UNFINISHED_UPLOAD_DAYS
-        ),
-    )
-
-
-def _owned_by_account() -> s3.CfnBucket.OwnershipControlsProperty:
-    rule = s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="BucketOwnerEnforced")
-    return s3.CfnBucket.OwnershipControlsProperty(rules=[rule])
-
-
-def _no_public_access() -> s3.CfnBucket.PublicAccessBlockConfigurationProperty:
-    return s3.CfnBucket.PublicAccessBlockConfigurationProperty(
-        block_public_acls=True,
-        block_public_policy=True,
-        ignore_public_acls=True,
-        restrict_public_buckets=True,
     )
 
 

@@ -45,6 +45,9 @@ OPTIONAL_PARAMETERS = {
 }
 """What it publishes where the environment has such a thing."""
 
+PARAMETERS = {**DATA_PARAMETERS, **PLATFORM_PARAMETERS, **OPTIONAL_PARAMETERS}
+"""All of them."""
+
 DATASETS = "datasets/"
 """Data sets, in the data set bucket; all else is in the model bucket."""
 CODE = "code/"
