@@ -143,7 +143,6 @@ def test_the_job_file_document_has_the_limits_of_trainyards_own() -> None:
     limits = {
         "prefix": f"up to {environments_limits.PREFIX_LENGTH} ",
         "zones": f"1 to {environments_limits.ZONES} ",
-        "endpoints": f"up to {environments_limits.ENDPOINTS_MOST} ",
         "read_buckets": f"up to {environments_limits.READ_BUCKETS} ",
         "subnets": f"1 to {environments_limits.SUBNETS} ",
         "families": f"1 to {families.MOST} ",

@@ -272,7 +272,7 @@ def test_a_version_is_in_the_registry_with_where_it_lies(
     package = client.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
     [container] = package["InferenceSpecification"]["Containers"]
     assert container["ModelDataUrl"] == yard.model("registered@1").path
-    assert "pytorch-training" in container["Image"]
+    assert "/pytorch:" in container["Image"]
     facts = package["CustomerMetadataProperties"]
     assert (facts["trainyard:run"], facts["trainyard:metric:loss"]) == (run.id, "0.5")
 

@@ -207,15 +207,24 @@ def test_shards_with_gpus_wait_in_the_queue_of_machines_that_have_them_and_nothi
 
 def test_a_lost_machine_and_what_the_worker_asks_for_are_tried_again_and_nothing_else() -> None:
     for request in submissions(plan_of(inference(retries=0))):
-        assert request["retryStrategy"]["attempts"] == 10
         rules = request["retryStrategy"]["evaluateOnExit"]
         assert rules == [
             {"onStatusReason": "Host EC2*", "action": "RETRY"},
-            {"onReason": "CannotPullContainerError:*", "action": "RETRY"},
+            {"onStatusReason": "Task failed to start*", "action": "RETRY"},
             {"onExitCode": "75", "action": "RETRY"},
             {"onReason": "*", "action": "EXIT"},
             {"onExitCode": "*", "action": "EXIT"},
         ]
+
+
+@pytest.mark.parametrize(("retries", "of_plan"), [(0, 3), (2, 3), (6, 7), (9, 10)])
+def test_an_image_that_is_not_there_costs_a_few_starts_and_lost_machines_may_be_many(
+    retries: int, of_plan: int
+) -> None:
+    plan = plan_of(inference(retries=retries))
+    assert plan.shards is not None
+    assert plan.plan["retryStrategy"]["attempts"] == of_plan
+    assert plan.shards["retryStrategy"]["attempts"] == plan.commit["retryStrategy"]["attempts"] == 10
 
 
 def test_every_job_is_tagged_and_so_are_its_tasks() -> None:

@@ -448,8 +448,9 @@ def test_attempts_of_a_shard_are_told_with_the_workers_own_words() -> None:
         attempt(code=75, at=1),
         attempt(status="Host EC2 (instance i-0abc) terminated.", at=2),
         attempt("CannotPullContainerError: timeout", at=3),
-        attempt(code=75, at=4),
-        attempt(code=0, at=5),
+        attempt("DockerTimeoutError: Could not transition to started", status="Task failed to start", at=4),
+        attempt(code=75, at=5),
+        attempt(code=0, at=6),
     ]
     job = batch("SUCCEEDED", attempts=tries)
     found = batch_attempts(SHARDS, job, "shard-00002", said={1: "ValueError: bad row"}, first=2)
@@ -457,8 +458,14 @@ def test_attempts_of_a_shard_are_told_with_the_workers_own_words() -> None:
         (2, State.FAILED, "ValueError: bad row"),
         (3, State.INTERRUPTED, "interrupted: the machine was lost: Host EC2 (instance i-0abc) terminated."),
         (4, State.INTERRUPTED, "interrupted: the image could not be pulled: timeout"),
-        (5, State.FAILED, "exit status 75"),
-        (6, State.SUCCEEDED, ""),
+        (
+            5,
+            State.INTERRUPTED,
+            "interrupted: the container could not be started:"
+            " DockerTimeoutError: Could not transition to started",
+        ),
+        (6, State.FAILED, "exit status 75"),
+        (7, State.SUCCEEDED, ""),
     ]
     assert {each.task for each in found} == {"shard-00002"}
     assert (found[0].started, found[0].finished) == (1.0, 1.5)

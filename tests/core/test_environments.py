@@ -368,7 +368,7 @@ LISTS: list[tuple[Callable[..., Environment], str, str, list[tuple[str, ...]], l
         Environment,
         "endpoints",
         "endpoints",
-        [(), limits.ENDPOINTS[: limits.ENDPOINTS_MOST]],
+        [(), limits.ENDPOINTS],
         [
             ("ecr",),
             ("s3",),
@@ -376,7 +376,6 @@ LISTS: list[tuple[Callable[..., Environment], str, str, list[tuple[str, ...]], l
             ("",),
             (1,),
             (("ecr.api",),),
-            limits.ENDPOINTS[: limits.ENDPOINTS_MOST + 1],
         ],
     ),
     (
@@ -796,9 +795,7 @@ def environments(draw: st.DrawFn) -> Environment:
         nats=1 if lean else draw(st.integers(1, zones)),
         endpoints=Environment().endpoints
         if lean
-        else tuple(
-            draw(st.lists(st.sampled_from(limits.ENDPOINTS), unique=True, max_size=limits.ENDPOINTS_MOST))
-        ),
+        else tuple(draw(st.lists(st.sampled_from(limits.ENDPOINTS), unique=True))),
         flow_logs=draw(st.booleans()),
         read_buckets=tuple(draw(st.lists(buckets, unique=True, max_size=limits.READ_BUCKETS))),
         tags=draw(st.dictionaries(tag_words.map(lambda word: f"x{word}"), tag_words, max_size=9)),

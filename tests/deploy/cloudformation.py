@@ -65,7 +65,7 @@ class Hold:
 
 class CloudFormation:
     """The service. `made` and `unmade` are called for each resource, so that others can know of it; what they
-    raise is the reason that the resource fails for."""
+    raise is the reason that the resource fails for. `read` gives the template at an address in S3."""
 
     def __init__(self) -> None:
         self.stacks: dict[str, Stack] = {}
@@ -73,6 +73,7 @@ class CloudFormation:
         self.calls: list[str] = []
         self.made: Callable[[str, str, dict[str, Any]], str | None] = lambda name, kind, body: None
         self.unmade: Callable[[str, str, dict[str, Any], str], None] = lambda name, kind, body, physical: None
+        self.read: Callable[[str], str] = lambda url: ""
         self._failures: dict[tuple[str, str], list[str]] = {}
         self._refusals: list[tuple[str, Refused, int]] = []
         self._validation: list[dict[str, str]] = []
@@ -176,7 +177,11 @@ class CloudFormation:
         name, create = query["StackName"], query["ChangeSetType"] == "CREATE"
         assert query.get("OnStackFailure", "ROLLBACK") == "ROLLBACK"
         assert "CAPABILITY_IAM" in query["Capabilities"]
-        assert len(query["TemplateBody"].encode()) <= 51_200
+        body = query.get("TemplateBody")
+        if body is None:
+            body = self.read(query["TemplateURL"])
+        else:
+            assert len(body.encode()) <= 51_200
         stack = self.named(name)
         if create and stack is not None and stack.status != "REVIEW_IN_PROGRESS":
             raise Refused("ValidationError", f"Stack [{name}] already exists and cannot be created again")
@@ -190,7 +195,7 @@ class CloudFormation:
             self.stacks[stack.id] = stack
             self._event(stack, name, _STACK, stack.status, "User Initiated", "", stack.id)
         tags = {each["Key"]: each["Value"] for each in query.get("Tags", [])}
-        made = ChangeSet(stack, query["ChangeSetName"], yaml.safe_load(query["TemplateBody"]), tags)
+        made = ChangeSet(stack, query["ChangeSetName"], yaml.safe_load(body), tags)
         self.change_sets[made.id] = made
         return {"Id": made.id, "StackId": stack.id}
 

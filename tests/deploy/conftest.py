@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,18 @@ class Account:
         self.cloudformation, self.moto = cloudformation, moto
         self.url = url
         cloudformation.made, cloudformation.unmade = self._made, self._unmade
+        cloudformation.read = self._read
 
     def client(self, service: str) -> Any:
         """A client of moto's."""
         return moto_client(service, self.moto)
+
+    def _read(self, url: str) -> str:
+        host, key = url.removeprefix("https://").split("/", 1)
+        assert host.endswith(f".s3.{REGION}.amazonaws.com")
+        found = self.client("s3").get_object(Bucket=host.partition(".")[0], Key=key)
+        text: str = found["Body"].read().decode()
+        return text
 
     def _made(self, name: str, kind: str, body: dict[str, Any]) -> str | None:
         properties = body.get("Properties", {})
@@ -91,6 +100,12 @@ class Account:
             self.client("ssm").put_parameter(
                 Name=properties["Name"], Value=properties["Value"], Type="String", Overwrite=True
             )
+        if kind == "AWS::S3::Bucket":
+            bucket = f"{name.lower()}-{uuid.uuid4()}"
+            self.client("s3").create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
+            return bucket
         if kind == "AWS::SageMaker::NotebookInstance":
             self.client("sagemaker").create_notebook_instance(
                 NotebookInstanceName="trainyard-dev-notebook",

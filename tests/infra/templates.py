@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.core.environments.environment import BatchCompute, Environment, Notebook
+from trainyard.core.environments.limits import ENDPOINTS, READ_BUCKETS
 from trainyard.infra.synthesis import synthesise
 
 CACHE = Path(__file__).parents[2] / ".venv" / "templates"
@@ -20,21 +21,12 @@ EVERYTHING = Environment(
     prefix="acmevisionteam12",
     zones=3,
     nats=3,
-    endpoints=(
-        "sagemaker.api",
-        "sagemaker.runtime",
-        "ecr.api",
-        "ecr.dkr",
-        "ecs",
-        "ecs-agent",
-        "ecs-telemetry",
-        "logs",
-    ),
+    endpoints=ENDPOINTS,
     flow_logs=True,
     encrypt_traffic=True,
     kms_key=KEY,
     permissions_boundary="arn:aws:iam::111122223333:policy/" + "boundary" * 16,
-    read_buckets=tuple(f"bucket-{number}-".ljust(63, "x") for number in range(3)),
+    read_buckets=tuple(f"bucket-{number}-".ljust(63, "x") for number in range(READ_BUCKETS)),
     alarm_email=f"{'team' * 16}@machine-learning.example-company.com"[:100],
     budget_usd=2**31 - 1,
     cidr="192.168.240.0/20",

@@ -72,8 +72,8 @@ UNUSED = (
 """What handlers ask for features that no template has."""
 
 WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
-ALONG = {"cloudformation:TagResource"}
-"""Comes with the tags of CreateChangeSet."""
+ALONG = {"cloudformation:TagResource", "s3:GetObject", "kms:Decrypt", "kms:GenerateDataKey"}
+"""Comes with the tags of CreateChangeSet, and with its TemplateURL, read with its caller's rights."""
 
 
 @cache
@@ -116,7 +116,7 @@ def asked() -> Iterator[str]:
     package = ROOT / "src/trainyard"
     for path in [*(package / "deploy").rglob("*.py"), package / "aws/account/session.py"]:
         text = path.read_text(encoding="utf-8")
-        for service, operation in re.findall(r'(?:call|pages)\(\s*"([a-z]+)",\s*"([a-z_]+)"', text):
+        for service, operation in re.findall(r'(?:call|pages)\(\s*"([a-z0-9]+)",\s*"([a-z_]+)"', text):
             yield f"{service}:{operation.title().replace('_', '')}"
         if path.name == "stacks.py":
             for operation in re.findall(r'_call\(\s*"([a-z_]+)"', text):
@@ -189,8 +189,8 @@ def test_roles_are_passed_to_the_services_that_the_templates_name() -> None:
 
 
 def test_what_has_a_name_is_narrowed_to_it_and_the_rest_to_cloudformation() -> None:
-    # Neither has a name of ours: a role of AWS's, and a service that makes them with its caller's rights.
-    others = {"ServiceLinkedRoles", "NetworkNotebook", "NotebookStop", "LogsRead"}
+    # None has a name of ours: a role of AWS's, a person's key, a service that acts with its caller's rights.
+    others = {"ServiceLinkedRoles", "NetworkNotebook", "NotebookStop", "LogsRead", "KeyTemplate"}
     for each in statements():
         writes = [one for one in as_list(each["Action"]) if not re.search(r":(?:Describe|List|Get)", one)]
         named = all(

@@ -143,8 +143,13 @@ def test_of_a_batch_array_only_the_parent_is_told_and_only_of_this_queue() -> No
     assert detail["arrayProperties"] == {"index": [{"exists": False}]}
     assert detail["jobQueue"] == [{"Ref": "InferenceQueue"}]
     assert detail["status"] == ["FAILED"]
-    # A person's own stop is no failure.
-    assert {"anything-but": {"prefix": "stopped by "}} in detail["statusReason"]
+    # A person's own stop is no failure, and of what waited for a failed one is told already.
+    assert {"anything-but": {"prefix": ["stopped by ", "Dependent Job failed"]}} in detail["statusReason"]
+
+
+def test_a_training_job_that_ran_out_of_time_is_told_of_too() -> None:
+    detail = stacks().of_type("Events::Rule")["MonitoringTrainingTimedOut"]["EventPattern"]["detail"]
+    assert detail["SecondaryStatus"] == ["MaxRuntimeExceeded", "MaxWaitTimeExceeded"]
 
 
 @everywhere
@@ -370,11 +375,11 @@ def test_buckets_take_tls_alone_expire_what_is_old_and_log_access(configuration:
             assert found.resources[name]["DependsOn"] == ["StorageAccessLogBucketPolicy"]
 
 
-def test_a_lost_machine_and_a_pull_that_failed_are_retried_and_nothing_else() -> None:
+def test_a_lost_machine_and_a_start_that_failed_are_retried_and_nothing_else() -> None:
     strategy = stacks().one("Batch::JobDefinition")["RetryStrategy"]
     assert strategy["EvaluateOnExit"][:2] == [
         {"Action": "RETRY", "OnStatusReason": "Host EC2*"},
-        {"Action": "RETRY", "OnReason": "CannotPullContainerError:*"},
+        {"Action": "RETRY", "OnStatusReason": "Task failed to start*"},
     ]
     assert {each["Action"] for each in strategy["EvaluateOnExit"][2:]} == {"EXIT"}
     assert strategy["EvaluateOnExit"][-1] == {"Action": "EXIT", "OnExitCode": "*"}

@@ -12,7 +12,7 @@ OURS: dict[str, Any] = {
     "attempts": 10,
     "evaluateOnExit": [
         {"onStatusReason": "Host EC2*", "action": "RETRY"},
-        {"onReason": "CannotPullContainerError:*", "action": "RETRY"},
+        {"onStatusReason": "Task failed to start*", "action": "RETRY"},
         {"onExitCode": "75", "action": "RETRY"},
         {"onReason": "*", "action": "EXIT"},
         {"onExitCode": "*", "action": "EXIT"},
@@ -35,7 +35,10 @@ FAILED = AttemptEnd(1, "", "Essential container in task exited")
         (FAILED._replace(exit_code=750), False),
         (FAILED, False),
         (AttemptEnd(137, "OutOfMemoryError: Container killed due to memory usage", ""), False),
-        (AttemptEnd(None, "", "Task failed to start"), False),
+        (
+            AttemptEnd(None, "DockerTimeoutError: Could not transition to created", "Task failed to start"),
+            True,
+        ),
     ],
 )
 def test_a_lost_machine_and_what_asks_for_it_are_retried_and_the_scripts_own_failure_is_not(

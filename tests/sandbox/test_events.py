@@ -119,9 +119,27 @@ def test_the_stacks_rule_tells_of_a_failed_training_job_and_why(
     assert 'he said "no"' in message["reason"]
 
 
-def test_an_array_is_told_of_once_and_not_by_each_child(sandbox: RunningSandbox, batch: Batch) -> None:
+def test_the_stacks_rule_tells_of_a_training_job_that_ran_out_of_time(
+    sandbox: RunningSandbox, training: Training
+) -> None:
+    name = f"trainyard-sandbox-{uuid.uuid4().hex[:8]}"
+    training.create("sleep 60", name=name, StoppingCondition={"MaxRuntimeInSeconds": 1})
+
+    def told() -> list[dict[str, Any]]:
+        topics = sandbox.control("notifications")["topics"]
+        return [json.loads(m["message"]) for t in topics for m in t["messages"] if name in m["message"]]
+
+    assert becomes_true(told)
+    [message] = told()
+    assert (message["what"], message["reason"]) == ("a training job ran out of time", "MaxRuntimeExceeded")
+
+
+def test_a_failure_is_told_of_once_and_not_by_each_child_nor_by_what_waits_for_it(
+    sandbox: RunningSandbox, batch: Batch
+) -> None:
     name = f"array-{uuid.uuid4().hex[:8]}"
-    batch.end_of(batch.submit("exit 1", jobName=name, arrayProperties={"size": 5}))
+    failed = batch.submit("exit 1", jobName=name, arrayProperties={"size": 5})
+    batch.end_of(batch.submit("true", jobName=f"after-{name}", dependsOn=[{"jobId": failed}]))
 
     def told() -> list[str]:
         topics = sandbox.control("notifications")["topics"]

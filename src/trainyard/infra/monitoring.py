@@ -13,7 +13,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from ..core.environments.environment import Environment
-from ..core.environments.facts import STOP_REASON, job_name_prefix
+from ..core.environments.facts import DEPENDENT_FAILED, STOP_REASON, TIMEOUTS, job_name_prefix
 from .dashboard import dashboard_body
 from .inference import Inference
 from .key import key_of
@@ -69,14 +69,27 @@ class Monitoring(Construct):
             {"job": "$.detail.TrainingJobName", "reason": "$.detail.FailureReason"},
             "a training job failed",
         )
+        # Such a job is Stopped and gives no reason.
+        self._rule(
+            "TrainingTimedOut",
+            "SageMaker Training Job State Change",
+            "aws.sagemaker",
+            {"SecondaryStatus": list(TIMEOUTS), "TrainingJobName": [{"prefix": prefix}]},
+            {"job": "$.detail.TrainingJobName", "reason": "$.detail.SecondaryStatus"},
+            "a training job ran out of time",
+        )
         # Children of an array have an index: their parent speaks for all of them.
+        no_failures = {"prefix": [STOP_REASON, DEPENDENT_FAILED]}
         self._rule(
             "InferenceFailed",
             "Batch Job State Change",
             "aws.batch",
             {
                 "status": ["FAILED"],
-                "statusReason": [{"exists": False}, {"anything-but": {"prefix": STOP_REASON}}],
+                "statusReason": [
+                    {"exists": False},
+                    {"anything-but": no_failures},
+                ],
                 "jobQueue": inference.queue_arns,
                 "arrayProperties": {"index": [{"exists": False}]},
             },

@@ -17,8 +17,9 @@ from ..core.environments.environment import Environment, environment_to_json
 from ..core.errors import BadInput, TrainyardError
 from ..core.files.caches import private_cache
 
-TEMPLATE_BYTES = 51_200
-"""What CloudFormation takes inline (CreateChangeSet, TemplateBody)."""
+TEMPLATE_BYTES, LARGE_TEMPLATE_BYTES = 51_200, 1_000_000
+"""What CloudFormation takes inline (`TemplateBody`), as the data stack's template goes, and from S3
+(`TemplateURL`), as the platform's does ("AWS CloudFormation quotas", 1 MB)."""
 _SUFFIX = ".template.json"
 _KEPT = 20
 _NODE = "JSII_NODE"
@@ -114,12 +115,10 @@ def _synthesise(environment: Environment, names: tuple[str, str]) -> tuple[Stack
         build(environment, folder).synth()
         found = _read(folder, names)
     assert found is not None
-    for template in found:
-        if len(template.body.encode()) > TEMPLATE_BYTES:
-            size = f"{len(template.body.encode()):,} bytes"
-            raise TrainyardError(
-                f"{template.name}: {size} are more than the {TEMPLATE_BYTES:,} of a template"
-            )
+    for template, most in zip(found, (TEMPLATE_BYTES, LARGE_TEMPLATE_BYTES), strict=True):
+        size = len(template.body.encode())
+        if size > most:
+            raise TrainyardError(f"{template.name}: {size:,} bytes are more than the {most:,} of a template")
     return found
 
 

@@ -65,6 +65,7 @@ RECLAIMED = Cause(INTERRUPTED, AS_INTERRUPTION, "interrupted: the spot machine w
 MACHINE_LOST = Cause(INTERRUPTED, AS_INTERRUPTION, "interrupted: the machine was lost")
 HOST_LOST = Cause(INTERRUPTED, AS_INTERRUPTION, "interrupted: the machine was lost: {}")
 PULL_FAILED = Cause(INTERRUPTED, AS_INTERRUPTION, "interrupted: the image could not be pulled: {}")
+START_FAILED = Cause(INTERRUPTED, AS_INTERRUPTION, "interrupted: the container could not be started: {}")
 RESTARTED = Cause(INTERRUPTED, AS_INTERRUPTION, "interrupted: SageMaker itself failed, and starts it again")
 SUPERVISOR_LOST = Cause(INTERRUPTED, AS_INTERRUPTION, "the supervisor or the machine went down")
 SUPERVISOR_ENDED = Cause(INTERRUPTED, AS_INTERRUPTION, "the supervisor was told to end")

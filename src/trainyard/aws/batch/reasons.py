@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.environments.facts import STOP_REASON
+from ...core.environments.retries import NOT_STARTED
 from ...core.jobs.job import InferenceJob
 from ...worker import reasons
 from ...worker.reasons import Ending
 from ..outcomes import NO_PYTHON, one_line
-
-DEPENDENT = "Dependent Job failed"
-"""Batch's reason of a job that never started because one that it waits for has failed."""
-
 
 _WAITING = {
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": "waiting for capacity: AWS has no such machines free",
@@ -60,6 +57,8 @@ def interruption(reason: str, status: str) -> Ending | None:
         return reasons.HOST_LOST.of(one_line(status))
     if reason.startswith("CannotPullContainerError"):
         return reasons.PULL_FAILED.of(one_line(reason).partition(":")[2].strip())
+    if status.startswith(NOT_STARTED):
+        return reasons.START_FAILED.of(one_line(reason) or one_line(status))
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...core.environments.retries import WORKER_ATTEMPTS, WORKER_RULES
+from ...core.environments.retries import ATTEMPTS, WORKER_ATTEMPTS, WORKER_RULES
 from ...core.jobs.job import InferenceJob, ShardResources
 from ...core.jobs.limits import SHARDS
 from ...core.runs.run import Attempt, Run
@@ -62,13 +62,18 @@ def inference_requests(
         memory_mib=min(job.resources.memory_mib, STEP_RESOURCES.memory_mib),
     )
 
-    def submission(step: str, resources: ShardResources, timeout: int) -> dict[str, Any]:
+    # Of starts that fail, the worker knows nothing; its own failures it counts itself.
+    of_plan = min(max(ATTEMPTS, job.retries + 1), WORKER_ATTEMPTS)
+
+    def submission(
+        step: str, resources: ShardResources, timeout: int, attempts: int = WORKER_ATTEMPTS
+    ) -> dict[str, Any]:
         return {
             "jobName": names.batch_job_name(deployment.prefix, run, step),
             "jobQueue": deployment.gpu_job_queue_arn if resources.gpus else deployment.job_queue_arn,
             "jobDefinition": definition,
             "containerOverrides": _overrides(_verb(step), worker, manifest, resources, deployment.region),
-            "retryStrategy": retry_strategy(),
+            "retryStrategy": retry_strategy(attempts),
             "timeout": {"attemptDurationSeconds": timeout},
             "tags": tags(deployment, run),
             "propagateTags": True,
@@ -80,16 +85,16 @@ def inference_requests(
     return InferencePlan(
         manifest_key=key,
         manifest=_manifest(run, job, deployment, indices, wheels),
-        plan=submission(names.PLAN, small, max(job.timeout, STEP_TIMEOUT)),
+        plan=submission(names.PLAN, small, max(job.timeout, STEP_TIMEOUT), of_plan),
         shards=shards,
         commit=submission(names.COMMIT, small, max(job.timeout, STEP_TIMEOUT)),
     )
 
 
-def retry_strategy() -> dict[str, Any]:
-    """Tried again: a machine lost, an image not pulled, and what the worker asks for. Nothing else."""
+def retry_strategy(attempts: int = WORKER_ATTEMPTS) -> dict[str, Any]:
+    """Tried again: a machine lost, a container not started, and what the worker asks for. Nothing else."""
     rules = [{field: pattern, "action": action} for field, pattern, action in WORKER_RULES]
-    return {"attempts": WORKER_ATTEMPTS, "evaluateOnExit": rules}
+    return {"attempts": attempts, "evaluateOnExit": rules}
 
 
 def job_definition_request(deployment: Deployment, image: str) -> dict[str, Any]:

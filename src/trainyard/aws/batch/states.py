@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...core.environments.facts import DEPENDENT_FAILED
 from ...core.jobs.job import InferenceJob
 from ...core.runs import outcomes
 from ...core.runs.outcomes import Outcome
@@ -97,7 +98,7 @@ def batch_attempts(
 
 
 def _is_consequence(answer: Mapping[str, Any]) -> bool:
-    return str(answer.get("statusReason", "")).startswith(reasons.DEPENDENT)
+    return str(answer.get("statusReason", "")).startswith(DEPENDENT_FAILED)
 
 
 def _has_begun(answers: Sequence[Mapping[str, Any]]) -> bool:

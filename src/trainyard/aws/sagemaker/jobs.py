@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ...core.environments.facts import TIMEOUTS
 from ...core.errors import AccountRefused
 from ...core.jobs.job import TrainingJob
 from ...core.ports.engine import Request
@@ -193,7 +194,7 @@ def _in_words(seen: Observation, histories: Sequence[history.History], launch: i
         return seen.replace(reason=outcomes.completed(seen.attempts).reason)
     reported = history.failure(histories, launch)
     # Where the job was ended for another reason, no host says that it failed.
-    if seen.state is State.FAILED and reported is not None and not seen.reason.startswith(states.TIMEOUTS):
+    if seen.state is State.FAILED and reported is not None and not seen.reason.startswith(TIMEOUTS):
         return seen.replace(reason=reported.reason, bad_input=reported.bad_input)
     return seen
 

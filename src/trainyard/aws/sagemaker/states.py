@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ...core.environments.facts import TIMEOUTS
 from ...core.jobs.job import TrainingJob
 from ...core.runs import outcomes
 from ...core.runs.outcomes import Outcome
@@ -38,7 +39,6 @@ _PROGRESS = {
     "Completed": State.RUNNING,
     "Failed": State.RUNNING,
 }
-TIMEOUTS = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
 
 
 def _ended(state: State) -> dict[str, State]:

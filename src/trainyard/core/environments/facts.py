@@ -69,6 +69,11 @@ TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 """Where SageMaker writes the logs of all training jobs of an account and region, and nowhere else."""
 STOP_REASON = "stopped by "
 """How the reason begins with which a person's Batch job is terminated: no failure to notify anybody of."""
+DEPENDENT_FAILED = "Dependent Job failed"
+"""Batch's reason of a job that never started because one that it waits for has failed: told already."""
+TIMEOUTS = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
+"""SageMaker's secondary statuses of a training job that ran out of time: it is `Stopped`, and not `Failed`
+(DescribeTrainingJob, SecondaryStatus)."""
 
 
 def parameter_name(environment: str, name: str) -> str:

@@ -6,10 +6,12 @@ knows the next step of, so the next one goes on from there.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import NamedTuple
 
 from ...aws.account.session import Session
+from ...aws.images.images import domain
 from ...core.environments.environment import Environment, stack_tags
 from ...core.environments.facts import ENVIRONMENT_TAG
 from ...core.errors import AccountRefused, BadInput, DeploymentFailed
@@ -23,6 +25,8 @@ from .steps import SUCCESSES, Step, holds_data, next_step
 _ROUNDS = 8
 """So often the way to a stack that can be changed is taken anew; more than that is no way."""
 
+MODEL_BUCKET = "ModelBucket"
+"""The end of the logical name of the bucket that a platform's template is put into."""
 UNCHANGED, CREATED, UPDATED = "nothing to change", "created", "updated"
 
 
@@ -160,7 +164,8 @@ class Application:
         try:
             tags = stack_tags(self._environment)
             with self._reporter.during(f"preparing {name}", {}):
-                made = self._stacks.prepare(name, template.body, tags, token=token, create=stack is None)
+                given = self._given(template)
+                made = self._stacks.prepare(name, given, tags, token=token, create=stack is None)
                 made = self._stacks.await_change_set(made)
             if made.empty:
                 self._stacks.discard(made)
@@ -176,6 +181,21 @@ class Application:
         if ending.status not in SUCCESSES:
             raise failure(name, ending, "could not be updated" if stack else "could not be created")
         return Applied(name, UPDATED if stack else CREATED)
+
+    def _given(self, template: StackTemplate) -> dict[str, str]:
+        """How CloudFormation gets a template: inline what holds data, and the platform's, which may be too
+        large for that, from the environment's own bucket. CloudFormation reads it as the caller."""
+        data = self._environment.data_stack_name
+        if template.name == data:
+            return {"TemplateBody": template.body}
+        stack = self._stacks.find(data)
+        held = self._stacks.resources(stack) if stack else []
+        bucket = next(each.physical for each in held if each.logical.endswith(MODEL_BUCKET))
+        content = template.body.encode()
+        key = f"templates/{hashlib.sha256(content).hexdigest()}.json"
+        self._session.call("s3", "put_object", Bucket=bucket, Key=key, Body=content)
+        host = f"{bucket}.s3.{self._session.region}.{domain(self._session.region)}"
+        return {"TemplateURL": f"https://{host}/{key}"}
 
     def _refused(self, name: str, made: ChangeSet) -> DeploymentFailed:
         errors = self._stacks.errors_of(made)

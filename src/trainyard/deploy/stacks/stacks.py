@@ -131,16 +131,19 @@ class Stacks:
         ]
 
     def prepare(
-        self, name: str, body: str, tags: Mapping[str, str], *, token: str, create: bool
+        self, name: str, template: Mapping[str, str], tags: Mapping[str, str], *, token: str, create: bool
     ) -> ChangeSet:
-        """Have a change set made, and come back at once. A first creation that fails is rolled back."""
+        """Have a change set made, and come back at once. A first creation that fails is rolled back.
+
+        `template` is the parameter that gives it: `TemplateBody`, or `TemplateURL` of an object in S3.
+        """
         made = self._call(
             "create_change_set",
             StackName=name,
             ChangeSetName=token,
             ChangeSetType="CREATE" if create else "UPDATE",
             ClientToken=token,
-            TemplateBody=body,
+            **template,
             Capabilities=list(CAPABILITIES),
             Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())],
             OnStackFailure="ROLLBACK",
@@ -150,7 +153,7 @@ class Stacks:
     def look_at(self, change_set: ChangeSet) -> ChangeSet | None:
         """The change set as it stands now; None where it is gone, as one is that was executed."""
         try:
-            found = self._call("describe_change_set", ChangeSetName=change_set.id)
+            found = self._call("describe_change_set", **_named(change_set))
         except AccountRefused as error:
             if is_absent(error) or error.code.startswith("ChangeSetNotFound"):
                 return None
@@ -175,9 +178,7 @@ class Stacks:
     def errors_of(self, change_set: ChangeSet) -> list[str]:
         """What CloudFormation's early validation has against a change set, a line each; [] where unknown."""
         try:
-            answer = self._call(
-                "describe_events", ChangeSetName=change_set.id, Filters={"FailedEvents": True}
-            )
+            answer = self._call("describe_events", **_named(change_set), Filters={"FailedEvents": True})
         except (AccountRefused, AttributeError):  # not permitted, not in this region, or an older botocore
             return []
         return [
@@ -188,12 +189,12 @@ class Stacks:
 
     def execute(self, change_set: ChangeSet, token: str) -> None:
         """Begin with a change set; its events carry the token."""
-        self._call("execute_change_set", ChangeSetName=change_set.id, ClientRequestToken=token)
+        self._call("execute_change_set", **_named(change_set), ClientRequestToken=token)
 
     def discard(self, change_set: ChangeSet) -> None:
         """Delete a change set that was not executed; silent where it is gone."""
         try:
-            self._call("delete_change_set", ChangeSetName=change_set.id)
+            self._call("delete_change_set", **_named(change_set))
         except AccountRefused as error:
             if not is_absent(error) and not error.code.startswith("ChangeSetNotFound"):
                 raise
@@ -225,6 +226,11 @@ class Stacks:
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         return self._session.call("cloudformation", operation, **parameters)
+
+
+def _named(change_set: ChangeSet) -> dict[str, str]:
+    # With its stack: which of the two a permission is checked against is not said by IAM's reference.
+    return {"StackName": change_set.stack_id, "ChangeSetName": change_set.id}
 
 
 def is_absent(error: AccountRefused) -> bool:
