@@ -332,6 +332,34 @@ result = [(len(os.listdir("/proc/self/fd")), read("/proc/self/mountinfo")) == be
     assert median < 0.05
 
 
+def test_a_confined_job_cannot_bring_back_what_is_hidden(folder: Path, uid: int) -> None:
+    """Nor look at it through a process of the same user that still sees it."""
+    body = """
+os.mkdir("hidden")
+write("hidden/secret", "secret")
+ways = [
+    "ls -A {0}; cat {0}/secret; touch {0}/x",
+    "cat /proc/{1}/root{0}/secret /proc/{1}/cwd/hidden/secret",
+    "umount {0}; cat {0}/secret",
+    "unshare -Urm sh -c 'umount {0}; cat {0}/secret'",
+    "nsenter --mount=/proc/{1}/ns/mnt cat {0}/secret",
+    "cat /opt/ml/seen",
+]
+script = "; ".join(ways).format(folder + "/hidden", os.getpid())
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.dup2(writer, 1)
+    mounts.append(Mount(folder + "/hidden/secret", "/opt/ml/seen", True))
+    enter_standard(hidden=[folder + "/hidden"])
+    namespace.confine()
+    os.chdir("/")
+    os.execv("/bin/sh", ["sh", "-c", script])
+os.close(writer)
+result = os.fdopen(reader).read()
+"""
+    assert execute(body, folder, uid) == "secret", "all but what was mounted"
+
+
 def test_the_probe_says_nothing_where_namespaces_work_and_leaves_nothing_behind(
     folder: Path, uid: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""An attacker with a job's credentials, or with none, at the sandbox's port."""
+"""An attacker with a job's credentials, or with none, at the sandbox's port; and one inside a job."""
 
 from __future__ import annotations
 
@@ -230,3 +230,61 @@ def test_a_length_that_is_none_is_a_bad_request(attacker: Attacker, path: str, l
 def test_a_body_is_as_long_as_one_header_says(attacker: Attacker) -> None:
     headers = [("Authorization", attacker.signed("s3")), ("Transfer-Encoding", "chunked")]
     assert attacker.send("PUT", "/bucket/models/x", *headers, length="5").status == 400
+
+
+LOOKS = """
+find {home} | wc -l
+umount {home}
+cat {home}/address.json /proc/{server}/cwd{home}/address.json
+for pid in 1 {server} $(ps -o pid= --ppid {server}); do cat /proc/$pid/root{home}/address.json; done
+unshare -Urm sh -c "umount {home}; cat {home}/address.json"
+nsenter --mount=/proc/{server}/ns/mnt cat {home}/address.json
+cat /proc/{server}/environ /proc/{server}/mem
+echo looked
+"""
+
+
+def test_a_job_in_a_namespace_finds_no_credentials_on_the_disk(
+    sandbox: RunningSandbox, training: Training
+) -> None:
+    script = LOOKS.format(home=sandbox.folder / "home", server=sandbox.process.pid)
+    name = training.create(f"exec 2>&1\n{script}")
+    training.completed(name)
+    log = training.log(name)
+    assert log[0] == "1" and log[-1] == "looked"
+    assert not [line for line in log if sandbox.address["secret_key"] in line]
+    assert not [line for line in log if sandbox.address["token"] in line]
+
+
+LINKS = """
+for folder in model output/data checkpoints; do
+    cd /opt/ml/$folder
+    ln -s {home}/address.json a; ln -s ../../../../../../etc/passwd b; ln -s {home} c; ln -s / d
+    ln -s ../../../address.json e; echo own > own; ln -s /opt/ml/$folder/own link
+done
+cd /opt/ml/output; ln -s {home}/address.json failure
+sleep 1.5; exit 1
+"""
+
+
+def test_links_that_a_job_leaves_send_nothing_of_the_machines(
+    sandbox: RunningSandbox, training: Training
+) -> None:
+    prefix = f"checkpoints/{time.time_ns()}/"
+    name = training.create(
+        LINKS.format(home=sandbox.folder / "home"),
+        CheckpointConfig={"S3Uri": f"s3://{training.models}/{prefix}"},
+    )
+    assert training.end_of(name)["FailureReason"] == "AlgorithmError: , exit code: 1"
+    wanted = {"own": b"own\n", "link": b"own\n"}
+    assert training.archive(name, "model") == training.archive(name, "output") == wanted
+    assert training.objects(prefix) == wanted
+
+
+def test_a_checkpoint_whose_key_climbs_is_written_nowhere(training: Training) -> None:
+    """A job may name its objects as it likes; what is restored lies in the folder of the next attempt."""
+    prefix = f"checkpoints/{time.time_ns()}"
+    training.s3.put_object(Bucket=training.models, Key=f"{prefix}/../../../climbed", Body=b"x")
+    config = {"S3Uri": f"s3://{training.models}/{prefix}"}
+    reason = training.end_of(training.create("true", CheckpointConfig=config))["FailureReason"]
+    assert "leads out of the channel's folder" in reason

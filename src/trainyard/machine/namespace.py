@@ -1,8 +1,8 @@
 """What a job's process sees: `/opt/ml` and `/etc/hosts` of its own, in a Linux mount namespace.
 
 Works for root and, where the machine lets ordinary users have user namespaces, for everybody else, and
-never writes to the machine's `/opt`. It guards against accidents, not against malice: a job that runs as
-root can undo its mounts. Nothing here changes pids, the network or the current folder.
+never writes to the machine's `/opt`. By itself it guards against accidents, not against malice: root can undo
+its mounts, unless it is confined. Nothing here changes pids, the network or the current folder.
 
 Everything is built on a folder of the attempt first and moved over `/opt` last, so that sources under the
 machine's own `/opt` are found until the end. Whoever removes an empty mount point (say, `checkpoints` of
@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from .mounts import mountinfo
@@ -39,7 +39,12 @@ _MOUNT_FLAGS = {
 _SYS_MOUNT_SETATTR = 442  # Linux 5.12; the same number on every architecture Python wheels exist for
 _MOUNT_ATTR_RDONLY = 1
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP = 1, 24
+
+# linux/capability.h: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service,
+# net_raw, sys_chroot, audit_write, setfcap
+_KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 29, 31})
+_LAST_CAPABILITY = 63
 
 _libc: Any = None
 _refusal: str | None = None
@@ -72,25 +77,43 @@ def load() -> None:
             _libc.syscall.restype = ctypes.c_long
 
 
-def enter(mounts: Sequence[Mount], *, hosts: Sequence[str] = (), scratch: str) -> None:
+def enter(
+    mounts: Sequence[Mount], *, hosts: Sequence[str] = (), scratch: str, hidden: Sequence[str] = ()
+) -> None:
     """Give this process, a forked child with one thread, a private `/opt/ml` and `/etc/hosts`.
 
     `mounts` are made in their order; a missing mount point is created where its folder can be written.
     What else is in the machine's `/opt` stays visible, read-only; its own `/opt/ml` does not. The n-th of
     `hosts` resolves to 127.0.0.n. `scratch` is a folder of the attempt, where a mount point `opt` and a
-    file `hosts` are left. Raises OSError whose text names the step; the process is then to be given up.
+    file `hosts` are left. The folders `hidden` are empty to it, but what lies in them can be a source of
+    `mounts`. Raises OSError whose text names the step; the process is then to be given up.
     """
     load()
     _unshare()
     _mount("none", "/", _MS_REC | _MS_SLAVE, "keep mounts from the machine")
     opt = os.path.realpath(OPT)
     stage = os.path.join(scratch, "opt")
-    _stage_opt(opt, stage)
+    _stage_opt(opt, stage, {mount.target.split("/")[2] for mount in mounts if _is_in_opt(mount)} | {"ml"})
     for mount in mounts:
         _bind_mount(mount, stage)
     if hosts:
         _bind_hosts(hosts, scratch)
     _mount(stage, opt, _MS_MOVE, f"put the job's folders over {OPT}")
+    for folder in hidden:
+        flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_RDONLY
+        _mount("tmpfs", folder, flags, f"hide {folder}", "tmpfs", "mode=500")
+
+
+def confine() -> None:
+    """Take from the program that this process becomes what root could undo its mounts with, or look with into
+    processes that see more: all that container engines withhold from root as well, and devices.
+
+    After `enter`. To anybody but root it means nothing: what they become has none of that.
+    """
+    for capability in range(_LAST_CAPABILITY + 1):
+        if capability not in _KEPT_CAPABILITIES:
+            # Numbers that this kernel does not know are refused, and need not be dropped.
+            _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 def refusal() -> str:
@@ -133,12 +156,12 @@ def _unshare() -> None:
             raise _failed(f"write {name} of the user namespace", error.errno or 0) from None
 
 
-def _stage_opt(opt: str, stage: str) -> None:
-    """A tmpfs on `stage` that shows the entries of `opt`, all read-only, and an empty folder `ml`."""
+def _stage_opt(opt: str, stage: str, own: Collection[str]) -> None:
+    """A tmpfs on `stage` with the entries of `opt` but `ml`, all read-only, and with empty folders of the
+    names `own`, where there are none."""
     os.makedirs(stage, exist_ok=True)
     entries = _read_entries(opt)
     _mount("tmpfs", stage, _MS_NOSUID | _MS_NODEV, f"mount a tmpfs on {stage}", "tmpfs", "mode=755")
-    os.mkdir(os.path.join(stage, "ml"), 0o755)
     for name, is_link, is_folder in entries:
         source, target = os.path.join(opt, name), os.path.join(stage, name)
         if is_link:
@@ -146,6 +169,9 @@ def _stage_opt(opt: str, stage: str) -> None:
         else:
             _make_point(target, is_folder)
             _mount(source, target, _MS_BIND | _MS_REC, f"bind {source} back")
+    for name in own:
+        if not os.path.lexists(os.path.join(stage, name)):
+            os.mkdir(os.path.join(stage, name), 0o755)
     _set_read_only(stage)
 
 
@@ -163,9 +189,7 @@ def _read_entries(opt: str) -> list[tuple[str, bool, bool]]:
 
 def _bind_mount(mount: Mount, stage: str) -> None:
     step = f"bind {mount.source} on {mount.target}"
-    target = mount.target
-    if target.startswith(OPT + "/"):
-        target = stage + target[len(OPT) :]
+    target = stage + mount.target[len(OPT) :] if _is_in_opt(mount) else mount.target
     try:
         if not os.path.lexists(target):
             _make_point(target, os.path.isdir(mount.source))
@@ -174,6 +198,10 @@ def _bind_mount(mount: Mount, stage: str) -> None:
     _mount(mount.source, target, _MS_BIND | _MS_REC, step)
     if mount.read_only:
         _set_read_only(target)
+
+
+def _is_in_opt(mount: Mount) -> bool:
+    return mount.target.startswith(OPT + "/")
 
 
 def _make_point(path: str, is_folder: bool) -> None:

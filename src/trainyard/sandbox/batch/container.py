@@ -11,7 +11,7 @@ from ...aws.images.images import ecr_image
 from ...machine import namespace
 from ...machine.namespace import Mount
 from ..tasks import containers
-from ..tasks.spec import OWN_PYTHON, TaskSpec
+from ..tasks.spec import HOME, OWN_PYTHON, TaskSpec
 from ..world.world import World
 from .jobs import BatchAttempt, Job
 from .requests import DEFAULT_LOG_GROUP
@@ -34,14 +34,15 @@ def task_spec(job: Job, attempt: BatchAttempt, world: World, folder: str, engine
         log=os.path.join(folder, "log"),
         folder=folder,
         mounts=(Mount(root, OPT_ML, False),),
-        working_folder=home,
+        working_folder=HOME,
     )
     if engine:
         image = str(job.spec.container["image"])
         return containers.contained(spec, engine, image, world.mark, (), job.spec.command)
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
-    ours = {"PATH": path, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"}
-    return spec._replace(environment={**ours, **spec.environment}, mounts=(*spec.mounts, OWN_PYTHON))
+    ours = {"PATH": path, "HOME": HOME, "TMPDIR": HOME, "LANG": "C.UTF-8"}
+    mounts = (*spec.mounts, Mount(home, HOME, False), OWN_PYTHON)
+    return spec._replace(environment={**ours, **spec.environment}, mounts=mounts, hidden=[world.folder])
 
 
 def environment(job: Job, attempt: BatchAttempt, world: World) -> dict[str, str]:

@@ -37,15 +37,15 @@ def items_of(
             raise TransferRefused("", 404, missing)
     if source.get("S3DataDistributionType") == "ShardedByS3Key":
         found = sorted(each for each in found if not each.path.endswith("/"))[host::hosts]
-    for item in found:
-        _refuse_climbing(item)
     return found
 
 
 def download(transfers: Transfers, items: list[ChannelFile], folder: str) -> Iterator[None]:
-    """Copy the objects below `folder`, which is made, one a step."""
+    """Copy the objects below `folder`, which is made, one a step. Raises TransferRefused for a key that leads
+    out of it."""
     os.makedirs(folder, exist_ok=True)
     for item in items:
+        _refuse_climbing(item)
         path = os.path.join(folder, *item.path.split("/"))
         try:
             if item.path.endswith("/") or not item.path:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ...worker.s3.address import S3Address
 from .channels import ChannelFile, download
+from .jobfiles import JobFile, is_absent
 from .transfers import Transfers
 
 
@@ -24,7 +25,7 @@ class _State(NamedTuple):
 class Checkpoints:
     """The checkpoint folder of one host. Raises TransferRefused and OSError."""
 
-    def __init__(self, transfers: Transfers, place: S3Address, folder: str) -> None:
+    def __init__(self, transfers: Transfers, place: S3Address, folder: JobFile) -> None:
         self._transfers, self._folder = transfers, folder
         self._place = place._replace(key=place.key.rstrip("/") + "/" if place.key else "")
         self._known: dict[str, _State] = {}
@@ -33,7 +34,8 @@ class Checkpoints:
         """Bring everything here; `check` is called between the files and may raise."""
         start = len(self._place.key)
         items = [ChannelFile(each, each.key[start:]) for each in self._transfers.list(self._place)]
-        for _ in download(self._transfers, [each for each in items if each.path], self._folder):
+        folder = os.path.join(*self._folder)
+        for _ in download(self._transfers, [each for each in items if each.path], folder):
             check()
         self._known = _look(self._folder)
 
@@ -43,10 +45,14 @@ class Checkpoints:
         for name in sorted(now, key=lambda name: now[name].modified):
             if self._known.get(name) != now[name]:
                 try:
-                    self._transfers.upload(os.path.join(self._folder, name), self._at(name))
-                except (FileNotFoundError, IsADirectoryError):
+                    file = self._folder.at(name).open()
+                except OSError as error:
+                    if not is_absent(error):
+                        raise
                     # Gone, or replaced by a folder, since we looked: the next time tells.
                     continue
+                with file:
+                    self._transfers.store(file, self._at(name))
                 self._known[name] = now[name]
         for name in [name for name in self._known if name not in now]:
             self._transfers.delete(self._at(name))
@@ -56,24 +62,37 @@ class Checkpoints:
         return self._place._replace(key=self._place.key + name.replace(os.sep, "/"))
 
 
-def _look(folder: str) -> dict[str, _State]:
-    """All files below the folder as they are now; links to files count as what they lead to."""
+def _look(folder: JobFile) -> dict[str, _State]:
+    """All files below the folder as they are now; links to files count as what they lead to for the job."""
     found: dict[str, _State] = {}
     pending = [""]
     while pending:
         prefix = pending.pop()
         try:
-            entries = list(os.scandir(os.path.join(folder, prefix)))
+            descriptor = folder.at(prefix).descriptor()
         except OSError:
             continue
-        for entry in entries:
-            name = os.path.join(prefix, entry.name)
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(name)
-                elif entry.is_file():
-                    status = entry.stat()
-                    found[name] = _State(status.st_size, status.st_mtime_ns, status.st_ino)
-            except OSError:
-                continue
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    name = os.path.join(prefix, entry.name)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(name)
+                    elif status := _file_at(entry, folder.at(name)):
+                        found[name] = _State(status.st_size, status.st_mtime_ns, status.st_ino)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
     return found
+
+
+def _file_at(entry: os.DirEntry[str], file: JobFile) -> os.stat_result | None:
+    """The status of a regular file, or of the one that a link leads to; None for anything else."""
+    try:
+        if not entry.is_symlink():
+            return entry.stat(follow_symlinks=False) if entry.is_file(follow_symlinks=False) else None
+        with file.open() as opened:
+            return os.fstat(opened.fileno())
+    except OSError:
+        return None

@@ -15,13 +15,12 @@ from ...machine import namespace
 from ...machine.namespace import Mount
 from ...worker.contract.configuration import INSTANCE_GROUP
 from ..s3.channels import download, items_of
+from ..s3.jobfiles import ROOT, JobFile
 from ..s3.transfers import Transfers, place_of
 from ..tasks import containers
-from ..tasks.spec import OWN_PYTHON, TaskSpec
+from ..tasks.spec import HOME, OWN_PYTHON, TaskSpec
 from ..world.world import World
 from .checks import LOCAL_CHECKPOINTS
-
-ROOT = "/opt/ml"
 
 
 class NothingToRun(Exception):
@@ -45,7 +44,7 @@ class HostTask:
         self.log = os.path.join(work, "log")
         self.model = os.path.join(self.root, "model")
         self.output_data = os.path.join(self.root, "output", "data")
-        self.failure = os.path.join(self.root, "output", "failure")
+        self._failure = JobFile(self.root, os.path.join("output", "failure"))
         config = request.get("CheckpointConfig") or {}
         seen = os.path.relpath(config.get("LocalPath", LOCAL_CHECKPOINTS), ROOT)
         self.checkpoints = os.path.join(self.root, seen)
@@ -90,10 +89,14 @@ class HostTask:
     def read_failure(self) -> str:
         """The first 1,024 characters of what the script has left as its reason to fail."""
         try:
-            with open(self.failure, encoding="utf-8", errors="replace") as stream:
-                return stream.read(1024).strip()
+            with self._failure.open() as file:
+                return file.read(4096).decode("utf-8", "replace")[:1024].strip()
         except OSError:
             return ""
+
+    def left(self, folder: str) -> JobFile:
+        """One of its folders, to be collected from."""
+        return JobFile(self.root, os.path.relpath(folder, self.root))
 
 
 def machines_of(cluster: Mapping[str, Any]) -> list[Machine]:
@@ -158,10 +161,12 @@ def task_of(
         raise NothingToRun(
             f"the image {image} is not on this machine, and without it jobs can't run: {refusal}"
         )
-    home = os.path.join(host.work, "home")
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
-    ours = {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-    return spec._replace(environment={**ours, **spec.environment}, mounts=[*mounts, OWN_PYTHON])
+    ours = {"PATH": path, "HOME": HOME, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    home = Mount(os.path.join(host.work, "home"), HOME, False)
+    return spec._replace(
+        environment={**ours, **spec.environment}, mounts=[*mounts, home, OWN_PYTHON], hidden=[world.folder]
+    )
 
 
 def _missing_text(role_arn: str, url: str, region: str) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ...core.errors import BadInput
 from ..s3.artifacts import collect, upload, upload_files
 from ..s3.checkpoints import Checkpoints
+from ..s3.jobfiles import JobFile
 from ..s3.transfers import TransferRefused, Transfers, place_of, under
 from ..tasks.spec import TaskEnd
 from ..world.world import World
@@ -222,7 +223,8 @@ class TrainingRun:
                     self._transfers, self._world.region, self._request, self._machines, self._check_idle
                 )
                 if config := self._request.get("CheckpointConfig"):
-                    kept = Checkpoints(self._transfers, place_of(config["S3Uri"]), host.checkpoints)
+                    place = place_of(config["S3Uri"])
+                    kept = Checkpoints(self._transfers, place, host.left(host.checkpoints))
                     kept.restore(self._check_idle)
                     checkpoints.append(kept)
         except (TransferRefused, OSError) as error:
@@ -271,8 +273,8 @@ class TrainingRun:
 
     def _hand_over(self, hosts: list[HostTask], ended_by: str, failed: str) -> None:
         """Upload what was made, whatever came of the job, and raise what did."""
-        models = collect(host.model for host in hosts)
-        data = collect(host.output_data for host in hosts)
+        models = collect(host.left(host.model) for host in hosts)
+        data = collect(host.left(host.output_data) for host in hosts)
         if models or data:
             with self._world.lock:
                 if self._job.status == "InProgress":
@@ -287,7 +289,7 @@ class TrainingRun:
         if ended_by or self._job.status == "Stopping":
             raise _Stopped(self._secondary_at_end)
 
-    def _upload(self, found: dict[str, str], name: str) -> None:
+    def _upload(self, found: dict[str, JobFile], name: str) -> None:
         output = self._request["OutputDataConfig"]
         place = under(place_of(output["S3OutputPath"]), self._job.name, "output")
         if not found:

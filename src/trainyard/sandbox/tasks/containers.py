@@ -77,6 +77,7 @@ def contained(
         environment={**spec.environment, **engines_own},
         mounts=(),
         hosts=(),
+        hidden=(),
         working_folder="/",
         remove=[command[0], "rm", "--force", "--time", "0", name]
         if engine == "podman"

@@ -51,7 +51,8 @@ def start(path: str, parent: int, reports: int) -> None:
     try:
         if spec["mounts"]:
             mounts = [namespace.Mount(*each) for each in spec["mounts"]]
-            namespace.enter(mounts, hosts=spec["hosts"], scratch=spec["folder"])
+            namespace.enter(mounts, hosts=spec["hosts"], scratch=spec["folder"], hidden=spec["hidden"])
+            namespace.confine()
             _send_namespace(reports)
         os.chdir(spec["working_folder"])
     except OSError as error:
