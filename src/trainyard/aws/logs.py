@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
-from ..core.errors import AccountRefused
 from ..core.ports.engine import LogLine
 from ..worker.protocol import attempt_at
 from .account import parallel
+from .account.errors import ignoring
 from .account.session import Session
 
 MISSING = frozenset({"ResourceNotFoundException"})
@@ -53,7 +53,9 @@ class Stream:
     def page(self) -> list[LogLine]:
         """The next lines, as many as one request gives; sets `is_drained` where there are no more so far."""
         given = {"nextToken": self._token} if self._token else {}
-        try:
+        # Batch names the stream before its agent has made it.
+        answer: dict[str, Any] = {"events": (), "nextForwardToken": self._token}
+        with ignoring(*MISSING):
             answer = self._session.call(
                 "logs",
                 "get_log_events",
@@ -62,12 +64,6 @@ class Stream:
                 startFromHead=True,
                 **given,
             )
-        except AccountRefused as error:
-            if error.code not in MISSING:
-                raise
-            # Batch names the stream before its agent has made it.
-            self.is_drained = True
-            return []
         self.is_drained = answer["nextForwardToken"] == self._token
         self._token = answer["nextForwardToken"]
         return [

@@ -121,12 +121,12 @@ def on_aws(session: Session, found: Deployment, progress: Progress | None = None
     from ..aws.engine import AwsEngine
     from ..aws.s3.ledger import S3Ledger
     from ..aws.s3.store import S3Store
-    from ..aws.settlement import SettlingLedger
     from .yard import Yard
 
     ledger, store = S3Ledger(session, found), S3Store(session, found, progress)
     engine = AwsEngine(session, found, ledger, store)
-    return Yard(found.name, engine, SettlingLedger(ledger, engine.settle_open), store, cloud=engine)
+    ledger.settle_open = engine.settle_open
+    return Yard(found.name, engine, ledger, store, cloud=engine)
 
 
 def _no_such_yard(name: str, environments: list[str]) -> NotFound:

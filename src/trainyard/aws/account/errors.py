@@ -81,6 +81,20 @@ SUBMITTING = frozenset(
 """Actions of people who submit jobs; whoever deploys needs none of them."""
 
 
+class ignoring:  # as `contextlib.suppress` is called
+    """Leave the block where AWS refuses with one of these codes, or with `words` in its message."""
+
+    def __init__(self, *codes: str, words: str = "") -> None:
+        self._codes, self._words = codes, words
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: object, __: object) -> bool:
+        if not isinstance(error, AccountRefused):
+            return False
+        return error.code in self._codes or bool(self._words and self._words in error.message)
+
+
 def is_final(code: str) -> bool:
     """Whether AWS has refused for good; not where no answer came (""), or one that says to come again."""
     return bool(code) and code not in THROTTLED | EXPIRED | _BROKEN

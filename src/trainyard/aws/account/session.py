@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ class Session:
         self.endpoint = endpoint
         self._credentials = credentials
         self._own: Any = None
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, int], Any] = {}
         # Two, since finding credentials may take a call, which is counted.
         self._lock, self._counting = threading.Lock(), threading.Lock()
         self._core = _core_session(profile, alone=credentials is not None)
@@ -65,27 +65,25 @@ class Session:
         self._core.set_config_variable("region", self.region)
         self.profile: str = "" if credentials else profile or os.environ.get("AWS_PROFILE", "")
 
-    def client(self, service: str) -> Any:
-        """botocore's client of a service, made once. What it raises is for `translated` to turn."""
-        client = self._clients.get(service)
+    def client(self, service: str, attempts: int = 0) -> Any:
+        """botocore's client of a service, made once; it makes so many attempts at a request, 0 for as many as
+        are configured. What it raises is for `translated` to turn."""
+        client = self._clients.get((service, attempts))
         if client is not None:
             return client
         # botocore's clients are safe to share between threads, its sessions are not.
         with self._lock, translated():
-            if service not in self._clients:
-                self._clients[service] = self._create(service)
-            return self._clients[service]
-
-    def _create(self, service: str, attempts: int = 0) -> Any:
-        key, secret = self._credentials or (None, None)
-        return self._core.create_client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.endpoint or None,
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            config=_configuration(self._core, self.endpoint, attempts),
-        )
+            if (service, attempts) not in self._clients:
+                key, secret = self._credentials or (None, None)
+                self._clients[service, attempts] = self._core.create_client(
+                    service,
+                    region_name=self.region,
+                    endpoint_url=self.endpoint or None,
+                    aws_access_key_id=key,
+                    aws_secret_access_key=secret,
+                    config=_configuration(self._core, self.endpoint, attempts),
+                )
+            return self._clients[service, attempts]
 
     def _count(self, model: Any, **_: Any) -> None:
         self.tally(f"{model.service_model.service_name}:{model.name}")
@@ -125,23 +123,15 @@ class Session:
         Throttling and lost connections are retried. Raises `AccountRefused` with AWS's code, or `BadInput`
         where credentials or the region are not set up.
         """
-        with translated(f"{service}:{operation.title().replace('_', '')}"):
-            answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
-            return answer
+        return _call(self.client(service), service, operation, parameters)
 
     def call_once(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """As `call`, and never retried: for what would be done twice where an answer was lost."""
-        key = f"{service} once"
-        with translated(f"{service}:{operation.title().replace('_', '')}"):
-            with self._lock:
-                if key not in self._clients:
-                    self._clients[key] = self._create(service, attempts=1)
-            answer: dict[str, Any] = getattr(self._clients[key], operation)(**parameters)
-            return answer
+        return _call(self.client(service, attempts=1), service, operation, parameters)
 
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """The pages of an answer that may have several, asked for one by one. Raises as `call` does."""
-        with translated(f"{service}:{operation.title().replace('_', '')}"):
+        with translated(_action(service, operation)):
             yield from self.client(service).get_paginator(operation).paginate(**parameters)
 
     def caller(self) -> Caller:
@@ -152,6 +142,16 @@ class Session:
     def account(self) -> str:
         """The number of the credentials' account."""
         return self.caller().account
+
+
+def _call(client: Any, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    with translated(_action(service, operation)):
+        answer: dict[str, Any] = getattr(client, operation)(**parameters)
+        return answer
+
+
+def _action(service: str, operation: str) -> str:
+    return f"{service}:{operation.title().replace('_', '')}"
 
 
 @contextmanager

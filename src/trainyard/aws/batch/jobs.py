@@ -17,7 +17,7 @@ AT_A_TIME = 100
 """DescribeJobs, jobs."""
 _FEW = 4
 """Runs that are looked up one by one, at the most; of more, all jobs of the environment are listed."""
-_GONE = frozenset({"ClientException"})
+_GONE = "ClientException"
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a SubmitJob of which nothing was heard is tried again."""
 
@@ -85,11 +85,8 @@ class BatchJobs:
         """End the launch's jobs, those first that wait for others; False where there are none."""
         found = self._find([run])[run.id]
         for step in reversed([step for step in names.STEPS if step in found]):
-            try:
+            with errors.ignoring(_GONE):
                 self._session.call("batch", "terminate_job", jobId=found[step], reason=reason)
-            except AccountRefused as error:
-                if error.code not in _GONE:
-                    raise
         return bool(found)
 
     def _all_ids(self, runs: Sequence[Run]) -> dict[str, Mapping[str, str]]:

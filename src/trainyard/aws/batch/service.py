@@ -55,20 +55,10 @@ class InferenceJobs:
             (names.COMMIT, plan.commit),
         ]
         wanted = [(step, request) for step, request in steps if request is not None]
-        manifest = {
-            "Bucket": self._deployment.model_bucket,
-            "Key": plan.manifest_key,
-            "Body": json.dumps(plan.manifest),
-            "ContentType": "application/json",
-            "IfNoneMatch": "*",
-        }
+        manifest = objects.new(self._deployment.model_bucket, plan.manifest_key, json.dumps(plan.manifest))
 
         def send(is_new: bool) -> None:
-            try:
-                self._session.call("s3", "put_object", **manifest)
-            except AccountRefused as error:
-                if error.code not in objects.TAKEN:
-                    raise
+            objects.put_new(self._session, manifest)
             self._batch.submit(run, wanted, anew=is_new)
 
         sent = [*registration, Request("s3:PutObject", manifest)]

@@ -19,16 +19,22 @@ def pinned_image(session: Session, deployment: Deployment, job: Job) -> str:
     named = images.ecr_image(image)
     assert named is not None
     try:
-        answer = session.call(
-            "ecr",
-            "describe_images",
-            registryId=named.account,
-            repositoryName=named.repository,
-            imageIds=[{"imageTag": named.tag or "latest"}],
-        )
+        digest = tagged_digest(session, named, named.tag or "latest")
     except AccountRefused as error:
         if error.code not in _NO_IMAGE:
             raise
         cure = "push it with `trainyard image push`, and write what that prints"
         raise BadInput(f"there is no image {image}", key=f"{job.section}.image", cure=cure) from None
-    return f"{image.rpartition(':')[0] if named.tag else image}@{answer['imageDetails'][0]['imageDigest']}"
+    return f"{image.rpartition(':')[0] if named.tag else image}@{digest}"
+
+
+def tagged_digest(session: Session, image: images.EcrImage, tag: str) -> str:
+    """The digest of what has the tag in the image's repository. Raises `AccountRefused`."""
+    answer = session.call(
+        "ecr",
+        "describe_images",
+        registryId=image.account,
+        repositoryName=image.repository,
+        imageIds=[{"imageTag": tag}],
+    )
+    return str(answer["imageDetails"][0]["imageDigest"])

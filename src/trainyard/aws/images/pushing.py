@@ -11,6 +11,7 @@ from ..account.deployment import SANDBOX, Deployment
 from ..account.session import Session
 from . import tools
 from .images import EcrImage, ecr_image
+from .pinning import tagged_digest
 from .tools import Built
 
 _DIGITS = 12
@@ -77,13 +78,7 @@ def _enter(session: Session, repository: EcrImage, tag: str, built: Built) -> No
 def _digest(session: Session, deployment: Deployment, repository: EcrImage, tag: str) -> str:
     """The digest of what has the tag; "" where nothing has."""
     try:
-        answer = session.call(
-            "ecr",
-            "describe_images",
-            registryId=repository.account,
-            repositoryName=repository.repository,
-            imageIds=[{"imageTag": tag}],
-        )
+        return tagged_digest(session, repository, tag)
     except AccountRefused as error:
         if error.code == "ImageNotFoundException":
             return ""
@@ -91,4 +86,3 @@ def _digest(session: Session, deployment: Deployment, repository: EcrImage, tag:
             problem = f"there is no repository {repository.repository!r} any more"
             raise BadInput(problem, cure=f"run `trainyard deploy {deployment.name}`") from None
         raise
-    return str(answer["imageDetails"][0]["imageDigest"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from ...core.environments.facts import LEDGER
@@ -29,7 +30,7 @@ CACHED = 1_000
 """Runs that `ledger/runs.json` holds, the newest."""
 
 _RUNS, _CACHE = f"{LEDGER}runs/", f"{LEDGER}runs.json"
-_MODELS, _DATASETS = f"{LEDGER}models/", f"{LEDGER}datasets/"
+_VERSIONS = {Model: f"{LEDGER}models/", DataSet: f"{LEDGER}datasets/"}
 _ENDING = "-end.json"
 _Record = TypeVar("_Record", DataSet, Model)
 
@@ -56,6 +57,9 @@ class S3Ledger:
     def __init__(self, session: Session, deployment: Deployment) -> None:
         self._session, self._bucket = session, deployment.model_bucket
         self._known: dict[str, Any] = {}
+        self.settle_open: Callable[[str | None], None] = lambda _: None
+        """Settles what has ended, of all jobs or of one, before models are looked up: runs make them as they
+        are settled. That it is done twice, or by two people at once, changes nothing."""
 
     def run(self, run_id: str) -> Run | None:
         known = self._launches(f"{_RUNS}{run_id}/").get(run_id)
@@ -121,22 +125,18 @@ class S3Ledger:
 
     def add_dataset(self, staged: DataSet, address: str) -> DataSet:
         # It is known where a request that was tried again had been heard the first time.
-        return self._add(
-            staged.replace(path=address),
-            _DATASETS,
-            self.datasets,
-            is_known=lambda known: (known.created, known.hash) == (staged.created, staged.hash),
-        )
+        return self._add(staged.replace(path=address), ("created", "hash"))
 
     def datasets(self, name: str | None = None) -> list[DataSet]:
-        return self._versions(DataSet, _DATASETS, name)
+        return self._versions(DataSet, name)
 
     def add_model(self, model: Model) -> Model:
         """Make it the next version of its name; the version there is where its run has one."""
-        return self._add(model, _MODELS, self.models, is_known=lambda known: known.run == model.run)
+        return self._add(model, ("run",))
 
     def models(self, name: str | None = None) -> list[Model]:
-        return self._versions(Model, _MODELS, name)
+        self.settle_open(name)
+        return self._versions(Model, name)
 
     def _launches(self, prefix: str) -> dict[str, Launches]:
         found: dict[str, Launches] = {}
@@ -172,13 +172,12 @@ class S3Ledger:
         kept = [run_to_record(run) for run in _by_time(runs)[:CACHED]]
         body = _text({"format": FORMAT, "runs": kept})
         condition = {"IfMatch": tag} if tag else {}
-        try:
+        # Refused where somebody else has just done so, or this one may read only: it is done the next time.
+        with suppress(AccountRefused):
             self._session.call("s3", "put_object", Bucket=self._bucket, Key=_CACHE, Body=body, **condition)
-        except AccountRefused:
-            pass  # somebody else has just done so, or may read only: it is done the next time
 
-    def _versions(self, kind: type[_Record], prefix: str, name: str | None) -> list[_Record]:
-        below = f"{prefix}{name}/" if name else prefix
+    def _versions(self, kind: type[_Record], name: str | None) -> list[_Record]:
+        below = _VERSIONS[kind] + (f"{name}/" if name else "")
         keys = [key for key in objects.keys(self._session, self._bucket, below) if key.endswith(".json")]
         read = parallel.each(lambda key: self._version(kind, key), keys)
         return sorted((each for each in read if each), key=lambda each: (each.name, each.version))
@@ -193,20 +192,15 @@ class S3Ledger:
         known: _Record = self._known[key]
         return known
 
-    def _add(
-        self,
-        record: _Record,
-        prefix: str,
-        versions: Callable[[str], list[_Record]],
-        *,
-        is_known: Callable[[_Record], bool],
-    ) -> _Record:
+    def _add(self, record: _Record, same: tuple[str, ...]) -> _Record:
+        """Keep it as the next version of its name; a version that is the same in these fields is it."""
         while True:
-            known = versions(record.name)
-            if twins := [each for each in known if is_known(each)]:
-                return twins[0]
+            known = self._versions(type(record), record.name)
+            for each in known:
+                if all(getattr(each, name) == getattr(record, name) for name in same):
+                    return each
             made = record.replace(version=max((each.version for each in known), default=0) + 1)
-            key = f"{prefix}{made.name}/{made.version}.json"
+            key = f"{_VERSIONS[type(made)]}{made.name}/{made.version}.json"
             if self._put(key, made.as_dict()):
                 self._known[key] = made
                 return made
@@ -214,21 +208,7 @@ class S3Ledger:
     def _put(self, key: str, record: Mapping[str, Any]) -> bool:
         """Write a record that is not there yet; False where it is."""
         body = _text({"format": FORMAT, **record})
-        try:
-            self._session.call(
-                "s3",
-                "put_object",
-                Bucket=self._bucket,
-                Key=key,
-                Body=body,
-                ContentType="application/json",
-                IfNoneMatch="*",
-            )
-        except AccountRefused as error:
-            if error.code not in objects.TAKEN:
-                raise
-            return False
-        return True
+        return objects.put_new(self._session, objects.new(self._bucket, key, body))
 
     def _read(self, key: str, make: Callable[[Mapping[str, Any]], Any]) -> Any:
         """What a record holds; None where it is gone."""

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...core.errors import AccountRefused
-from ..account.errors import DENIED
+from ..account.errors import DENIED, ignoring
 from ..account.session import Session, translated
 
 TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 """What S3 says where an object is there already that must not be, or is just being written."""
 ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+def new(bucket: str, key: str, body: str | bytes) -> dict[str, Any]:
+    """PutObject of a JSON object where there is none of that key."""
+    kind = "application/json"
+    return {"Bucket": bucket, "Key": key, "Body": body, "ContentType": kind, "IfNoneMatch": "*"}
+
+
+def put_new(session: Session, request: Mapping[str, Any]) -> bool:
+    """Send what `new` made; False where there is such an object. Raises `AccountRefused`."""
+    with ignoring(*TAKEN):
+        session.call("s3", "put_object", **request)
+        return True
+    return False
 
 
 def read(session: Session, bucket: str, key: str) -> bytes | None:

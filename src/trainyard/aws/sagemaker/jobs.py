@@ -16,6 +16,7 @@ from ...core.runs.run import Observation, Run, State
 from ...worker.reasons import CUT_OFF, Ending
 from ..account import names, parallel
 from ..account.deployment import Deployment
+from ..account.errors import ignoring
 from ..account.session import Session
 from ..images import images
 from ..s3 import objects
@@ -51,7 +52,8 @@ class TrainingJobs:
 
         def send(is_new: bool) -> None:
             if is_new or self._describe(run) is None:
-                self._submit(request)
+                with ignoring(_TAKEN):  # one of that name is this one
+                    self._session.call("sagemaker", "create_training_job", **request)
 
         return Launch(self._name(run), [Request("sagemaker:CreateTrainingJob", request)], send)
 
@@ -79,14 +81,6 @@ class TrainingJobs:
     def _name(self, run: Run) -> str:
         return names.launch_name(self._deployment.prefix, run)
 
-    def _submit(self, request: Mapping[str, Any]) -> None:
-        """Have SageMaker start the job, once: one of that name is this one."""
-        try:
-            self._session.call("sagemaker", "create_training_job", **request)
-        except AccountRefused as error:
-            if error.code != _TAKEN:
-                raise
-
     def stop(self, run: Run, person: Callable[[], str]) -> bool:
         # It is silent where the job ends or has ended.
         try:
@@ -100,13 +94,9 @@ class TrainingJobs:
 
     def _describe(self, run: Run) -> dict[str, Any] | None:
         """DescribeTrainingJob; None where there is no such job."""
-        try:
+        with ignoring(*_ABSENT, words="not found"):  # "Requested resource not found."
             return self._session.call("sagemaker", "describe_training_job", TrainingJobName=self._name(run))
-        except AccountRefused as error:
-            # "Requested resource not found."
-            if error.code in _ABSENT or "not found" in error.message:
-                return None
-            raise
+        return None
 
     def describe_all(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
         """What SageMaker says of the runs' jobs, by run; those it does not know are left out. Of many that

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
+from ...core.errors import AccountRefused
 from ...core.files import trees
 from ...core.ports.ledger import Model
 from ...core.runs import outcomes
@@ -14,10 +16,13 @@ from ...worker.reasons import MODEL_NOT_KEPT
 from ...worker.s3.address import S3Address
 from ..account import names
 from ..account.deployment import Deployment
+from ..account.errors import ignoring
 from ..account.session import Session
 from ..images import images
 from ..s3.ledger import S3Ledger
-from . import history, registry
+from . import history, requests
+
+_EXISTS = frozenset({"ConflictException", "ResourceInUse"})
 
 
 class Models:
@@ -40,7 +45,7 @@ class Models:
             return run.seen
         made = self._ledger.add_model(record)
         image = images.training_image(run.training, self._deployment.region)
-        trouble = registry.register(self._session, self._deployment, run, made, image)
+        trouble = self._register(run, made, image)
         warnings = (*run.warnings, trouble) if trouble else run.warnings
         return run.seen.replace(model=made.ref, warnings=warnings)
 
@@ -68,6 +73,28 @@ class Models:
             hyperparameters=run.training.hyperparameters,
             metrics=run.metrics,
         )
+
+    def _register(self, run: Run, model: Model, image: str) -> str:
+        """Make the version a package of SageMaker's model registry, once for each launch; what is wrong where
+        AWS refuses, else "".
+
+        The version is in trainyard's own ledger already: a registry that refuses costs a warning, no model.
+        """
+        package = requests.model_package_request(model, self._deployment, image, requests.package_token(run))
+        try:
+            try:
+                self._create("create_model_package", package)
+            except AccountRefused:  # most likely there is no such group yet
+                group = requests.model_group_request(self._deployment, model.name)
+                self._create("create_model_package_group", group)
+                self._create("create_model_package", package)
+        except AccountRefused as error:
+            return f"{model.ref} is not in SageMaker's model registry: {error}"
+        return ""
+
+    def _create(self, operation: str, request: dict[str, Any]) -> None:
+        with ignoring(*_EXISTS, words="already exist"):
+            self._session.call("sagemaker", operation, **request)
 
 
 def _warnings(run: Run, histories: Sequence[history.History]) -> tuple[str, ...]:

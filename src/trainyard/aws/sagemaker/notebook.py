@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core.errors import AccountRefused, BadInput, TrainyardError
 from ..account.deployment import LEAN, Deployment
+from ..account.errors import ignoring
 from ..account.session import Session
 
 IN_SERVICE, STOPPED, FAILED = "InService", "Stopped", "Failed"
@@ -73,13 +74,10 @@ class NotebookInstance:
 
     def _ask(self, operation: str) -> bool:
         """Whether it took the request; it does not while it goes from one status to the next."""
-        try:
+        with ignoring("ValidationException"):
             self._session.call("sagemaker", operation, NotebookInstanceName=self.name)
-        except AccountRefused as error:
-            if error.code != "ValidationException":
-                raise
-            return False
-        return True
+            return True
+        return False
 
     def _status(self) -> str:
         status = str(self._describe()["NotebookInstanceStatus"])

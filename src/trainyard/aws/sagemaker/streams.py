@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from ...core.environments.facts import TRAINING_LOG_GROUP
-from ...core.errors import AccountRefused
 from ...core.runs.run import Run
 from ..account import names
 from ..account.deployment import Deployment
+from ..account.errors import ignoring
 from ..account.session import Session
 from ..logs import MISSING, Stream
 
@@ -51,10 +51,7 @@ class TrainingStreams:
             logGroupName=TRAINING_LOG_GROUP,
             logStreamNamePrefix=f"{job}/",
         )
-        try:
-            found = [each["logStreamName"] for page in pages for each in page["logStreams"]]
-        except AccountRefused as error:
-            if error.code not in MISSING:
-                raise
-            return []
+        found: list[str] = []
+        with ignoring(*MISSING):
+            found += [each["logStreamName"] for page in pages for each in page["logStreams"]]
         return sorted(found, key=lambda name: (len(name), name))
