@@ -369,6 +369,20 @@ def test_an_output_is_a_place_of_its_own_below_the_predictions(
     assert len(list(Path(yard.pull(run.id, str(tmp_path / "pulled"))[0]).glob("part-*.csv"))) == 2
     with pytest.raises(BadInput, match="has something else in it"):
         yard.infer(job, model=str(model), input=str(rows), output=named)
+    with pytest.raises(BadInput, match="lies in INPUT"):
+        yard.infer(job, model=str(model), input=f"{named}/", output=f"{named}/again")
+
+
+def test_an_output_in_which_a_failed_run_left_nothing_is_free_again(
+    reached: Reached, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+) -> None:
+    named = f"s3://{reached.deployment.model_bucket}/predictions/again/"
+    (tmp_path / "bad.csv").write_text("n\n1,2\n")
+    job = project.inference(DOUBLE)
+    failed = yard.infer(job, model=str(model), input=str(tmp_path / "bad.csv"), output=named)
+    assert failed.wait(timeout=PATIENCE).state is State.FAILED
+    run = yard.infer(job, model=str(model), input=str(rows), output=named).wait(timeout=PATIENCE)
+    assert (run.state, run.rows_out) == (State.SUCCEEDED, 200), run.reason
 
 
 def test_a_spot_interruption_is_an_attempt_that_was_lost(

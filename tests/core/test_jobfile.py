@@ -74,6 +74,8 @@ shards = 3
 batch_size = 16
 retries = 1
 timeout = 60
+header = false
+delimiter = "\\t"
 [infer.environment]
 C = "d"
 [infer.resources]
@@ -149,6 +151,8 @@ def test_every_key_of_a_job_file_reaches_its_job(folder: Path, monkeypatch: pyte
         batch_size=16,
         retries=1,
         timeout=60,
+        header=False,
+        delimiter="\t",
         environment={"C": "d"},
         resources=ShardResources(vcpus=2, memory_mib=1024, gpus=1),
     )

@@ -80,6 +80,18 @@ def test_a_number_is_taken_at_its_borders_and_refused_one_past(
         assert "must be an integer, not " in error.problem
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "\x01"])
+def test_a_delimiter_that_no_field_is_written_with_is_taken(delimiter: str) -> None:
+    assert inference(delimiter=delimiter).csv == {"header": True, "delimiter": delimiter}
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", "a", "1", '"', "\n", "\r", " ", "\0", "é", None, 1])
+def test_another_delimiter_is_refused_with_the_cure(delimiter: Any) -> None:
+    error = refusal(lambda: inference(delimiter=delimiter))
+    assert error.key == "infer.delimiter"
+    assert "is no delimiter" in error.problem or "must be a string" in error.problem
+
+
 @pytest.mark.parametrize("mode", ["File", "FastFile"])
 def test_an_input_mode_that_gives_a_script_files_is_taken(mode: str) -> None:
     assert training(input_mode=mode).input_mode == mode

@@ -118,6 +118,32 @@ class InferencePromises:
         assert (first.state, "SIGKILL" in first.reason) == (State.FAILED, True)
         assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
 
+    def test_a_shard_that_leaves_as_if_all_were_well_has_failed(
+        self, yard: Yard, project: Project, model: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "bare.csv").write_text("5.1\n4.9\n")
+        handler = "import os\ndef predict_fn(batch, model): os._exit(0)\n"
+        job = project.inference(handler, shards=1, retries=0)
+        run = yard.infer(job, model=str(model), input=str(tmp_path / "bare.csv")).wait(timeout=PATIENCE)
+        assert run.state is State.FAILED
+        assert run.reason.startswith("shard-00000: the handler ended its process, with exit status 0")
+        # What the plan found to be likely not meant is told, whatever became of the run.
+        assert [line.rpartition("; ")[2] for line in run.warnings] == [
+            "if the file has no header, write header = false in [infer]"
+        ]
+
+    def test_a_csv_without_a_header_keeps_its_first_row_and_its_delimiter(
+        self, yard: Yard, project: Project, model: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "bare.csv").write_text("5.1;3\n4.9;3\n")
+        handler = "def predict_fn(batch, model): return [row['0'] + '!' for row in batch]\n"
+        job = project.inference(handler, header=False, delimiter=";")
+        run = yard.infer(job, model=str(model), input=str(tmp_path / "bare.csv")).wait(timeout=PATIENCE)
+        assert (run.state, run.rows_out) == (State.SUCCEEDED, 2), run.reason
+        parts = sorted(output_of(yard, run).glob("part-*.csv"))
+        assert [part.read_text() for part in parts] == ["5.1;3;5.1!\n", "4.9;3;4.9!\n"]
+        assert run.warnings == ()
+
     def test_a_shard_that_keeps_failing_fails_the_run_and_is_named(
         self, yard: Yard, project: Project, model: Path, rows: Path
     ) -> None:
@@ -177,6 +203,7 @@ class InferencePromises:
             ("def predict_fn(batch, model): return [1]\n", "1"),
             ("def model_fn(folder): return 1\n", "predict_fn"),
             ("def predict_fn(batch, model) return\n", "predict.py:1"),
+            ("def input_fn(body, kind): ...\ndef predict_fn(data, model): return data\n", "input_fn"),
         ],
     )
     def test_a_handler_that_breaks_the_contract_is_bad_input(
@@ -285,6 +312,42 @@ class OutputFolderPromises:
             )
         assert yard.runs() == []
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious"]
+
+    def test_an_output_folder_inside_the_input_is_refused(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "input").mkdir()
+        rows.rename(tmp_path / "input/rows.csv")
+        (tmp_path / "link").symlink_to(tmp_path / "input")
+        for output in ("input", "input/out", "link/out"):
+            with pytest.raises(BadInput, match=r"--output: .* lies in INPUT"):
+                yard.infer(
+                    project.inference(DOUBLE),
+                    model=str(model),
+                    input=str(tmp_path / "input"),
+                    output=str(tmp_path / output),
+                )
+        assert [path.name for path in (tmp_path / "input").iterdir()] == ["rows.csv"]
+
+    def test_an_output_folder_that_a_failed_run_left_bare_is_free_again(
+        self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        broken = project.inference("def predict_fn(batch, model): return oops\n", retries=0)
+        first = yard.infer(broken, model=str(model), input=str(rows), output=str(out))
+        assert first.wait(timeout=PATIENCE).state is State.FAILED
+        (out / ".part-00000.csv.tmp-1").write_text("what a killed shard leaves")
+        job = project.inference(DOUBLE)
+        second = yard.infer(job, model=str(model), input=str(rows), output=str(out))
+        assert second.wait(timeout=PATIENCE).state is State.SUCCEEDED, second.reason
+        assert not (out / ".part-00000.csv.tmp-1").exists()
+        for again in (
+            first.resume,
+            lambda: yard.infer(job, model=str(model), input=str(rows), output=str(out)),
+        ):
+            with pytest.raises(BadInput, match="something else in it"):
+                again()
+        assert json.loads((out / "_manifest.json").read_text()) == {"run": second.id}
 
     def test_of_two_runs_for_one_output_the_second_is_refused(
         self, yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path

@@ -55,6 +55,7 @@ class InferenceRun:
             "result": self.result_path(index),
             "progress": str(self.home / "progress"),
             "attempt": attempt,
+            "done": str(self.home / "done"),
         }
 
     def result_path(self, index: int) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from trainyard.worker.reasons import HANDLER_LEFT
+
 from .batch_run import HANDLER, BatchRun, packed, zipped
 from .faulty import NONE, Fault, Proxy, s3_error
 from .s3_server import BUCKET
@@ -110,6 +112,7 @@ def test_a_handler_that_reads_a_missing_file_is_told_where(batch: BatchRun) -> N
             "print('lost my way', flush=True); os._exit(3)",
             "exit status 3, without a word why; its log may tell more",
         ),
+        ("os._exit(0)", HANDLER_LEFT.words),
     ],
 )
 def test_a_verb_that_dies_has_a_reason(batch: BatchRun, last: str, reason: str) -> None:

@@ -31,6 +31,33 @@ INPUT_ERRORS = {
         "def predict(batch, model): ...\n",
         "predict.py has no predict_fn(batch, model); define it",
     ),
+    "an endpoint's": (
+        "def input_fn(body, kind): ...\ndef output_fn(found, kind): ...\n" + PREDICT + "return [1] * 4\n",
+        "predict.py has input_fn and output_fn, which only an endpoint of SageMaker calls; here "
+        "predict_fn(batch, model) is given the rows",
+    ),
+    "an endpoint's as a whole": (
+        "def transform_fn(model, body, kind, accept): ...\n",
+        "predict.py has transform_fn, which only an endpoint of SageMaker calls",
+    ),
+    "a context": (
+        "def predict_fn(data, model, context):\n    return [1] * 4\n",
+        "predict.py: predict_fn(data, model, context) is called as predict_fn(batch, model) here; "
+        "take these arguments, and give any other a default",
+    ),
+    "a context of the model's": (
+        "def model_fn(model_dir, context): ...\n" + PREDICT + "return [1] * 4\n",
+        "predict.py: model_fn(model_dir, context) is called as model_fn(model_dir) here",
+    ),
+    "a decorated one of one argument": (
+        "import functools\ndef quick(f):\n    @functools.wraps(f)\n    def wrapped(*a): return f(*a)\n"
+        "    return wrapped\n@quick\ndef predict_fn(batch):\n    return [1] * 4\n",
+        "predict.py: predict_fn(batch) is called as predict_fn(batch, model) here",
+    ),
+    "model_fn alone": (
+        "def model_fn(model_dir): ...\n",
+        "predict.py has no predict_fn(batch, model); define it",
+    ),
     "too few": (
         PREDICT + "return batch[:3] and [1, 2, 3]\n",
         "predict_fn returned 3 results for 4 rows (shard 0, input.csv rows 1 to 4)",
@@ -142,6 +169,31 @@ def test_a_handler_in_a_subfolder_finds_its_neighbours_and_none_of_ours(tmp_path
     command = [*run.command("shard")[:3], str(spec)]
     subprocess.run(command, cwd=run.code, check=True, timeout=60)
     assert run.parts()[0].read_text().splitlines()[1] == "0,x,root plan errors shard files values handler"
+
+
+CALLABLE = {
+    "defaults": "def predict_fn(batch, model, context=None, *, top=1):\n    return [1] * len(batch)\n",
+    "anything": "def predict_fn(*arguments):\n    return [1] * len(arguments[0])\n",
+    "an object": (
+        "class Predict:\n    def __call__(self, batch, model):\n        return [1] * len(batch)\n"
+        "predict_fn = Predict()\n"
+    ),
+    "a method": (
+        "class Predict:\n    def run(self, batch, model):\n        return [1] * len(batch)\n"
+        "predict_fn = Predict().run\n"
+    ),
+    "a partial": (
+        "import functools\ndef run(top, batch, model):\n    return [1] * len(batch)\n"
+        "predict_fn = functools.partial(run, 1)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("handler", CALLABLE.values(), ids=CALLABLE)
+def test_whatever_takes_a_batch_and_a_model_is_a_handler(tmp_path: Path, handler: str) -> None:
+    run = planned(tmp_path, handler)
+    run.predict()
+    assert run.commit()["rows_out"] == 12
 
 
 def test_the_model_is_loaded_once_and_is_the_folder_without_model_fn(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class AwsEngine:
         self._session, self._deployment, self._ledger, self._store = session, deployment, ledger, store
         self._services: dict[str, Service] = {
             TrainingJob.kind: TrainingJobs(session, deployment, ledger),
-            InferenceJob.kind: InferenceJobs(session, deployment),
+            InferenceJob.kind: InferenceJobs(session, deployment, self._has_ended),
         }
         self._pace = logs.LOOPBACK if _is_near(session) else logs.AWS
         self._settled: dict[tuple[str, int], Observation] = {}
@@ -201,8 +201,11 @@ class AwsEngine:
         """Refuse what can be known to be wrong beforehand."""
         checks.check_run(run)
         addresses.check_run(self._session, self._deployment, run)
-        if run.output and run.output != f"{self.predictions}{run.id}/":
-            addresses.check_output(self._session, run)
+
+    def _has_ended(self, run_id: str) -> bool:
+        """Whether a run is known, and over."""
+        known = self._ledger.run(run_id)
+        return known is not None and self._look([known])[run_id].state.ended
 
     def _who(self) -> str:
         if not self._caller:

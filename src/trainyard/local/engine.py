@@ -66,7 +66,7 @@ class LocalEngine:
         if not run.is_training and run.output is None:
             run = _with_output(run, RunPaths(folder).predictions)
         self._home.create()
-        with reserve(run):
+        with reserve(run, self._is_over):
             os.makedirs(folder, exist_ok=True)
             _write_spec(run, folder)
             self._ledger.submit(run, submission)
@@ -111,6 +111,11 @@ class LocalEngine:
         if not self._has_ended(run):
             self._ledger.ask_to_stop(run.id)
             self._client.wake()
+
+    def _is_over(self, run_id: str) -> bool:
+        """Whether a run is known, and over."""
+        seen = self._ledger.observe([run_id])
+        return run_id in seen and seen[run_id].state.ended
 
     def _has_ended(self, run: Run) -> bool:
         seen = self._ledger.observe([run.id])

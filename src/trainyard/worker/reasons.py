@@ -72,6 +72,11 @@ SUPERVISOR_ENDED = Cause(INTERRUPTED, AS_INTERRUPTION, "the supervisor was told 
 
 # By a failure of the script's, or of what it ran on.
 SAID = Cause(FAILED, BY_RETRIES, "{}")
+HANDLER_LEFT = Cause(
+    FAILED,
+    BY_RETRIES,
+    "the handler ended its process, with exit status 0, before the shard was done; mind os._exit and exec",
+)
 EXITED = Cause(FAILED, BY_RETRIES, "{} (exit status {})")
 EXITED_SILENTLY = Cause(FAILED, BY_RETRIES, "exit status {}, and nothing in the log")
 EXITED_WORDLESS = Cause(FAILED, BY_RETRIES, "exit status {}, without a word why; its log may tell more")

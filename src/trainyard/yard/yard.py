@@ -114,7 +114,7 @@ class Yard:
         paths.check_paths(job)
         used, address = self._catalog.model_at(model)
         run_id = self._new_id(job.name)
-        return Run(
+        run = Run(
             id=run_id,
             job=job.replace(source_dir=os.path.abspath(job.source_dir)),
             yard=self.name,
@@ -124,6 +124,13 @@ class Yard:
             input=self._catalog.input_at(input),
             output=self._output_at(output, run_id),
         )
+        if run.output and paths.is_inside(run.output, run.input):
+            raise BadInput(
+                f"{run.output!r} lies in INPUT, and predictions would be rows of it",
+                key="INPUT" if output is None else "--output",
+                cure="name a folder outside of it",
+            )
+        return run
 
     def get(self, run_id: str) -> RunHandle:
         """The run of that id (or of a beginning that only one id has); `NotFound` with near ids."""

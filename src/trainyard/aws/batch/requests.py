@@ -200,6 +200,7 @@ def _manifest(
         "state": S3Address(bucket, names.state_prefix(run.id)).uri,
         "handler": job.handler,
         "batch_size": job.batch_size,
+        "csv": job.csv,
         "shards": job.shards,
         "indices": list(indices),
         "retries": job.retries,

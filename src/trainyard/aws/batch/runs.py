@@ -36,7 +36,7 @@ class InferenceRuns:
 
     def __init__(self, session: Session, deployment: Deployment, batch: BatchJobs) -> None:
         self._session, self._deployment, self._batch = session, deployment, batch
-        self._rows: dict[str, int] = {}
+        self._plans: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._failed: dict[str, list[FailedAttempt]] = {}
 
     def sight(self, run: Run, jobs: Jobs, prior: Observation) -> Observation:
@@ -49,10 +49,12 @@ class InferenceRuns:
         has_failures = any(_has_failures(job) for job in (*jobs.values(), *children))
         failed = self.failures(run) if has_failures else []
         attempts = (*prior.attempts, *self._attempts(run, children, failed, prior.attempts))
+        rows, warnings = self._planned(run, jobs)
         seen = prior.replace(
             attempts=attempts,
             started=prior.started or min((each.started for each in attempts if each.started), default=None),
-            rows_in=self._planned(run, jobs),
+            rows_in=rows,
+            warnings=warnings,
             shards_done=_done(shards) + len(_succeeded_tasks(prior.attempts)),
         )
         if not has_ended:
@@ -146,16 +148,17 @@ class InferenceRuns:
             return seen.replace(state=State.FAILED, reason=_named(first.task, first.reason))
         return seen.replace(state=State.FAILED, reason=verdict.reason, bad_input=verdict.bad_input)
 
-    def _planned(self, run: Run, jobs: Jobs) -> int | None:
+    def _planned(self, run: Run, jobs: Jobs) -> tuple[int | None, tuple[str, ...]]:
+        """The rows of the input and what the plan warns of, once there is one."""
         plan = jobs.get(names.PLAN)
         if plan is not None and plan["status"] != "SUCCEEDED":
-            return None
-        if run.id not in self._rows:
+            return None, ()
+        if run.id not in self._plans:
             document = self._read(names.state_prefix(run.id) + protocol.PLAN_FILE)
             if document is None:
-                return None
-            self._rows[run.id] = document["rows"]
-        return self._rows[run.id]
+                return None, ()
+            self._plans[run.id] = document["rows"], tuple(document.get("warnings", ()))
+        return self._plans[run.id]
 
     def _summary(self, run: Run) -> dict[str, Any] | None:
         return self._read(names.state_prefix(run.id) + protocol.SUMMARY_FILE)

@@ -18,7 +18,7 @@ from ...worker.s3.address import S3Address
 from ..account import names
 from ..account.deployment import LEAN, Deployment
 from ..account.session import Session
-from ..s3 import objects
+from ..s3 import addresses, objects
 from ..services import Launch, Sight
 from . import checks, requests
 from .jobs import BatchJobs, Jobs
@@ -32,8 +32,8 @@ _REMEMBERED = 6.5 * 86_400
 class InferenceJobs:
     """The `Service` of inference runs."""
 
-    def __init__(self, session: Session, deployment: Deployment) -> None:
-        self._session, self._deployment = session, deployment
+    def __init__(self, session: Session, deployment: Deployment, has_ended: Callable[[str], bool]) -> None:
+        self._session, self._deployment, self._has_ended = session, deployment, has_ended
         self._batch = BatchJobs(session, deployment)
         self._runs = InferenceRuns(session, deployment, self._batch)
 
@@ -44,11 +44,13 @@ class InferenceJobs:
         return checks.warnings(job, self._deployment)
 
     def prepare(self, run: Run, worker: str, *, is_dry: bool) -> Launch:
+        instead_of = self._left_by(run)
         is_planned, indices = self._missing(run) if run.launch > 1 else (False, range(run.inference.shards))
         definition, registration = self._definition(run.inference.image, is_dry)
         plan = requests.inference_requests(
             run, self._deployment, worker, definition, indices, wheels=self._has_wheels(run)
         )
+        plan.manifest["instead_of"] = instead_of
         steps = [
             (names.PLAN, None if is_planned else plan.plan),
             (names.SHARDS, plan.shards),
@@ -113,6 +115,14 @@ class InferenceJobs:
             return request["jobDefinitionName"], [Request("batch:RegisterJobDefinition", request)]
         made = self._session.call("batch", "register_job_definition", **request)
         return made["jobDefinitionArn"], []
+
+    def _left_by(self, run: Run) -> str:
+        """The run, if one has, that is over and has left nothing but its manifest in the output that a person
+        named. Raises `BadInput` where something else lies there."""
+        own = S3Address(self._deployment.model_bucket, names.prediction_prefix(run.id)).uri
+        if not run.output or run.output == own:
+            return ""
+        return addresses.check_output(self._session, run, self._has_ended)
 
     def _has_wheels(self, run: Run) -> bool:
         if self._deployment.network_profile != LEAN:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import islice
+
 from ...core.environments.facts import DATASETS
 from ...core.errors import AccountRefused, BadInput
 from ...core.runs.run import Run
@@ -28,14 +31,21 @@ def check_run(session: Session, deployment: Deployment, run: Run) -> None:
             _check(session, address, key)
 
 
-def check_output(session: Session, run: Run) -> None:
-    """Raise `BadInput` where something else than the run's own lies in the output that a person named."""
+def check_output(session: Session, run: Run, is_over: Callable[[str], bool]) -> str:
+    """The run that is over and has left its manifest alone in the output that a person named.
+
+    "" where the output is the run's own or empty. Raises `BadInput` where something else lies there.
+    """
     bucket, prefix = S3Address.parse(run.output or "")
-    found = next(objects.keys(session, bucket, prefix), None)
-    known = objects.read_json(session, bucket, f"{prefix}{OUTPUT_MANIFEST}") if found else None
-    if found and (known or {}).get("run") != run.id:
-        cure = "name another, or leave it out"
-        raise BadInput(f"{run.output!r} has something else in it", key="--output", cure=cure)
+    manifest = f"{prefix}{OUTPUT_MANIFEST}"
+    found = list(islice(objects.keys(session, bucket, prefix), 2))
+    known = (objects.read_json(session, bucket, manifest) or {}).get("run") if found else run.id
+    if known == run.id:
+        return ""
+    if found == [manifest] and isinstance(known, str) and is_over(known):
+        return known
+    cure = "name another, or leave it out"
+    raise BadInput(f"{run.output!r} has something else in it", key="--output", cure=cure)
 
 
 def _is_ours(address: str, deployment: Deployment) -> bool:

@@ -85,6 +85,7 @@ class InferenceJob(Record):
 
     `handler` is a Python file with `predict_fn(batch, model)` and, usually, `model_fn(model_dir)`.
     `batch_size` is in rows; `retries` are a shard's; `timeout` is in seconds, for one attempt of a shard.
+    `header` and `delimiter` say what CSV files are like, in and out.
 
     Raises `BadInput` naming the key and the cure.
     """
@@ -97,6 +98,8 @@ class InferenceJob(Record):
     batch_size: int = 256
     retries: int = 2
     timeout: int = 3_600
+    header: bool = True
+    delimiter: str = ","
     environment: Mapping[str, str] = NOTHING
     resources: ShardResources = ShardResources()
 
@@ -108,6 +111,11 @@ class InferenceJob(Record):
 
     def __post_init__(self) -> None:
         limits.check_inference(self)
+
+    @property
+    def csv(self) -> dict[str, Any]:
+        """What the worker is told of CSV files."""
+        return {"header": self.header, "delimiter": self.delimiter}
 
 
 Job: TypeAlias = TrainingJob | InferenceJob

@@ -105,6 +105,8 @@ def check_inference(job: Any) -> None:
     check_integer(job.batch_size, "infer.batch_size", 1, unit="rows")
     check_integer(job.retries, "infer.retries", 0, SHARD_RETRIES)
     check_integer(job.timeout, "infer.timeout", TIMEOUT, unit="seconds")
+    check_boolean(job.header, "infer.header")
+    _check_delimiter(job.delimiter)
     check_environment(job.environment, "infer")
     check_section(job.resources, "infer.resources", "ShardResources", ("vcpus", "memory_mib", "gpus"))
     check_integer(job.resources.vcpus, "infer.resources.vcpus", 1)
@@ -281,6 +283,15 @@ def _encoded_length(value: str | int | float) -> int:
     except ValueError:
         # Python writes no integer of more than 4300 digits; log10(2) is near 0.3.
         return int(int(value).bit_length() * 0.30103)
+
+
+def _check_delimiter(delimiter: Any) -> None:
+    key, cure = "infer.delimiter", 'write one character, such as ";" or "\\t"'
+    if not isinstance(delimiter, str):
+        raise wrong_type(delimiter, key, "a string")
+    # One byte, so that files are counted by bytes; and none that a field is written with.
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter.isalnum() or delimiter in '"\0\r\n ':
+        raise BadInput(f"{show(delimiter)} is no delimiter", key=key, cure=cure)
 
 
 def _check_metrics(metrics: Any) -> None:

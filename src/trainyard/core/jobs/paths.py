@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import BadInput, nearest
+from ..files.trees import is_within
 from .job import Job, TrainingJob
 from .limits import is_dataset_reference, is_remote
 
@@ -53,3 +54,10 @@ def _check_channel(path: str, key: str) -> None:
         raise BadInput(
             f"the folder is empty: {path}", key=key, cure="put the data there, or leave the channel out"
         )
+
+
+def is_inside(place: str, folder: str) -> bool:
+    """Whether a place is the folder or lies in it: both on this machine, links followed, or both in S3."""
+    if is_remote(place) or is_remote(folder):
+        return place.startswith(folder.rstrip("/") + "/")
+    return is_within(os.path.realpath(place), os.path.realpath(folder))

@@ -40,6 +40,10 @@ class RunPaths:
         """Where the worker says why a task failed."""
         return self.task(number, host) + ".report.json"
 
+    def done(self, number: int, host: str) -> str:
+        """The file that stands once a shard is done."""
+        return self.task(number, host) + ".done"
+
     def merged(self, number: int) -> str:
         """Where the hosts' model folders are merged."""
         return os.path.join(self.attempts, str(number), "model")

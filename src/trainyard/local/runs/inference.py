@@ -39,7 +39,7 @@ class InferenceWork(Work):
         )
         self._rows: dict[str, int] = {}
         if self._is_planned:
-            self._rows["rows_in"] = self._read(self.paths.plan)["rows"]
+            self._take_plan()
 
     def ready(self) -> Sequence[str]:
         if self.ending:
@@ -85,7 +85,7 @@ class InferenceWork(Work):
 
     def _succeeded(self, plan: TaskPlan) -> None:
         if plan.task == PLAN:
-            self._rows["rows_in"] = self._read(self.paths.plan)["rows"]
+            self._take_plan()
             self.journal.set_run(self.run.id, **self._rows)
         elif plan.task == COMMIT:
             summary = self._read(self.paths.summary)
@@ -94,8 +94,20 @@ class InferenceWork(Work):
         else:
             self._done.add(plan.task)
 
+    def _take_plan(self) -> None:
+        plan = self._read(self.paths.plan)
+        self._rows["rows_in"] = plan["rows"]
+        for line in plan.get("warnings", ()):
+            self.warn(line)
+
     def _plan_planning(self) -> TaskPlan:
-        spec = {"input": self.run.input, "shards": self.inference.shards, "plan": self.paths.plan}
+        spec = {
+            "input": self.run.input,
+            "shards": self.inference.shards,
+            "plan": self.paths.plan,
+            "handler": self.inference.handler,
+            "csv": self.inference.csv,
+        }
         return self._step(PLAN, spec)
 
     def _plan_commit(self) -> TaskPlan:
@@ -127,6 +139,7 @@ class InferenceWork(Work):
             "progress": self.paths.progress(index),
             "attempt": number,
             "secrets": list(self.values),
+            "done": self.paths.done(number, task),
         }
         timeout = float(self.inference.timeout)
         return TaskPlan(
@@ -162,7 +175,13 @@ class InferenceWork(Work):
             variables=self.variables(task, number, own),
         )
         archive = self.run.model_uri if verb == PLAN and self._model != self.run.model_uri else ""
-        return Member(task, self.paths.log(number, task), lambda: _start(start, archive, self._model), report)
+        return Member(
+            task,
+            self.paths.log(number, task),
+            lambda: _start(start, archive, self._model),
+            report,
+            done=spec.get("done", ""),
+        )
 
     @property
     def _model(self) -> str:

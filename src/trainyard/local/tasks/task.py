@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class Member(NamedTuple):
     """A process to start: the host's or shard's name, its log, what it does, where it says why it failed: in
-    `report`, or as the `script` whose `/opt/ml` is `root`."""
+    `report`, or as the `script` whose `/opt/ml` is `root`. `done` is a file without which it is not done."""
 
     name: str
     log: str
@@ -30,6 +30,7 @@ class Member(NamedTuple):
     report: str = ""
     root: str = ""
     script: str = ""
+    done: str = ""
 
 
 class TaskPlan(NamedTuple):
@@ -124,9 +125,11 @@ class Task:
         """What became of it, once all processes have ended."""
         if self._intended is not None:
             return self._intended
-        if self.first_failed is None:
-            return outcomes.of(reasons.DONE)
-        return self._failure(self.first_failed)
+        if self.first_failed is not None:
+            return self._failure(self.first_failed)
+        done = [process.member.done for process in self.members]
+        has_left = any(path and not os.path.exists(path) for path in done)
+        return outcomes.of(reasons.HANDLER_LEFT if has_left else reasons.DONE)
 
     def _failure(self, process: Process) -> Outcome:
         member, redactor = process.member, self.plan.redactor

@@ -27,7 +27,10 @@ def part_name(plan: Plan, index: int) -> str:
 
 
 def run(spec: dict[str, Any]) -> None:
-    """Write the part of shard `spec["index"]`, then its result; leaves no temporary file behind."""
+    """Write the part of shard `spec["index"]`, its result, then `spec["done"]`, an empty file.
+
+    Leaves no temporary file behind.
+    """
     plan = read_plan(spec["plan"])
     address = places.join(spec["output"], part_name(plan, spec["index"]))
     made = _send if places.is_remote(address) else _publish
@@ -36,6 +39,9 @@ def run(spec: dict[str, Any]) -> None:
     result = {"index": spec["index"], "rows_in": planned, "rows_out": written.rows}
     result.update({"bytes": written.bytes, "sha256": written.sha256, "columns": columns})
     places.write_json(spec["result"], result)
+    # A handler can end the process as if all were well: only this says that it is.
+    with open(spec["done"], "w", encoding="ascii"):
+        pass
 
 
 def _publish(spec: dict[str, Any], plan: Plan, path: str) -> tuple[Written, list[str] | None]:

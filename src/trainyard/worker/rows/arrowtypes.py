@@ -13,6 +13,7 @@ from .libraries import pyarrow
 
 _UNITS = ("s", "ms", "us", "ns")
 _INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+"""Decimal digits of integers of so many bits, without a sign; with one, no more."""
 _MOST_DIGITS = {False: 38, True: 76}
 """Of decimal128 and of decimal256."""
 

@@ -73,7 +73,8 @@ def scan(stream: IO[bytes], name: str, offer: Offer, dialect: Dialect = USUAL) -
         else:
             lines = _from_the_first(stream, name)
         start, line = lines.offset, lines.number + 1
-        rows = _Counter(stream, lines, first, dialect).count(offer) if first else 0
+        has_rows = bool(first) or not dialect.header
+        rows = _Counter(stream, lines, first, dialect).count(offer) if has_rows else 0
     except csv.Error as error:
         raise _malformed(error, stream, lines, dialect) from None
     return first, Extent(rows, start, line, lines.offset)

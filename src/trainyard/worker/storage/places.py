@@ -84,11 +84,29 @@ def write_json(address: str, document: object, *, new: bool = False) -> None:
     from ..s3 import client as s3_client  # with TLS and HTTP, which runs on this machine need not load
 
     client, place = _at(address)
-    content = (json.dumps(document, allow_nan=False) + "\n").encode("utf-8")
     try:
-        client.put(place, content, condition=s3_client.NEW if new else {})
+        client.put(place, _json(document), condition=s3_client.NEW if new else {})
     except Unmet:
         raise Taken(f"{address} is there already, and says something else; see what wrote it") from None
+
+
+def replace_json(address: str, old: object, new: object) -> bool:
+    """Write a JSON document on S3 in the place of another; False where that is not what stands there."""
+    from ..s3 import client as s3_client  # loaded late for the sake of start-up, as above
+
+    client, place = _at(address)
+    facts = client.head(place)
+    try:
+        if json.loads(client.get(place).decode("utf-8")) != old:
+            return False
+        client.put(place, _json(new), condition=s3_client.if_match(facts.etag))
+    except (Unmet, ValueError):
+        return False
+    return True
+
+
+def _json(document: object) -> bytes:
+    return (json.dumps(document, allow_nan=False) + "\n").encode("utf-8")
 
 
 def listed(folder: str) -> list[Listed]:

@@ -113,6 +113,7 @@ class Task:
         # Batch counts the attempts of a launch; people, and the handler, those of the run.
         self._number = self._attempt + int(manifest.get("tried", {}).get(self._name, 0))
         self._report = os.path.join(folder, "report.json")
+        self._done = os.path.join(folder, "done")
         self._signals: Signals | None = None
 
     def run(self) -> int:
@@ -177,12 +178,16 @@ class Task:
         )
 
     def _take_output(self) -> None:
-        """Make the output the run's own. Raises InputError where it is another's."""
-        output, run = self._manifest["output"], self._manifest["run"]
+        """Make the output the run's own. Raises InputError where it is another's, but for one that is
+        known to be over and to have left nothing there."""
+        output, own = self._manifest["output"], {"run": self._manifest["run"]}
+        address = places.join(output, protocol.OUTPUT_MANIFEST)
         try:
-            places.write_json(places.join(output, protocol.OUTPUT_MANIFEST), {"run": run}, new=True)
+            places.write_json(address, own, new=True)
         except Taken:
-            raise InputError(f"{output}: another run predicts there; name another place") from None
+            left = self._manifest.get("instead_of")
+            if not (left and places.replace_json(address, {"run": left}, own)):
+                raise InputError(f"{output}: another run predicts there; name another place") from None
 
     @property
     def _model(self) -> str:
@@ -232,7 +237,8 @@ class Task:
     def _ran(self, program: Program) -> Failure | None:
         status = self._waited(program)
         if not status:
-            return None
+            has_left = self._verb == SHARD and not os.path.exists(self._done)
+            return Failure(*reasons.HANDLER_LEFT.of()) if has_left else None
         try:
             return Failure(*reasons.reported(files.read_json(self._report)), is_logged=True)
         except (OSError, ValueError):
@@ -242,7 +248,8 @@ class Task:
         manifest = self._manifest
         common = {"verb": self._verb, "plan": self._state_file(protocol.PLAN_FILE), "report": self._report}
         if self._verb == PLAN:
-            return {**common, "input": manifest["input"], "shards": manifest["shards"]}
+            wanted = {"code": code, "handler": manifest["handler"], "csv": manifest.get("csv", {})}
+            return {**common, **wanted, "input": manifest["input"], "shards": manifest["shards"]}
         common["output"] = manifest["output"]
         if self._verb == COMMIT:
             results = [self._result(index) for index in range(manifest["shards"])]
@@ -256,6 +263,7 @@ class Task:
             "model_dir": self._model,
             "batch_size": manifest["batch_size"],
             "result": self._result(self._index),
+            "done": self._done,
             "attempt": self._attempt,
             "secrets": [k for k, v in manifest["environment"].items() if v.startswith(protocol.SECRET)],
         }
