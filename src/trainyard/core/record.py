@@ -6,6 +6,7 @@ every command 20 ms, a third of its start.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self, dataclass_transform
 
 NOTHING: Any = {}
@@ -68,6 +69,10 @@ class Record:
         """The fields by name."""
         return {name: self.__dict__[name] for name in self._fields}
 
+    def as_json(self) -> dict[str, Any]:
+        """The fields by name, records, mappings and tuples in them as JSON's objects and arrays."""
+        return {name: _json(value) for name, value in self.as_dict().items()}
+
     def _refuse(self, values: dict[str, Any]) -> None:
         name = type(self).__name__
         for unknown in values.keys() - set(self._fields):
@@ -76,3 +81,11 @@ class Record:
         raise TypeError(f"{name}() misses the argument {missing[0]!r}")
 
     __replace__ = replace
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.as_json()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return [_json(each) for each in value] if isinstance(value, tuple) else value

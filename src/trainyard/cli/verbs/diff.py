@@ -56,7 +56,7 @@ def _print_json(found: list[Comparison], before: list[cost.CostItem], after: lis
             {
                 "stack": each.name,
                 "deployed": each.old is not None,
-                "changes": [change.to_json() for change in each.changes],
+                "changes": [change.as_json() for change in each.changes],
                 "tags": each.tags,
                 "permissions": each.permissions,
             }

@@ -142,13 +142,4 @@ def stack_tags(environment: Environment) -> dict[str, str]:
 
 def environment_to_json(environment: Environment) -> dict[str, Any]:
     """A JSON object of all that an environment says, the same for equal environments."""
-    plain = _plain(environment)
-    for key in ("notebook", "batch", "retention"):
-        plain[key] = _plain(plain[key])
-    return {**plain, "tags": dict(sorted(environment.tags.items()))}
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in record.as_dict().items()
-    }
+    return {**environment.as_json(), "tags": dict(sorted(environment.tags.items()))}

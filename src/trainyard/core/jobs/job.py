@@ -123,13 +123,7 @@ Job: TypeAlias = TrainingJob | InferenceJob
 
 def job_to_json(job: Job) -> dict[str, Any]:
     """A JSON object that `job_from_json` turns into an equal job."""
-    plain = job.as_dict()
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            plain[key] = dict(value)
-        elif isinstance(value, (Resources, Spot, ShardResources)):
-            plain[key] = value.as_dict()
-    return {"kind": job.kind, **plain}
+    return {"kind": job.kind, **job.as_json()}
 
 
 def job_from_json(data: Mapping[str, Any]) -> Job:

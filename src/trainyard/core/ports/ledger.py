@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..record import NOTHING, Record
-from ..runs.run import Run, rfc3339
+from ..runs.run import Run, shown
 
 
 class DataSet(Record):
@@ -28,14 +28,7 @@ class DataSet(Record):
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints: the keys are a promise."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "hash": self.hash,
-            "bytes": self.bytes,
-            "files": self.files,
-            "created": rfc3339(self.created),
-        }
+        return shown(self, "name", "version", "hash", "bytes", "files", "created")
 
 
 class Model(Record):
@@ -62,14 +55,7 @@ class Model(Record):
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints: the keys are a promise."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "run": self.run,
-            "metrics": dict(self.metrics),
-            "path": self.path,
-            "created": rfc3339(self.created),
-        }
+        return shown(self, "name", "version", "run", "metrics", "path", "created")
 
 
 class Ledger(Protocol):

@@ -5,7 +5,7 @@ Times are seconds since the epoch (UTC); in JSON they are RFC 3339 with millisec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -74,15 +74,8 @@ class Attempt(Record):
     lost_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "task": self.task,
-            "state": str(self.state),
-            "reason": self.reason,
-            "started": rfc3339(self.started),
-            "finished": rfc3339(self.finished),
-            "lost_seconds": None if self.lost_seconds is None else round(self.lost_seconds, 3),
-        }
+        lost = None if self.lost_seconds is None else round(self.lost_seconds, 3)
+        return {**shown(self, *self._fields), "lost_seconds": lost}
 
 
 class Channel(Record):
@@ -215,24 +208,22 @@ class Run(Record):
         """What `--json` prints: the keys are a promise."""
         seen = self.seen
         found: dict[str, Any] = {
-            "id": self.id,
-            "kind": self.kind,
-            "name": self.name,
-            "yard": self.yard,
-            "state": str(seen.state),
-            "reason": seen.reason,
-            "metrics": dict(seen.metrics),
-            "model": self.model,
+            **shown(self, "id", "kind", "name", "yard", "state", "reason", "metrics", "model"),
             "attempts": [attempt.to_json() for attempt in seen.attempts],
-            "created": rfc3339(self.created),
-            "started": rfc3339(seen.started),
-            "finished": rfc3339(seen.finished),
+            **shown(self, "created"),
+            **shown(seen, "started", "finished"),
         }
         if not self.is_training:
             found |= {"output": self.output, "rows_in": seen.rows_in, "rows_out": seen.rows_out}
         if seen.billable_seconds is not None:
             found |= {"billable_seconds": seen.billable_seconds, "training_seconds": seen.training_seconds}
         return found
+
+
+def shown(record: object, *names: str) -> dict[str, Any]:
+    """These attributes of a record as `--json` prints them: times in RFC 3339."""
+    found = {name: getattr(record, name) for name in names}
+    return {name: _PLAIN[name](value) if name in _PLAIN else value for name, value in found.items()}
 
 
 def rfc3339(seconds: float | None) -> str | None:
@@ -243,3 +234,10 @@ def rfc3339(seconds: float | None) -> str | None:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "state": str,
+    "metrics": dict,
+    **dict.fromkeys(("created", "started", "finished"), rfc3339),
+}

@@ -13,22 +13,17 @@ from ..jobs.job import job_from_json, job_to_json
 from ..record import Record
 from .run import Attempt, Channel, Interruption, Observation, Run, State
 
-_ATTEMPT = tuple(name for name in Attempt._fields if name != "state")
-_APART = ("state", "attempts", "rows_done", "shards_done")
-_OBSERVATION = tuple(name for name in Observation._fields if name not in _APART)
+_AS_THEY_ARE = ("code", "model_uri", "model_used", "input", "output")
+_OF_THE_MOMENT = ("rows_done", "shards_done")
 
 
 def spec_to_record(run: Run) -> dict[str, Any]:
     """What was asked for, which is written once: all of a run but what it is called and what became of it."""
     return {
         "job": job_to_json(run.job),
-        "code": run.code,
         "channels": {name: [channel.uri, channel.dataset] for name, channel in run.channels.items()},
         "interrupt_at": [[each.after, each.kill] for each in run.interrupt_at],
-        "model_uri": run.model_uri,
-        "model_used": run.model_used,
-        "input": run.input,
-        "output": run.output,
+        **{name: getattr(run, name) for name in _AS_THEY_ARE},
     }
 
 
@@ -37,13 +32,9 @@ def spec_from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     anything else, `BadInput` for a job that is none."""
     return {
         "job": job_from_json(record["job"]),
-        "code": record["code"],
         "channels": {name: Channel(uri=uri, dataset=ref) for name, (uri, ref) in record["channels"].items()},
         "interrupt_at": tuple(Interruption(after=after, kill=kill) for after, kill in record["interrupt_at"]),
-        "model_uri": record["model_uri"],
-        "model_used": record["model_used"],
-        "input": record["input"],
-        "output": record["output"],
+        **{name: record[name] for name in _AS_THEY_ARE},
     }
 
 
@@ -74,42 +65,18 @@ def run_from_record(record: Mapping[str, Any], *, folder: str = "") -> Run:
 
 def observation_to_record(seen: Observation) -> dict[str, Any]:
     """What became of a run; without how far it has come, which is of that moment."""
-    return {
-        "state": str(seen.state),
-        **_plain(seen, _OBSERVATION),
-        "attempts": [attempt_to_record(attempt) for attempt in seen.attempts],
-    }
+    return {name: value for name, value in seen.as_json().items() if name not in _OF_THE_MOMENT}
 
 
 def observation_from_record(record: Mapping[str, Any]) -> Observation:
     """What `observation_to_record` wrote. Raises KeyError, TypeError and ValueError for anything else."""
-    return Observation(
-        state=State(record["state"]),
-        attempts=tuple(attempt_from_record(attempt) for attempt in record.get("attempts", ())),
-        **{**_known(record, _OBSERVATION), "warnings": tuple(record.get("warnings", ()))},
-    )
+    known = _known(record, Observation)
+    known["attempts"] = tuple(Attempt(**_known(each, Attempt)) for each in record.get("attempts", ()))
+    known["warnings"] = tuple(record.get("warnings", ()))
+    return Observation(**known)
 
 
-def attempt_to_record(attempt: Attempt) -> dict[str, Any]:
-    """One try at a task."""
-    return {"state": str(attempt.state), **_plain(attempt, _ATTEMPT)}
-
-
-def attempt_from_record(record: Mapping[str, Any]) -> Attempt:
-    """What `attempt_to_record` wrote. Raises KeyError, TypeError and ValueError for anything else."""
-    return Attempt(state=State(record["state"]), **_known(record, _ATTEMPT))
-
-
-def _plain(record: Record, names: tuple[str, ...]) -> dict[str, Any]:
-    found = record.as_dict()
-    return {name: _json(found[name]) for name in names}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _known(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: record[name] for name in names if name in record}
+def _known(record: Mapping[str, Any], kind: type[Record]) -> dict[str, Any]:
+    """The fields of a record of that kind, which has a state."""
+    known = {name: record[name] for name in kind._fields if name in record}
+    return {**known, "state": State(record["state"])}

@@ -58,10 +58,6 @@ class Change(Record):
         """Whether something that holds data goes, or may go."""
         return self.holds_data and (self.action in (REPLACE, DELETE) or self.may_replace)
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object of all fields."""
-        return {**self.as_dict(), "details": list(self.details)}
-
 
 def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[Change]:
     """What the new template does to a stack that was made of the old one, the most drastic first.
