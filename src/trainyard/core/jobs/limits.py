@@ -15,6 +15,7 @@ from typing import Any
 from ..checks import (
     INTEGER_MAX,
     check_boolean,
+    check_form,
     check_integer,
     check_section,
     check_table,
@@ -181,12 +182,8 @@ def _check_script(path: Any, key: str) -> None:
 
 def _check_image(image: Any, key: str) -> None:
     check_text(image, key, 0, IMAGE_LENGTH)
-    if image and re.fullmatch(_IMAGE, image) is None:
-        raise BadInput(
-            f"{show(image)} is no image",
-            key=key,
-            cure="write registry/repository:tag, or '' for the default one",
-        )
+    cure = "write registry/repository:tag, or '' for the default one"
+    check_form(image, key, f"(?:{_IMAGE})?", "image", cure)
 
 
 def _check_input_mode(mode: Any) -> None:
@@ -214,12 +211,8 @@ def _check_channels(channels: Any) -> None:
 
 
 def _check_channel_name(name: str, key: str) -> None:
-    if re.fullmatch(CHANNEL_NAME, name) is None or name in (".", ".."):
-        raise BadInput(
-            f"{show(name)} is no channel name",
-            key=key,
-            cure="use 1 to 64 letters, digits, dots, hyphens and underscores",
-        )
+    cure = "use 1 to 64 letters, digits, dots, hyphens and underscores"
+    check_form(name, key, rf"(?!\.\.?\Z){CHANNEL_NAME}", "channel name", cure)
     if name.lower().startswith(CHANNEL_RESERVED):
         raise BadInput(
             f"names that begin with {CHANNEL_RESERVED!r} are trainyard's own", key=key, cure="rename it"
@@ -328,13 +321,9 @@ def _check_resources(resources: Any) -> None:
     key = "train.resources"
     names = ("instance_type", "instance_count", "volume_size_gb", "memory_mib")
     check_section(resources, key, "Resources", names)
-    check_text(resources.instance_type, f"{key}.instance_type", 1, 63, cure="write one such as ml.m5.xlarge")
-    if re.fullmatch(INSTANCE_TYPE, resources.instance_type) is None:
-        raise BadInput(
-            f"{show(resources.instance_type)} is no instance type of SageMaker",
-            key=f"{key}.instance_type",
-            cure="write one such as ml.m5.xlarge",
-        )
+    kind, where, cure = resources.instance_type, f"{key}.instance_type", "write one such as ml.m5.xlarge"
+    check_text(kind, where, 1, 63, cure=cure)
+    check_form(kind, where, INSTANCE_TYPE, "instance type of SageMaker", cure)
     check_integer(resources.instance_count, f"{key}.instance_count", 1)
     check_integer(resources.volume_size_gb, f"{key}.volume_size_gb", 1, VOLUME_SIZE, unit="GB")
     check_integer(resources.memory_mib, f"{key}.memory_mib", 0, unit="MiB")

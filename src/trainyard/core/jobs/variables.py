@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...worker.protocol import OF_SHELL, SECRET
-from ..checks import check_table, check_text, entry, show
+from ..checks import check_form, check_table, check_text, entry, show
 from ..errors import BadInput
 
 ENVIRONMENT, ENVIRONMENT_KEY, ENVIRONMENT_VALUE = 100, 512, 512
@@ -94,8 +94,7 @@ def _is_of_shell(value: str) -> bool:
 def _check_name(name: str, where: str, section: str) -> None:
     prefixes, names = _OWNED[section]
     check_text(name, where, 1, ENVIRONMENT_KEY, cure="name it")
-    if re.fullmatch(VARIABLE, name) is None:
-        raise BadInput(f"{show(name)} is no variable's name", key=where, cure="use letters, digits and _")
+    check_form(name, where, VARIABLE, "variable's name", "use letters, digits and _")
     if name in names or name.startswith(prefixes):
         raise BadInput(
             "is set by SageMaker, Batch or trainyard itself", key=where, cure="leave it out or rename it"
