@@ -380,7 +380,7 @@ def victim(folder: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize(
     ("attack", "told"),
     [
-        ("writable", "others than you may write to it"),
+        ("writable", "can be written by others than you"),
         pytest.param("owned", "belongs to another user", marks=needs_root),
         pytest.param("linked", "is another user's link", marks=needs_root),
     ],
@@ -391,7 +391,7 @@ def test_a_sandbox_of_somebody_elses_is_neither_used_nor_ended(
     with victim(terminal.folder) as process:
         try:
             if attack == "writable":
-                terminal.folder.chmod(0o770)
+                terminal.folder.chmod(0o707)
             elif attack == "owned":
                 os.chown(terminal.folder, 65534, 65534)
             else:

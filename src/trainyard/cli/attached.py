@@ -69,16 +69,17 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         except Detached as detached:
             see = f"see trainyard runs{formatting.on(yard.name)}"
             word = f"trainyard: {detached} came while the run was being started; {see}"
-            return _say_detached(word, detached)
+            return _leave(detached.status, word)
         if not style.json:
             print(f"{run.id} started", flush=True)
         warn(run.warnings)
+        left = RunHandle(yard, run) if style.json else None
         try:
             _follow(yard, run, signals, style)
         except KeyboardInterrupt:
-            return _leave(yard, run, style, INTERRUPTED, f"{run.id} goes on stopping")
+            return _leave(INTERRUPTED, f"{run.id} goes on stopping", left)
         except Detached as detached:
-            return _leave(yard, run, style, detached.status, f"{run.id} goes on: {_to_follow(run)}")
+            return _leave(detached.status, f"{run.id} goes on: {_to_follow(run)}", left)
         ended = yard.get(run.id).record
     warn(line for line in ended.warnings if line not in run.warnings)
     return _report(yard, ended, style, interrupted=signals.interrupted)
@@ -167,19 +168,12 @@ def _stop(yard: Yard, run: Run, screen: Screen) -> None:
         screen.say(f"trainyard: {clean(str(error))}")
 
 
-def _say_detached(word: str, detached: Detached) -> int:
+def _leave(status: int, word: str, left: RunHandle | None = None) -> int:
+    """Tell that the command ends and the run does not, as JSON too where it is given; the exit status."""
     try:
         print(word, file=sys.stderr, flush=True)
-    except OSError:
-        abandon(sys.stderr)
-    return detached.status
-
-
-def _leave(yard: Yard, run: Run, style: Style, status: int, word: str) -> int:
-    try:
-        print(word, file=sys.stderr, flush=True)
-        if style.json:
-            print_json(yard.get(run.id).record.to_json())
+        if left is not None:
+            print_json(left.record.to_json())
     except OSError:
         # A hangup takes the terminal with it.
         abandon(sys.stdout)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ..core.environments.environment import Environment
 from ..core.environments.file import load_environment
@@ -14,6 +15,7 @@ from ..core.errors import BadInput
 from ..deploy.stacks.events import ResourceProgress
 from .formatting import clock, duration
 from .terminal.screen import Screen
+from .terminal.table import print_json
 from .terminal.text import clean, red
 
 _UNDER_WAY = 3
@@ -35,6 +37,13 @@ def refuse_silence(args: argparse.Namespace) -> None:
     """Raises `BadInput` where there is a question to ask and nobody to answer it."""
     if not args.yes and not sys.stdin.isatty():
         raise BadInput("there is no terminal to ask on; nothing was done", cure="say --yes")
+
+
+def report(
+    head: Mapping[str, Any], *, stacks: list[dict[str, str]], outputs: Mapping[str, str], reason: str = ""
+) -> None:
+    """Print the one JSON object of a verb that is done, or has failed for a reason."""
+    print_json({**head, "reason": reason, "stacks": stacks, "outputs": dict(outputs)})
 
 
 def asked(question: str) -> str:

@@ -41,13 +41,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(name: str, module: str, summary: str, argv: Sequence[str]) -> int:
-    """Parse the arguments of the verb `name`, which a module here does, and do it; the exit status."""
+    """Parse the arguments of the verb `name`, which a module here does, and do it; the exit status,
+    of which a verb says nothing where it is 0."""
     verb = import_module(f".verbs.{module}", __package__)
     description = summary[:1].upper() + summary[1:] + "."
     parser = Parser(prog=f"trainyard {name}", description=description, allow_abbrev=False)
     verb.add_arguments(parser)
-    status: int = verb.run(parser.parse(argv))
-    return status
+    return verb.run(parser.parse(argv)) or 0
 
 
 def add_yard(parser: argparse.ArgumentParser) -> None:

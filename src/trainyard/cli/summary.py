@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.jobs.limits import is_remote
@@ -34,12 +34,16 @@ def print_summary(yard: Yard, run: Run, *, file: str = "") -> None:
 
 def print_run(yard: Yard, run: Run) -> None:
     """Everything a person asks about a run."""
-    for label, text in (*_facts(run), *_asked(run), *_results(yard, run)):
-        if text:
-            print(f"{label:17}{clean(text)}")
+    _print_facts((*_facts(run), *_asked(run), *_results(yard, run)))
     if run.attempts:
         print("attempts")
         _print_attempts(run.attempts)
+
+
+def _print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    for label, text in facts:
+        if text:
+            print(f"{label:17}{clean(text)}")
 
 
 def ran_for(run: Run) -> float | None:
@@ -202,14 +206,12 @@ def _attempt(attempt: Attempt) -> list[str]:
 
 def print_plan(plan: Run, command: list[str] | None = None) -> None:
     """What would run."""
-    for label, text in _asked(plan):
-        if text:
-            print(f"{label:17}{clean(text)}")
+    facts = list(_asked(plan))
     if command:
         import shlex
 
-        print(f"{'command':17}{clean(shlex.join(command))}")
+        facts.append(("command", shlex.join(command)))
     else:
-        print(f"{'model':17}{clean(plan.model_used or '')}")
-        print(f"{'output':17}{clean(plan.output or 'in the run folder')}")
+        facts += [("model", plan.model_used or ""), ("output", plan.output or "in the run folder")]
+    _print_facts(facts)
     print("nothing was started")

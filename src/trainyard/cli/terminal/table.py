@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from .text import bold, clean, fit, span
 
@@ -24,6 +24,31 @@ class Column(NamedTuple):
 def print_json(content: Mapping[str, Any]) -> None:
     """One object, on one line of stdout."""
     print(json.dumps(content, allow_nan=False), flush=True)
+
+
+class Shown(Protocol):
+    """What is listed."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+_Shown = TypeVar("_Shown", bound=Shown)
+
+
+def print_list(
+    found: Iterable[_Shown],
+    columns: Sequence[Column],
+    row: Callable[[_Shown], Sequence[str]],
+    *,
+    as_json: bool,
+    nothing: str,
+) -> None:
+    """All that was found: as a table, or as JSON, one object a line."""
+    if not as_json:
+        print_table(columns, map(row, found), nothing=nothing)
+        return
+    for each in found:
+        print_json(each.to_json())
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, nothing: str) -> None:

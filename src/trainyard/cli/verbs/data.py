@@ -8,7 +8,7 @@ from ...core.errors import NotFound, nearest
 from ...core.ports.ledger import DataSet
 from .. import formatting
 from ..parser import add_yard
-from ..terminal.table import Column, print_json, print_table
+from ..terminal.table import Column, print_list
 from ..yards import yard_of
 
 _COLUMNS = (
@@ -26,21 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
     found = yard.data(args.name)
     if args.name and not found:
         raise NotFound(f"no data set is called {args.name!r}", cure=_cure(args.name, yard.data()))
-    if args.json:
-        for dataset in found:
-            print_json(dataset.to_json())
-        return 0
-    rows = [
-        [each.ref, f"{each.files:,}", formatting.size(each.bytes), formatting.age(each.created), each.hash]
-        for each in found
-    ]
-    print_table(_COLUMNS, rows, nothing="no data sets here; trainyard data push NAME PATH makes one")
-    return 0
+    nothing = "no data sets here; trainyard data push NAME PATH makes one"
+    print_list(found, _COLUMNS, _row, as_json=args.json, nothing=nothing)
+
+
+def _row(version: DataSet) -> list[str]:
+    size, age = formatting.size(version.bytes), formatting.age(version.created)
+    return [version.ref, f"{version.files:,}", size, age, version.hash]
 
 
 def _cure(word: str, known: list[DataSet]) -> str:

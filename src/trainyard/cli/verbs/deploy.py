@@ -15,10 +15,9 @@ from ...core.errors import TrainyardError
 from ...deploy.deployment import EnvironmentDeployment
 from ...deploy.preparation import target_of
 from ...infra.synthesis import synthesise
-from ..deploying import Narrator, add_options, asked, environment_of, refuse_silence
+from ..deploying import Narrator, add_options, asked, environment_of, refuse_silence, report
 from ..formatting import duration
 from ..parser import add_environment
-from ..terminal.table import print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     environment = environment_of(args)
     refuse_silence(args)
     session = Session(environment.region)
@@ -39,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
         narrator.show(f"the default image of training ({DEFAULT_IMAGE.cpu}): {ending}; update trainyard")
     if not args.yes and not _agreed(f"Deploy to account {target.account}, {target.region}? [y/N] "):
         narrator.say("nothing was done")
-        return 0
+        return
     head = {"environment": environment.name, "account": target.account, "region": target.region}
-    return _apply(deployment, narrator, head, as_json=args.json)
+    _apply(deployment, narrator, head, as_json=args.json)
 
 
 def _agreed(question: str) -> bool:
@@ -50,30 +49,21 @@ def _agreed(question: str) -> bool:
 
 def _apply(
     deployment: EnvironmentDeployment, narrator: Narrator, head: dict[str, Any], *, as_json: bool
-) -> int:
+) -> None:
     began = time.monotonic()
     try:
         applied = deployment.apply()
         facts = deployment.facts()
     except TrainyardError as error:
         if as_json:
-            print_json(
-                {
-                    **head,
-                    "deployed": False,
-                    "reason": str(error),
-                    "stacks": _stacks(deployment),
-                    "outputs": {},
-                }
-            )
+            failed = {**head, "deployed": False}
+            report(failed, stacks=_stacks(deployment), outputs={}, reason=str(error))
         raise
     narrator.say(f"{head['environment']} is deployed, after {duration(time.monotonic() - began)}")
     for line in deployment.conclusion(facts, applied):
         narrator.say(line)
     if as_json:
-        stacks = _stacks(deployment)
-        print_json({**head, "deployed": True, "reason": "", "stacks": stacks, "outputs": dict(facts)})
-    return 0
+        report({**head, "deployed": True}, stacks=_stacks(deployment), outputs=facts)
 
 
 def _stacks(deployment: EnvironmentDeployment) -> list[dict[str, str]]:

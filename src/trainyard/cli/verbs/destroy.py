@@ -10,9 +10,8 @@ from ...core.errors import TrainyardError
 from ...deploy.destroy import Demolition
 from ...deploy.preparation import target_of
 from ...deploy.stacks.stacks import Stack
-from ..deploying import Narrator, add_options, asked, environment_of, refuse_silence
+from ..deploying import Narrator, add_options, asked, environment_of, refuse_silence, report
 from ..parser import add_environment
-from ..terminal.table import print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     environment = environment_of(args)
     refuse_silence(args)
     session = Session(environment.region)
@@ -33,32 +32,30 @@ def run(args: argparse.Namespace) -> int:
         narrator.say(f"{environment.name} is not deployed in account {target.account}, {target.region}")
         for line in demolition.remains():
             narrator.say(line)
-        return _end(demolition, head, as_json=args.json)
+        _end(demolition, head, as_json=args.json)
+        return
     demolition.refuse_running()
     for line in demolition.forecast():
         narrator.say(line)
     question = f"Type {environment.name} to take it down in account {target.account}, {target.region}: "
     if not args.yes and asked(question) != environment.name:
         narrator.say("nothing was done")
-        return 0
-    return _carry_out(demolition, stack, head, as_json=args.json)
+        return
+    _carry_out(demolition, stack, head, as_json=args.json)
 
 
-def _carry_out(demolition: Demolition, stack: Stack, head: dict[str, Any], *, as_json: bool) -> int:
+def _carry_out(demolition: Demolition, stack: Stack, head: dict[str, Any], *, as_json: bool) -> None:
     try:
         demolition.carry_out(stack)
     except TrainyardError as error:
         if as_json:
-            print_json({**head, "destroyed": False, "reason": str(error), "stacks": [], "outputs": {}})
+            report({**head, "destroyed": False}, stacks=[], outputs={}, reason=str(error))
         raise
-    return _end(demolition, head, as_json=as_json)
+    _end(demolition, head, as_json=as_json)
 
 
-def _end(demolition: Demolition, head: dict[str, Any], *, as_json: bool) -> int:
+def _end(demolition: Demolition, head: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         kept = demolition.data_stack()
         stacks = [{"name": kept.name, "id": kept.id, "status": kept.status}] if kept else []
-        print_json(
-            {**head, "destroyed": True, "reason": "", "stacks": stacks, "outputs": dict(demolition.facts)}
-        )
-    return 0
+        report({**head, "destroyed": True}, stacks=stacks, outputs=demolition.facts)

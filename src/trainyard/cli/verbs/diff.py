@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line, and nothing else")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     environment = load_environment(args.file, args.environment)
     session = Session(environment.region)
     target_of(session, environment)
@@ -35,7 +35,6 @@ def run(args: argparse.Namespace) -> int:
         _print_json(found, before, after)
     else:
         _print(found, before, after)
-    return 0
 
 
 def _print(found: list[Comparison], before: list[cost.CostItem], after: list[cost.CostItem]) -> None:

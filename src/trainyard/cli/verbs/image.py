@@ -28,33 +28,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON object, and nothing else on stdout")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     if not os.path.isdir(args.folder):
         raise BadInput("no such folder", where=args.folder, cure="name that of a Dockerfile")
-    status: int = args.do(args)
-    return status
+    args.do(args)
 
 
-def _build(args: argparse.Namespace) -> int:
+def _build(args: argparse.Namespace) -> None:
     built = tools.build(args.folder, platform=args.platform)
     if args.json:
         print_json({"image": built.name, "id": f"sha256:{built.id}", "tool": built.tool.name})
-        return 0
+        return
     print(f"built {built.name} ({built.id[:_SHOWN]}) with {built.tool.name}")
     folder = "" if args.folder == "." else f" {args.folder}"
     print(f"next: trainyard image push{folder}{on(DEFAULT)}")
-    return 0
 
 
-def _push(args: argparse.Namespace) -> int:
+def _push(args: argparse.Namespace) -> None:
     session, deployment = environment(args.on, start=args.folder)
     built = tools.find(args.folder)
     done = pushing.push(session, deployment, built, tools.project_name(args.folder))
     kept = tools.record(args.folder, args.on, done.reference)
     if args.json:
         print_json({"image": done.reference, "tag": done.tag, "new": done.is_new, "environment": args.on})
-        return 0
+        return
     print(f"{'pushed' if done.is_new else 'there already'}: {done.tag}; written down in {kept}")
     print("write this under [train] or [infer]:")
     print(f'image = "{done.reference}"')
-    return 0

@@ -15,9 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     for name in write_project(args.folder):
         print(os.path.normpath(os.path.join(args.folder, name)))
     go = "" if os.path.samefile(args.folder, ".") else f"cd {shlex.quote(args.folder)} && "
     print(f"next: {go}trainyard train")
-    return 0

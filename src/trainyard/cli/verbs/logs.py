@@ -20,24 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
     found = find_run(yard, args.run).record
     lines = yard.logs(found, follow=args.follow)
     if args.json:
-        return _print_objects(lines)
+        _print_objects(lines)
+        return
     from ..attached import on_terminal, with_attempts
 
     for text in on_terminal(with_attempts(yard, found, lines), sys.stdout, raw=args.raw):
         sys.stdout.write(f"{text}\n")
         if args.follow:
             sys.stdout.flush()
-    return 0
 
 
-def _print_objects(lines: Iterable[LogLine]) -> int:
+def _print_objects(lines: Iterable[LogLine]) -> None:
     for line in lines:
         print_json(
             {"time": rfc3339(line.time), "task": line.task, "attempt": line.attempt, "text": line.text}
         )
-    return 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from ...core.errors import NotFound, nearest
+from ...core.ports.ledger import Model
 from .. import formatting
 from ..parser import add_yard
-from ..terminal.table import Column, print_json, print_table
+from ..terminal.table import Column, print_list
 from ..yards import yard_of
 
 _COLUMNS = (
@@ -25,26 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
     found = yard.models(args.name)
     if args.name and not found:
         known = sorted({model.name for model in yard.models()})
         raise NotFound(f"no model is called {args.name!r}", cure=nearest(args.name, known))
-    if args.json:
-        for model in found:
-            print_json(model.to_json())
-        return 0
-    rows = [
-        [
-            model.ref,
-            model.run,
-            formatting.metrics(model.metrics),
-            formatting.size(model.bytes),
-            formatting.age(model.created),
-            formatting.place(model.path),
-        ]
-        for model in found
-    ]
-    print_table(_COLUMNS, rows, nothing="no models here; trainyard train makes one")
-    return 0
+    nothing = "no models here; trainyard train makes one"
+    print_list(found, _COLUMNS, _row, as_json=args.json, nothing=nothing)
+
+
+def _row(model: Model) -> list[str]:
+    size, age = formatting.size(model.bytes), formatting.age(model.created)
+    metrics, path = formatting.metrics(model.metrics), formatting.place(model.path)
+    return [model.ref, model.run, metrics, size, age, path]

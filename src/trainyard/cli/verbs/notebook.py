@@ -22,29 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON object, with the address, and open nothing")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     session, deployment = environment(args.on)
     notebook = NotebookInstance(session, deployment, _tell)
-    if args.stop:
-        notebook.stop()
-        return _done(args, notebook, STOPPED)
-    notebook.start()
-    address = notebook.address()
+    notebook.stop() if args.stop else notebook.start()
+    address = None if args.stop else notebook.address()
     if args.json:
-        return _done(args, notebook, IN_SERVICE, address)
-    if args.no_browser or not _opened(address):
-        print(address)
-        return 0
-    print(f"{notebook.name} is open in the browser; `trainyard notebook --on {args.on} --stop` stops it")
-    return 0
-
-
-def _done(args: argparse.Namespace, notebook: NotebookInstance, status: str, address: str = "") -> int:
-    if args.json:
-        print_json({"notebook": notebook.name, "status": status, "address": address or None})
-    else:
+        status = STOPPED if args.stop else IN_SERVICE
+        print_json({"notebook": notebook.name, "status": status, "address": address})
+    elif address is None:
         print(f"{notebook.name} has stopped")
-    return 0
+    elif args.no_browser or not _opened(address):
+        print(address)
+    else:
+        print(f"{notebook.name} is open in the browser; `trainyard notebook --on {args.on} --stop` stops it")
 
 
 def _opened(address: str) -> bool:

@@ -23,12 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
     what = find_run(yard, LATEST).id if args.what == LATEST else args.what
     folder, files, size = yard.pull(what, args.target)
     if args.json:
         print_json({"what": what, "folder": folder, "files": files, "bytes": size})
-        return 0
+        return
     print(f"{clean(formatting.place(folder))}: {formatting.many(files, 'file')}, {formatting.size(size)}")
-    return 0

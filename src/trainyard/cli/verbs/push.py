@@ -16,11 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     pushed, is_new = yard_of(args).push(args.name, args.path)
     if args.json:
         print_json(pushed.to_json())
-        return 0
+        return
     found = f"{formatting.many(pushed.files, 'file')}, {formatting.size(pushed.bytes)}"
     print(f"{pushed.ref}: {found}{'' if is_new else ' (unchanged: no new version)'}")
-    return 0

@@ -7,7 +7,7 @@ import argparse
 from ...core.runs.run import Run
 from .. import formatting
 from ..parser import add_yard, natural
-from ..terminal.table import Column, print_json, print_table
+from ..terminal.table import Column, print_list
 from ..yards import yard_of
 
 _COLUMNS = (
@@ -29,14 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     found = yard_of(args).runs(name=args.name, limit=args.limit or None)
-    if args.json:
-        for each in found:
-            print_json(each.to_json())
-        return 0
-    print_table(_COLUMNS, [_row(each) for each in found], nothing="no runs here; trainyard train starts one")
-    return 0
+    nothing = "no runs here; trainyard train starts one"
+    print_list(found, _COLUMNS, _row, as_json=args.json, nothing=nothing)
 
 
 def _row(run: Run) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import BadInput
@@ -36,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
 
 
-def run(args: argparse.Namespace) -> int:
-    status: int = args.do(args)
+def run(args: argparse.Namespace) -> int | None:
+    status: int | None = args.do(args)
     return status
 
 
@@ -73,7 +74,7 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _start(args: argparse.Namespace) -> int:
+def _start(args: argparse.Namespace) -> int | None:
     from ...sandbox import starting  # a light module of a package whose others need the extra
 
     if args.port > 65_535:
@@ -83,7 +84,7 @@ def _start(args: argparse.Namespace) -> int:
     options = starting.SandboxOptions(port=args.port, slots=args.slots, region=args.region)
     if not args.foreground:
         _tell(starting.start(options), as_json=args.json)
-        return 0
+        return None
     process, address = starting.serve(options)
     _tell(address, as_json=args.json)
     sys.stdout.flush()
@@ -122,7 +123,7 @@ def _shown(address: Address) -> dict[str, Any]:
     }
 
 
-def _stop(args: argparse.Namespace) -> int:
+def _stop(args: argparse.Namespace) -> None:
     from ...sandbox import starting  # as above
 
     stopped = starting.stop()
@@ -130,7 +131,6 @@ def _stop(args: argparse.Namespace) -> int:
         print_json({"stopped": stopped})
     else:
         print("the sandbox has ended, and all that was in it is gone" if stopped else "no sandbox runs")
-    return 0
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -143,7 +143,12 @@ def _status(args: argparse.Namespace) -> int:
     found = sandbox_address.ask(address, "status")
     if args.json:
         print_json({**_shown(address), **found})
-        return 0
+    else:
+        _print_status(address, found)
+    return 0
+
+
+def _print_status(address: Address, found: Mapping[str, Any]) -> None:
     settings = found["settings"]
     print(f"AWS is emulated at {address.endpoint}, region {address.region}; process {address.pid}")
     running = f"{many(found['training_jobs'], 'training job')}, {many(found['batch_jobs'], 'Batch job')}"
@@ -151,19 +156,17 @@ def _status(args: argparse.Namespace) -> int:
         "there are machines" if settings["has_capacity"] else "there are no machines: a capacity shortage"
     )
     print(f"{running} under way; {capacity}; they come after {settings['start_seconds']:g} s")
-    return 0
 
 
-def _env(args: argparse.Namespace) -> int:
+def _env(args: argparse.Namespace) -> None:
     variables = _variables(sandbox_address.find())
     if args.json:
         print_json(variables)
-        return 0
+        return
     # To be evaluated by a POSIX shell: nothing but quoted words.
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
     print(f"unset {' '.join(_UNSET)}")
-    return 0
 
 
 def _variables(address: Address) -> dict[str, str]:
@@ -179,24 +182,18 @@ def _variables(address: Address) -> dict[str, str]:
     }
 
 
-def _interrupt(args: argparse.Namespace) -> int:
+def _interrupt(args: argparse.Namespace) -> None:
     found = sandbox_address.ask(sandbox_address.find(), "lose", {"run": args.run, "kill": args.kill})
+    names = found["interrupted"]
     if args.json:
         print_json(found)
-        return 0
-    names = found["interrupted"]
-    text = names[0] if len(names) == 1 else many(len(names), "job")
-    print(
-        clean(
-            f"{text}: the machine is taken away"
-            if len(names) == 1
-            else f"{text}: their machines are taken away"
-        )
-    )
-    return 0
+    elif len(names) == 1:
+        print(clean(f"{names[0]}: the machine is taken away"))
+    else:
+        print(f"{many(len(names), 'job')}: their machines are taken away")
 
 
-def _set(args: argparse.Namespace) -> int:
+def _set(args: argparse.Namespace) -> None:
     asked = {
         "has_capacity": None if args.shortage is None else args.shortage == "off",
         "start_seconds": args.slow_start,
@@ -208,11 +205,10 @@ def _set(args: argparse.Namespace) -> int:
     settings = sandbox_address.ask(sandbox_address.find(), "settings", changes)
     if args.json:
         print_json(settings)
-        return 0
+        return
     capacity = "off" if settings["has_capacity"] else "on"
     times = f"slow start {settings['start_seconds']:g} s, grace {settings['grace_seconds']:g} s"
     print(f"shortage {capacity}, {times}")
-    return 0
 
 
 def _seconds(text: str) -> float:

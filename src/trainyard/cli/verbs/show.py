@@ -14,13 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
     found = find_run(yard, args.run).record
     if args.json:
         print_json(found.to_json())
-        return 0
+        return
     from ..summary import print_run
 
     print_run(yard, found)
-    return 0

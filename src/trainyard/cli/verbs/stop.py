@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_yard(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
     found = find_run(yard, args.run).record
     had_ended = found.state.ended
@@ -29,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         verb = " has ended already:" if had_ended else ":"
         print(f"{found.id}{verb} {found.state} ({clean(found.reason)})")
-    return 0
 
 
 def _stop(yard: Yard, run: Run) -> Run:

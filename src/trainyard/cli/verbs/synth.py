@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line, and nothing else")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     templates = synthesise(load_environment(args.file, args.environment))
     folder = os.path.expanduser(args.output)
     _make_folder(folder)
@@ -33,7 +33,6 @@ def run(args: argparse.Namespace) -> int:
         path = os.path.join(folder, template.file_name)
         _write(path, template.body)
         _tell(template, path, as_json=args.json)
-    return 0
 
 
 def _tell(template: StackTemplate, path: str, *, as_json: bool) -> None:
