@@ -19,9 +19,9 @@ from trainyard.sandbox.world.world import World
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    made = World(
-        region="us-east-1", endpoint="http://127.0.0.1:9", folder=str(tmp_path), mark=f"test-{tmp_path.name}"
-    )
+    folder, mark = tmp_path / "sandbox", f"test-{tmp_path.name}"
+    folder.mkdir()
+    made = World(region="us-east-1", endpoint="http://127.0.0.1:9", folder=str(folder), mark=mark)
     yield made
     made.reset()
     made.end()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from ..api.pages import Page, page_of
 from .errors import client_exception
 from .jobs import RUNNING, STATUSES, Job
+from .retries import matches
 
 T = TypeVar("T")
 MOST, MOST_FILTERED = 1_000, 100
@@ -53,19 +53,16 @@ def select(jobs: Iterable[Job], request: Mapping[str, Any]) -> list[Job]:
     return sorted(found, key=lambda job: job.created, reverse=True)
 
 
-def page(found: Sequence[T], request: Mapping[str, Any]) -> tuple[Sequence[T], str | None]:
-    """One page of what was found, and the token of the next. Raises AwsError for a token that is none."""
+def page(found: Sequence[T], request: Mapping[str, Any]) -> Page[T]:
+    """The page of what was found that is asked for. Raises AwsError for a token that is none."""
     most = MOST_FILTERED if request.get("filters") else MOST
     size = min(request.get("maxResults") or most, most)
-    start = _read_token(request["nextToken"]) if request.get("nextToken") else 0
-    shown = found[start : start + size]
-    return shown, _token(start + size) if start + size < len(found) else None
+    return page_of(found, request.get("nextToken"), size, client_exception("Invalid next token"))
 
 
 def _passes(job: Job, name: str, value: str) -> bool:
     if name == "JOB_NAME":
-        wanted, found = value.lower(), job.spec.name.lower()
-        return found.startswith(wanted[:-1]) if wanted.endswith("*") else found == wanted
+        return matches(value.lower(), job.spec.name.lower())
     if name == "JOB_DEFINITION":
         return _is_definition(value, job.spec.definition_arn)
     created = int(job.created * 1000)
@@ -77,21 +74,5 @@ def _is_definition(value: str, arn: str) -> bool:
     if value.startswith("arn:"):
         return value == arn
     name = arn.rpartition("/")[2]
-    wanted, found = value.lower(), name.rpartition(":")[0].lower()
-    if ":" in wanted:
-        found = name.lower()
-    return found.startswith(wanted[:-1]) if wanted.endswith("*") else found == wanted
-
-
-def _token(start: int) -> str:
-    return base64.urlsafe_b64encode(f"jobs:{start}".encode()).decode()
-
-
-def _read_token(token: str) -> int:
-    try:
-        kind, _, start = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-        if kind == "jobs":
-            return int(start)
-    except (binascii.Error, ValueError):
-        pass
-    raise client_exception("Invalid next token")
+    found = name if ":" in value else name.rpartition(":")[0]
+    return matches(value.lower(), found.lower())

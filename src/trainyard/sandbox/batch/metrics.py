@@ -7,17 +7,9 @@ from collections import Counter
 
 from ..world.cloudwatch import put_metrics
 from ..world.world import World
-from .jobs import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUCCEEDED, BatchAttempt, Job
+from .jobs import FAILED, BatchAttempt, Job
 
 NAMESPACE, DIMENSION = "AWS/Batch", "JobQueueName"
-_MOVED = {
-    PENDING: "JobsMovedToPending",
-    RUNNABLE: "JobsMovedToRunnable",
-    STARTING: "JobsMovedToStarting",
-    RUNNING: "JobsMovedToRunning",
-    SUCCEEDED: "JobsMovedToSucceeded",
-    FAILED: "JobsMovedToFailed",
-}
 _PERIOD = 1.0
 
 
@@ -37,7 +29,7 @@ class Metrics:
     def moved(self, job: Job) -> None:
         """A job has moved to its status. Parents of arrays are not counted: their children are."""
         if not job.array:
-            self.count(_MOVED[job.status], job)
+            self.count(f"JobsMovedTo{job.status.title()}", job)
 
     def ended(self, job: Job) -> None:
         """A job has ended because somebody wanted it to, or not."""

@@ -63,10 +63,10 @@ def _holds(rule: Mapping[str, Any], ending: AttemptEnd) -> bool:
     # a container that failed by itself has no reason.
     code = "" if ending.exit_code is None else str(ending.exit_code)
     found = {"onStatusReason": ending.status_reason, "onReason": ending.reason, "onExitCode": code}
-    return all(_matches(rule[name], text) for name, text in found.items() if rule.get(name) is not None)
+    return all(matches(rule[name], text) for name, text in found.items() if rule.get(name) is not None)
 
 
-def _matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str) -> bool:
     """Exactly, or with an asterisk at the pattern's end only what stands before it."""
     return text.startswith(pattern[:-1]) if pattern.endswith("*") else text == pattern
 

@@ -127,20 +127,15 @@ class IamRoles:
     def documents(self, arn: str) -> list[Document]:
         """The policies of a role or a user, inline and managed. Raises KeyError for one that is not known."""
         iam = self._world.backend("iam")
-        holders = [*iam.roles.values(), *iam.users.values()]
-        holder = next((each for each in holders if each.arn == arn), None)
-        if holder is None:
-            raise KeyError(arn)
-        managed = [_current(policy) for policy in holder.managed_policies.values()]
-        return [_parsed(each) for each in [*holder.policies.values(), *managed]]
+        known = {each.arn: each for each in (*iam.roles.values(), *iam.users.values())}
+        return _documents(known[arn])
 
     def _limits(self, role_arn: str, session_policy: str | None = None) -> list[list[Document]]:
-        try:
-            limits = [self.documents(role_arn)]
-        except KeyError:
-            return []
         iam = self._world.backend("iam")
-        role = next(each for each in iam.roles.values() if each.arn == role_arn)
+        role = next((each for each in iam.roles.values() if each.arn == role_arn), None)
+        if role is None:
+            return []
+        limits = [_documents(role)]
         if role.permissions_boundary_arn:
             boundary = iam.managed_policies.get(role.permissions_boundary_arn)
             limits.append([_parsed(_current(boundary))] if boundary else [])
@@ -179,7 +174,7 @@ class IamRoles:
             known |= {"aws:principalarn": session.role_arn, "aws:userid": session.user_id}
             return Principal(session.arn, self._limits(session.role_arn, session.policy), known)
         known |= {"aws:principalarn": user.arn, "aws:userid": user.id, "aws:username": user.name}
-        return Principal(user.arn, [self.documents(user.arn)], known)
+        return Principal(user.arn, [_documents(user)], known)
 
     def _of_missing(self, request: ApiRequest, accesses: Sequence[AccessRequest]) -> list[AccessRequest]:
         """Whether an object is there is told only to those who may list its bucket ("GetObject", S3).
@@ -318,6 +313,12 @@ def _simulated(documents: list[Document], action: str, resource: str, context: C
         "MatchedStatements": [],
         "MissingContextValues": sorted(missing),
     }
+
+
+def _documents(holder: Any) -> list[Document]:
+    """The policies of one of moto's roles or users, inline and managed."""
+    managed = [_current(policy) for policy in holder.managed_policies.values()]
+    return [_parsed(each) for each in (*holder.policies.values(), *managed)]
 
 
 def _current(policy: Any) -> str:

@@ -14,47 +14,37 @@ Action = tuple[str, str, Mapping[str, str | None]]
 """An action, the resource that it is on, and the condition keys that are known."""
 
 _OF_OBJECT = {
-    "acl": ("GetObjectAcl", "PutObjectAcl", ""),
-    "tagging": ("GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"),
-    "legal-hold": ("GetObjectLegalHold", "PutObjectLegalHold", ""),
-    "retention": ("GetObjectRetention", "PutObjectRetention", ""),
-    "attributes": ("GetObjectAttributes", "", ""),
-    "torrent": ("GetObjectTorrent", "", ""),
+    "acl": ("ObjectAcl", "Get Put"),
+    "tagging": ("ObjectTagging", "Get Put Delete"),
+    "legal-hold": ("ObjectLegalHold", "Get Put"),
+    "retention": ("ObjectRetention", "Get Put"),
+    "attributes": ("ObjectAttributes", "Get"),
+    "torrent": ("ObjectTorrent", "Get"),
 }
 _OF_BUCKET = {
-    "accelerate": ("GetAccelerateConfiguration", "PutAccelerateConfiguration", ""),
-    "acl": ("GetBucketAcl", "PutBucketAcl", ""),
-    "cors": ("GetBucketCORS", "PutBucketCORS", "PutBucketCORS"),
-    "encryption": ("GetEncryptionConfiguration", "PutEncryptionConfiguration", "PutEncryptionConfiguration"),
-    "lifecycle": ("GetLifecycleConfiguration", "PutLifecycleConfiguration", "PutLifecycleConfiguration"),
-    "location": ("GetBucketLocation", "", ""),
-    "logging": ("GetBucketLogging", "PutBucketLogging", ""),
-    "notification": ("GetBucketNotification", "PutBucketNotification", ""),
-    "object-lock": ("GetBucketObjectLockConfiguration", "PutBucketObjectLockConfiguration", ""),
-    "ownershipControls": (
-        "GetBucketOwnershipControls",
-        "PutBucketOwnershipControls",
-        "PutBucketOwnershipControls",
-    ),
-    "policy": ("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"),
-    "policyStatus": ("GetBucketPolicyStatus", "", ""),
-    "publicAccessBlock": (
-        "GetBucketPublicAccessBlock",
-        "PutBucketPublicAccessBlock",
-        "PutBucketPublicAccessBlock",
-    ),
-    "replication": (
-        "GetReplicationConfiguration",
-        "PutReplicationConfiguration",
-        "PutReplicationConfiguration",
-    ),
-    "requestPayment": ("GetBucketRequestPayment", "PutBucketRequestPayment", ""),
-    "tagging": ("GetBucketTagging", "PutBucketTagging", "PutBucketTagging"),
-    "uploads": ("ListBucketMultipartUploads", "", ""),
-    "versioning": ("GetBucketVersioning", "PutBucketVersioning", ""),
-    "versions": ("ListBucketVersions", "", ""),
-    "website": ("GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"),
+    "accelerate": ("AccelerateConfiguration", "Get Put"),
+    "acl": ("BucketAcl", "Get Put"),
+    "cors": ("BucketCORS", "Get Put Put"),
+    "encryption": ("EncryptionConfiguration", "Get Put Put"),
+    "lifecycle": ("LifecycleConfiguration", "Get Put Put"),
+    "location": ("BucketLocation", "Get"),
+    "logging": ("BucketLogging", "Get Put"),
+    "notification": ("BucketNotification", "Get Put"),
+    "object-lock": ("BucketObjectLockConfiguration", "Get Put"),
+    "ownershipControls": ("BucketOwnershipControls", "Get Put Put"),
+    "policy": ("BucketPolicy", "Get Put Delete"),
+    "policyStatus": ("BucketPolicyStatus", "Get"),
+    "publicAccessBlock": ("BucketPublicAccessBlock", "Get Put Put"),
+    "replication": ("ReplicationConfiguration", "Get Put Put"),
+    "requestPayment": ("BucketRequestPayment", "Get Put"),
+    "tagging": ("BucketTagging", "Get Put Put"),
+    "uploads": ("BucketMultipartUploads", "List"),
+    "versioning": ("BucketVersioning", "Get Put"),
+    "versions": ("BucketVersions", "List"),
+    "website": ("BucketWebsite", "Get Put Delete"),
 }
+"""By the word of the query: what its actions are called after, and the verbs of reading, writing and deleting
+it, as far as there are such."""
 _METHODS = {"GET": 0, "HEAD": 0, "PUT": 1, "POST": 1, "DELETE": 2}
 
 
@@ -87,13 +77,21 @@ def _on_bucket(method: str, bucket: str, query: Mapping[str, str]) -> Action:
         # Every key of the list would be asked about; all of them are here, or none.
         return "s3:DeleteObject", f"{resource}/*", {}
     listing = {f"s3:{name}": query.get(name) for name in ("prefix", "delimiter", "max-keys")}
-    for word, names in _OF_BUCKET.items():
-        if word in query and (name := names[_METHODS.get(method, 0)]):
-            return f"s3:{name}", resource, listing if name.startswith("List") else {}
+    if name := _on_part(_OF_BUCKET, method, query):
+        return f"s3:{name}", resource, listing if name.startswith("List") else {}
     plain = {"PUT": "CreateBucket", "DELETE": "DeleteBucket", "POST": "PutObject"}
     if method in plain:
         return f"s3:{plain[method]}", resource, {}
     return "s3:ListBucket", resource, listing
+
+
+def _on_part(parts: Mapping[str, tuple[str, str]], method: str, query: Mapping[str, str]) -> str:
+    """The action on a part of a bucket or an object that the query names; "" where it names none."""
+    for word, (noun, verbs) in parts.items():
+        known = dict(enumerate(verbs.split()))
+        if word in query and (verb := known.get(_METHODS.get(method, 0))):
+            return verb + noun
+    return ""
 
 
 def _on_object(
@@ -108,9 +106,8 @@ def _on_object(
 
 
 def _object_action(method: str, query: Mapping[str, str]) -> str:
-    for word, names in _OF_OBJECT.items():
-        if word in query and (name := names[_METHODS.get(method, 0)]):
-            return name
+    if name := _on_part(_OF_OBJECT, method, query):
+        return name
     versioned = "Version" if query.get("versionId") else ""
     if method in ("GET", "HEAD"):
         return "ListMultipartUploadParts" if "uploadId" in query else f"GetObject{versioned}"

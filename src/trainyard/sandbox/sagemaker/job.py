@@ -23,7 +23,21 @@ _STATUS = {
     "Completed": "Completed",
     "Failed": "Failed",
 }
+_SUMMARY_FIELDS = (
+    "TrainingJobName",
+    "TrainingJobArn",
+    "CreationTime",
+    "LastModifiedTime",
+    "TrainingEndTime",
+    "TrainingJobStatus",
+    "SecondaryStatus",
+)
 _EVENT_FIELDS = (
+    *_SUMMARY_FIELDS,
+    "TrainingStartTime",
+    "SecondaryStatusTransitions",
+    "FailureReason",
+    "ModelArtifacts",
     "HyperParameters",
     "AlgorithmSpecification",
     "RoleArn",
@@ -32,7 +46,6 @@ _EVENT_FIELDS = (
     "ResourceConfig",
     "StoppingCondition",
 )
-_EVENT_TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
 
 
 class Transition(NamedTuple):
@@ -129,12 +142,14 @@ class EmulatedTrainingJob:
             "TrainingStartTime": when(self.started),
             "TrainingEndTime": when(self.ended),
             "SecondaryStatusTransitions": [
-                {
-                    "Status": each.status,
-                    "StartTime": when(each.since),
-                    "EndTime": when(each.until),
-                    "StatusMessage": each.message,
-                }
+                present(
+                    {
+                        "Status": each.status,
+                        "StartTime": when(each.since),
+                        "EndTime": when(each.until),
+                        "StatusMessage": each.message,
+                    }
+                )
                 for each in self.transitions
             ],
             "FinalMetricDataList": [
@@ -151,41 +166,14 @@ class EmulatedTrainingJob:
 
     def summary(self) -> dict[str, Any]:
         """Its line in ListTrainingJobs."""
-        fields = {
-            "TrainingJobName": self.name,
-            "TrainingJobArn": self.arn,
-            "CreationTime": when(self.created),
-            "LastModifiedTime": when(self.modified),
-            "TrainingEndTime": when(self.ended),
-            "TrainingJobStatus": self.status,
-            "SecondaryStatus": self.secondary,
-        }
-        return present(fields)
+        fields = self.describe()
+        return {name: fields[name] for name in _SUMMARY_FIELDS if name in fields}
 
     def event(self) -> dict[str, Any]:
         """The detail of `SageMaker Training Job State Change`, with times in milliseconds."""
         fields = self.describe()
-        detail = {name: fields[name] for name in _EVENT_FIELDS if name in fields}
-        for name in _EVENT_TIMES:
-            if name in fields:
-                detail[name] = int(fields[name].timestamp() * 1000)
-        detail["TrainingJobName"], detail["TrainingJobArn"] = self.name, self.arn
-        detail["TrainingJobStatus"], detail["SecondaryStatus"] = self.status, self.secondary
-        detail["Tags"] = dict(self.tags)
-        detail["SecondaryStatusTransitions"] = [
-            {
-                "Status": each.status,
-                "StartTime": int(each.since * 1000),
-                **({"EndTime": int(each.until * 1000)} if each.until else {}),
-                "StatusMessage": each.message,
-            }
-            for each in self.transitions
-        ]
-        if self.failure:
-            detail["FailureReason"] = self.failure
-        if artifacts := fields.get("ModelArtifacts"):
-            detail["ModelArtifacts"] = artifacts
-        return detail
+        detail = {name: _in_millis(fields[name]) for name in _EVENT_FIELDS if name in fields}
+        return {**detail, "Tags": dict(self.tags)}
 
     def _seconds(self) -> tuple[int | None, int | None]:
         if self.started is None:
@@ -200,6 +188,17 @@ class EmulatedTrainingJob:
         place = under(place_of(output["S3OutputPath"]), self.name, "output")
         is_archive = output.get("CompressionType", "GZIP") == "GZIP"
         return {"S3ModelArtifacts": f"{place}/model.tar.gz" if is_archive else f"{place}/model/"}
+
+
+def _in_millis(value: Any) -> Any:
+    """The same with each time in milliseconds, as events have them."""
+    if isinstance(value, datetime.datetime):
+        return int(value.timestamp() * 1000)
+    if isinstance(value, list):
+        return [_in_millis(each) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _in_millis(each) for name, each in value.items()}
+    return value
 
 
 def when(seconds: float | None) -> datetime.datetime | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..api.dispatch import PASS, ApiRequest, Result, operation
+from ..api.pages import Page, page_of
 from ..api.protocols import AwsError
 from ..world.world import World
 from .checks import check
@@ -150,22 +149,9 @@ def _fits(job: EmulatedTrainingJob, wanted: Mapping[str, Any]) -> bool:
     return wanted.get("NameContains", "") in job.name and wanted.get("StatusEquals", job.status) == job.status
 
 
-class Page(NamedTuple):
-    """A part of a longer list; `token` None at its end."""
-
-    items: Sequence[Any]
-    token: str | None
-
-
-def paged(items: Sequence[Any], token: str | None, most: int) -> Page:
+def paged(items: Sequence[Any], token: str | None, most: int) -> Page[Any]:
     """The page that a token of the one before leads to. Raises AwsError for a token that is none."""
-    try:
-        start = int(base64.b64decode(token, validate=True)) if token else 0
-    except (ValueError, binascii.Error):
-        raise AwsError("ValidationException", "The specified NextToken is invalid.") from None
-    end = start + most
-    follows = base64.b64encode(str(end).encode()).decode() if end < len(items) else None
-    return Page(items[start:end], follows)
+    return page_of(items, token, most, AwsError("ValidationException", "The specified NextToken is invalid."))
 
 
 def tags_of(job: EmulatedTrainingJob) -> list[dict[str, str]]:
@@ -173,42 +159,23 @@ def tags_of(job: EmulatedTrainingJob) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in job.tags.items()]
 
 
-def _tagged(world: World, request: ApiRequest) -> EmulatedTrainingJob | None:
-    """The job whose tags are asked for; None when it is no training job's ARN."""
-    _, is_job, name = request.parameters["ResourceArn"].partition(":training-job/")
-    return world.part(JobTable).get(name) if is_job else None
-
-
-@operation("sagemaker", "AddTags")
-def add_tags(world: World, request: ApiRequest) -> Result:
-    """Set tags of a training job."""
-    job = _tagged(world, request)
-    if job is None:
+@operation("sagemaker", "AddTags", "ListTags", "DeleteTags")
+def tags_of_resource(world: World, request: ApiRequest) -> Result:
+    """The tags of a training job, set, told or removed; those of other resources are moto's."""
+    asked = request.parameters
+    _, is_job, name = asked["ResourceArn"].partition(":training-job/")
+    if not is_job:
         return PASS
-    tags = {**job.tags, **{each["Key"]: each["Value"] for each in request.parameters["Tags"]}}
+    job = world.part(JobTable).get(name)
+    if request.operation == "ListTags":
+        page = paged(tags_of(job), asked.get("NextToken"), asked.get("MaxResults", _MOST_TAGS))
+        return {"Tags": page.items, "NextToken": page.token}
+    if request.operation == "DeleteTags":
+        for key in asked["TagKeys"]:
+            job.tags.pop(key, None)
+        return {}
+    tags = {**job.tags, **{each["Key"]: each["Value"] for each in asked["Tags"]}}
     if len(tags) > _MOST_TAGS:
         raise AwsError("ResourceLimitExceeded", f"A resource can have {_MOST_TAGS} tags")
     job.tags = tags
     return {"Tags": tags_of(job)}
-
-
-@operation("sagemaker", "ListTags")
-def list_tags(world: World, request: ApiRequest) -> Result:
-    """The tags of a training job."""
-    job = _tagged(world, request)
-    if job is None:
-        return PASS
-    wanted = request.parameters
-    page = paged(tags_of(job), wanted.get("NextToken"), wanted.get("MaxResults", _MOST_TAGS))
-    return {"Tags": page.items, "NextToken": page.token}
-
-
-@operation("sagemaker", "DeleteTags")
-def delete_tags(world: World, request: ApiRequest) -> Result:
-    """Remove tags of a training job."""
-    job = _tagged(world, request)
-    if job is None:
-        return PASS
-    for key in request.parameters["TagKeys"]:
-        job.tags.pop(key, None)
-    return {}

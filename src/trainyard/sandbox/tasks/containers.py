@@ -31,12 +31,12 @@ def engines() -> list[str]:
     return [name for name in _KNOWN if _works(name)]
 
 
-def end_all(names: list[str], mark: str) -> None:
+def end_all(engines: list[str], mark: str) -> None:
     """Remove every container of this sandbox, running or not."""
-    for engine in names:
-        found = _ask(engine, "ps", "--all", "--quiet", "--filter", f"label={LABEL}={mark}").split()
-        if found:
-            _ask(engine, "rm", "--force", *found)
+    for engine in engines:
+        found = _ask(engine, "ps", "--all", "--quiet", "--filter", f"label={LABEL}={mark}")
+        if names := (found or "").split():
+            _ask(engine, "rm", "--force", *names)
 
 
 def engine_with(names: Sequence[str], image: str) -> str:
@@ -44,7 +44,7 @@ def engine_with(names: Sequence[str], image: str) -> str:
     for some seconds: asking takes a tenth of one."""
     asked, engine = _answers.get(image, (0.0, ""))
     if not asked or time.monotonic() > asked + _REMEMBERED:
-        engine = next((name for name in names if _succeeds(name, "image", "inspect", image)), "")
+        engine = next((name for name in names if _ask(name, "image", "inspect", image) is not None), "")
         _answers[image] = time.monotonic(), engine
     return engine
 
@@ -87,34 +87,17 @@ def contained(
 
 @functools.cache
 def _works(engine: str) -> bool:
-    return bool(
-        _ask(
-            engine, "info", "--format", "{{.Host.Arch}}" if engine == "podman" else "{{.ServerVersion}}"
-        ).strip()
-    )
+    wanted = "{{.Host.Arch}}" if engine == "podman" else "{{.ServerVersion}}"
+    return bool((_ask(engine, "info", "--format", wanted) or "").strip())
 
 
-def _succeeds(engine: str, *arguments: str) -> bool:
+def _ask(engine: str, *arguments: str) -> str | None:
+    """What the engine prints; None where it fails or is not there."""
+    command = [engine, *arguments]
     try:
         done = subprocess.run(
-            [engine, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
-
-
-def _ask(engine: str, *arguments: str) -> str:
-    """What the engine prints; "" where it fails or is not there."""
-    try:
-        done = subprocess.run(
-            [engine, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None
