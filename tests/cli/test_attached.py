@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import cast
 import pytest
 
 import trainyard
-from conftest import becomes_true
+from conftest import becomes_true, end_home
 from trainyard import Attempt, InferenceJob, Run, RunHandle, State, TrainingJob, Yard
 from trainyard.cli.attached import Style, as_text, attach, with_attempts
 from trainyard.core.ports.engine import LogLine
@@ -79,6 +80,28 @@ def test_a_failing_script_gives_status_1_its_lines_and_its_reason(project: Proje
     assert lines[-1].split() == ["next", "trainyard", "resume", run["id"]]
     assert result.stderr == f"trainyard: {run['id']} failed: {run['reason']}\n"
     assert "boom: bad luck" in run["reason"]
+
+
+def test_what_is_printed_to_be_typed_next_works_where_it_is_printed(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    alone = Project(tmp_path, environment)
+    alone.write("not here/exits.py", "raise SystemExit('once more')\n")
+    alone.write("not here/exits.toml", '[train]\nname = "exits"\nentry_script = "exits.py"\n')
+    try:
+        result = alone.run("train", "not here/exits.toml")
+        for attempts in (2, 3):
+            following = shlex.split(result.stdout.splitlines()[-1])
+            assert following[:2] == ["next", "trainyard"]
+            result = alone.run(*following[2:])
+            assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+            assert f", {attempts} attempts" in result.stdout
+        assert [path.name for path in tmp_path.iterdir()] == ["not here"]
+        [lost] = alone.ask("show", "latest", "--file", "not here/exits.toml")
+        assert lost["state"] == "failed"
+        assert "no such job file" in alone.run("show", "latest", "--file", "nowhere.toml").stderr
+    finally:
+        end_home(tmp_path / "not here/.trainyard")
 
 
 def test_a_failure_is_one_object_with_json_and_one_line_on_stderr(project: Project) -> None:
@@ -342,7 +365,7 @@ def test_a_run_of_a_job_file_elsewhere_names_the_file_in_what_to_type_next(
     project: Project, tmp_path: Path
 ) -> None:
     script = 'import os\nopen(os.path.join(os.environ["SM_MODEL_DIR"], "m"), "w").write("1")\n'
-    project.script("elsewhere", script)
+    project.script("elsewhere", script, more='[infer]\nname = "e"\nhandler = "predict.py"\n')
     environment = {**project.environment, "TRAINYARD_HOME": str(project.folder / ".trainyard")}
     file = os.path.relpath(project.folder / "elsewhere.toml", tmp_path)
     result = Project(tmp_path, environment).run("train", file)
@@ -350,6 +373,9 @@ def test_a_run_of_a_job_file_elsewhere_names_the_file_in_what_to_type_next(
         "next",
         *f"trainyard infer elsewhere@1 INPUT --file {file}".split(),
     ]
+    # Without an [infer] there is nothing to infer with.
+    result = project.run("train", project.script("elsewhere", script))
+    assert result.stdout.splitlines()[-1].split()[1:] == ["trainyard", "pull", "models/elsewhere@2"]
 
 
 def test_a_shard_s_lines_say_which_shard_and_which_try() -> None:

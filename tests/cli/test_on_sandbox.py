@@ -141,7 +141,7 @@ def test_an_attached_run_says_that_it_resumes_after_an_interruption(cloud: Proje
     lines = [attached.stdout.readline().strip() for _ in range(3)]
     run = lines[0].removesuffix(" started")
     assert lines[1:] == ["score=0.5", "ready"]
-    interrupted = cloud.run("sandbox", "interrupt", run)
+    interrupted = cloud.run("sandbox", "interrupt", "latest")
     assert interrupted.returncode == 0, interrupted.stderr
     cloud.end("reclaimed")
     rest, errors = attached.communicate(timeout=60)

@@ -244,7 +244,7 @@ open(path, "w").close()
 
     def test_a_run_is_found_by_its_id_and_by_a_beginning_of_it(self, yard: Yard, project: Project) -> None:
         run = yard.train(project.training("")).wait(timeout=PATIENCE)
-        assert yard.get(run.id).id == yard.get(run.id[:-3]).id == run.id
+        assert yard.get(run.id).id == yard.get(run.id[:-3]).id == yard.get("latest").id == run.id
 
     def test_an_unknown_run_is_not_found_and_near_ids_are_named(self, yard: Yard, project: Project) -> None:
         with pytest.raises(NotFound, match="no runs yet"):

@@ -12,12 +12,13 @@ from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.ports.engine import LogLine
 from ..core.runs.run import Run, State
 from ..yard.yard import RunHandle, Yard
-from . import formatting, summary
+from . import summary
 from .main import INTERRUPTED
 from .terminal.screen import Screen, abandon, is_live
 from .terminal.signals import Detached, TerminalSignals
 from .terminal.table import print_json
 from .terminal.text import clean, harmless
+from .yards import at
 
 _TAIL = 10
 _PERIOD_ELSEWHERE = 2.0
@@ -26,7 +27,7 @@ _PERIOD_ELSEWHERE = 2.0
 
 class Style(NamedTuple):
     """How an attached run is shown: `json` prints one object at its end and no log; attempts up to `seen`
-    have been shown before; `file` is the job file; `raw` gives a terminal the log as it is."""
+    have been shown before; `file` is the job file that was named; `raw` gives a terminal the log as it is."""
 
     json: bool = False
     seen: int = 0
@@ -45,15 +46,15 @@ def warn(lines: Iterable[str]) -> None:
         print(f"warning: {clean(line)}", file=sys.stderr, flush=True)
 
 
-def detach(handle: RunHandle, *, as_json: bool) -> int:
-    """Tell the id of a run that is left to itself; the exit status."""
+def detach(handle: RunHandle, *, as_json: bool, file: str = "") -> int:
+    """Tell the id of a run that is left to itself; the exit status. `file` is the job file that was named."""
     run = handle.record
     if as_json:
         print_json(run.to_json())
         return 0
     print(run.id, flush=True)
     if sys.stderr.isatty():
-        print(f"follow it: {_to_follow(run)}", file=sys.stderr)
+        print(f"follow it: {_to_follow(run, file)}", file=sys.stderr)
     return 0
 
 
@@ -67,7 +68,7 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         try:
             run = start().record
         except Detached as detached:
-            see = f"see trainyard runs{formatting.on(yard.name)}"
+            see = f"see trainyard runs{at(yard.name, style.file)}"
             word = f"trainyard: {detached} came while the run was being started; {see}"
             return _leave(detached.status, word)
         if not style.json:
@@ -79,7 +80,7 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         except KeyboardInterrupt:
             return _leave(INTERRUPTED, f"{run.id} goes on stopping", left)
         except Detached as detached:
-            return _leave(detached.status, f"{run.id} goes on: {_to_follow(run)}", left)
+            return _leave(detached.status, f"{run.id} goes on: {_to_follow(run, style.file)}", left)
         ended = yard.get(run.id).record
     warn(line for line in ended.warnings if line not in run.warnings)
     return _report(yard, ended, style, interrupted=signals.interrupted)
@@ -156,8 +157,8 @@ class Glance:
         return self._run
 
 
-def _to_follow(run: Run) -> str:
-    return f"trainyard logs -f {run.id}{formatting.on(run.yard)}"
+def _to_follow(run: Run, file: str) -> str:
+    return f"trainyard logs -f {run.id}{at(run.yard, file)}"
 
 
 def _stop(yard: Yard, run: Run, screen: Screen) -> None:

@@ -79,3 +79,12 @@ def place(path: str) -> str:
 def on(yard: str) -> str:
     """What names the yard in a command that is told: ` --on dev`, nothing for this machine."""
     return "" if yard == "local" else f" --on {yard}"
+
+
+def by_file(name: str) -> str:
+    """What names the job file in a command that is told, as a shell takes it; nothing for the usual one."""
+    if not name:
+        return ""
+    import shlex  # for a file that was named alone
+
+    return f" --file {shlex.quote(name)}"

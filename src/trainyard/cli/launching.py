@@ -31,7 +31,7 @@ def add_launching(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detach", action="store_true", help="print the run's id and leave it to itself")
     parser.add_argument("--dry-run", action="store_true", help="tell what would run, and start nothing")
     add_raw(parser)
-    add_yard(parser)
+    add_yard(parser, has_file=True)
 
 
 def launch(
@@ -51,10 +51,10 @@ def launch(
     def start() -> RunHandle:
         return file.calling(lambda: yard.launch(plan(yard)))
 
-    if args.detach:
-        return attached.detach(start(), as_json=args.json)
     # The usual job file need not be named.
     name = "" if args.file == FILE else args.file
+    if args.detach:
+        return attached.detach(start(), as_json=args.json, file=name)
     return attached.attach(yard, start, attached.Style(json=args.json, file=name, raw=args.raw))
 
 

@@ -189,8 +189,8 @@ def _help() -> str:
             *_lines(sandbox),
             "",
             "trainyard VERB --help tells a verb's options; trainyard --version, the version.",
-            "Every verb of the first list but init takes --on YARD (default: local); all but init take",
-            "--json (one object a line).",
+            "Every verb of the first list but init takes --on YARD (default: local) and, but for train,",
+            "--file FILE (the job file whose yard it is); all but init take --json (one object a line).",
             "RUN is a run's id, a beginning that only one id has, or latest.",
             "Exit status: 0 done, 1 the job failed, 2 bad input, 130 interrupted.",
         ]

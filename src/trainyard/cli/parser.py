@@ -50,8 +50,11 @@ def run(name: str, module: str, summary: str, argv: Sequence[str]) -> int:
     return verb.run(parser.parse(argv)) or 0
 
 
-def add_yard(parser: argparse.ArgumentParser) -> None:
-    """The options that every verb has that works in a yard."""
+def add_yard(parser: argparse.ArgumentParser, *, has_file: bool = False) -> None:
+    """The options that every verb has that works in a yard; `has_file`: it names its job file already."""
+    if not has_file:
+        text = f"the job file whose yard is meant (default: the yard is found from here, as by ./{FILE})"
+        parser.add_argument("--file", metavar="FILE", default="", help=text)
     parser.add_argument(
         "--on",
         metavar="YARD",

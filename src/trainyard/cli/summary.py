@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from ..core.errors import BadInput
 from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.jobs.limits import is_remote
 from ..core.jobs.variables import shown
 from ..core.runs.run import Attempt, Run, State
 from ..worker.protocol import is_shard
 from ..yard.yard import Yard
-from .formatting import duration, many, metrics, moment, on, place
+from .formatting import by_file, duration, many, metrics, moment, on, place
+from .parser import FILE
 from .terminal.text import clean
+from .yards import at
 
 _NO_MODEL = "none: nothing was written to the model folder"
 
@@ -26,7 +29,8 @@ def live_line(run: Run, elapsed: float, *, stopping: bool = False) -> str:
 
 
 def print_summary(yard: Yard, run: Run, *, file: str = "") -> None:
-    """What became of a run that has ended, where everything lies, and what to type next."""
+    """What became of a run that has ended, where everything lies, and what to type next, in the folder where
+    `file` named the job file."""
     print(_outcome(run))
     for label, text in _findings(yard, run, file):
         print(f"  {label:9}{clean(text)}", flush=True)
@@ -112,13 +116,26 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _next(run: Run, file: str) -> str:
+    there = at(run.yard, file)
     if run.state is not State.SUCCEEDED and not run.seen.bad_input:
-        return f"trainyard resume {run.id}{on(run.yard)}"
+        return f"trainyard resume {run.id}{there}"
+    if run.is_training and run.model and _can_infer(file):
+        return f"trainyard infer {run.model} INPUT{on(run.yard)}{by_file(file)}"
     if run.is_training and run.model:
-        return f"trainyard infer {run.model} INPUT{on(run.yard)}" + (f" --file {file}" if file else "")
+        return f"trainyard pull models/{run.model}{there}"
     if is_remote(run.output or "") and run.state is State.SUCCEEDED:
-        return f"trainyard pull {run.id}{on(run.yard)}"
-    return f"trainyard show {run.id}{on(run.yard)}"
+        return f"trainyard pull {run.id}{there}"
+    return f"trainyard show {run.id}{there}"
+
+
+def _can_infer(file: str) -> bool:
+    """Whether the job file says how to predict."""
+    from ..core.jobs.file import load  # for a model alone
+
+    try:
+        return load(file or FILE).infer is not None
+    except BadInput:
+        return False
 
 
 def _model(yard: Yard, run: Run) -> str:

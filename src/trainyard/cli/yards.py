@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from ..core.errors import NotFound
-from ..yard.connection import connect
-from ..yard.yard import RunHandle, Yard
-from .formatting import many, on, size
+from ..core.errors import BadInput
+from ..yard.connection import connect, is_found_here
+from ..yard.yard import Yard
+from .formatting import by_file, many, on, size
 from .terminal.screen import is_live
 
 if TYPE_CHECKING:
@@ -19,10 +20,19 @@ _WORTH_TELLING = 1 << 20
 _MANY = 100
 
 
-def yard_of(args: argparse.Namespace, *, start: str = ".") -> Yard:
-    """The yard of `--on`, looked for from the folder or job file `start`. On a terminal, what it sends and
-    fetches is counted on stderr."""
-    return connect(args.on, start=start, progress=counter())
+def yard_of(args: argparse.Namespace, *, start: str = "") -> Yard:
+    """The yard of `--on`, looked for from the job file `start`, from that of `--file` or from here. On a
+    terminal, what it sends and fetches is counted on stderr."""
+    start = start or args.file
+    if start and not os.path.isfile(start):
+        raise BadInput("no such job file", where=start, key="--file")
+    return connect(args.on, start=start or ".", progress=counter())
+
+
+def at(yard: str, file: str = "") -> str:
+    """What names a yard in a command that is told, where `file` is the job file that was named ("": the usual
+    one): ` --on dev --file there/trainyard.toml`, and nothing that does not need to be said."""
+    return on(yard) + ("" if not file or is_found_here(yard, file) else by_file(file))
 
 
 def counter() -> Progress | None:
@@ -39,16 +49,3 @@ def counter() -> Progress | None:
         sys.stderr.flush()
 
     return tell
-
-
-LATEST = "latest"
-
-
-def find_run(yard: Yard, word: str) -> RunHandle:
-    """The run of that id, of a beginning that only one id has, or the newest for `latest`."""
-    if word != LATEST:
-        return yard.get(word)
-    newest = yard.runs(limit=1)
-    if not newest:
-        raise NotFound("there are no runs yet", cure=f"start one with `trainyard train{on(yard.name)}`")
-    return yard.get(newest[0].id)

@@ -62,6 +62,14 @@ def environment(yard: str, *, start: str = ".") -> tuple[Session, Deployment]:
     return session, deployment.read(session, yard, account=account)
 
 
+def is_found_here(yard: str, start: str) -> bool:
+    """Whether `connect(yard)` in the current folder finds the yard that `connect(yard, start=start)` does."""
+    if yard == LOCAL:
+        return find(_folder(start)) == find(".")
+    here = _job_file(".")
+    return yard == SANDBOX or (here is not None and os.path.exists(start) and os.path.samefile(here, start))
+
+
 def warm_up(yard: str = LOCAL, *, start: str = ".") -> None:
     """Make ready, in the background, for a run that is likely to be started in a moment.
 

@@ -21,6 +21,7 @@ from .catalog import Catalog
 _SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SUFFIX_LENGTH = 7
 _LONG_WAIT = 3600.0
+LATEST = "latest"
 
 
 class Yard:
@@ -133,7 +134,10 @@ class Yard:
         return run
 
     def get(self, run_id: str) -> RunHandle:
-        """The run of that id (or of a beginning that only one id has); `NotFound` with near ids."""
+        """The run of that id, of a beginning that only one id has, or for `latest` the newest; `NotFound`
+        with near ids."""
+        if run_id == LATEST:
+            run_id = next((run.id for run in self.engine.runs(RunQuery(limit=1))), LATEST)
         run = self.ledger.run(run_id)
         if run is None:
             ids = self.ledger.run_ids()

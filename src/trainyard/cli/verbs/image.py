@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 
 from ...aws.images import pushing, tools
 from ...core.environments.environment import DEFAULT
@@ -40,7 +41,7 @@ def _build(args: argparse.Namespace) -> None:
         print_json({"image": built.name, "id": f"sha256:{built.id}", "tool": built.tool.name})
         return
     print(f"built {built.name} ({built.id[:_SHOWN]}) with {built.tool.name}")
-    folder = "" if args.folder == "." else f" {args.folder}"
+    folder = "" if args.folder == "." else f" {shlex.quote(args.folder)}"
     print(f"next: trainyard image push{folder}{on(DEFAULT)}")
 
 

@@ -10,7 +10,7 @@ from ...core.ports.engine import LogLine
 from ...core.runs.run import rfc3339
 from ..parser import add_raw, add_run, add_yard
 from ..terminal.table import print_json
-from ..yards import find_run, yard_of
+from ..yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
-    found = find_run(yard, args.run).record
+    found = yard.get(args.run).record
     lines = yard.logs(found, follow=args.follow)
     if args.json:
         _print_objects(lines)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from ...yard.yard import LATEST
 from .. import formatting
 from ..parser import add_yard
 from ..terminal.table import print_json
 from ..terminal.text import clean
-from ..yards import LATEST, find_run, yard_of
+from ..yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
-    what = find_run(yard, LATEST).id if args.what == LATEST else args.what
+    what = yard.get(LATEST).id if args.what == LATEST else args.what
     folder, files, size = yard.pull(what, args.target)
     if args.json:
         print_json({"what": what, "folder": folder, "files": files, "bytes": size})

@@ -6,7 +6,7 @@ import argparse
 
 from .. import attached
 from ..parser import add_raw, add_run, add_yard
-from ..yards import find_run, yard_of
+from ..yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     yard = yard_of(args)
-    before = find_run(yard, args.run).record
+    before = yard.get(args.run).record
     if args.detach:
-        return attached.detach(yard.resume(before), as_json=args.json)
+        return attached.detach(yard.resume(before), as_json=args.json, file=args.file)
     seen = max((attempt.number for attempt in before.attempts), default=0)
-    style = attached.Style(json=args.json, seen=seen, raw=args.raw)
+    style = attached.Style(json=args.json, seen=seen, file=args.file, raw=args.raw)
     return attached.attach(yard, lambda: yard.resume(before), style)

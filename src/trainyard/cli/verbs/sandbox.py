@@ -13,6 +13,8 @@ from typing import Any
 from ...core.errors import BadInput
 from ...sandbox import address as sandbox_address
 from ...sandbox.address import Address
+from ...yard.connection import SANDBOX, connect
+from ...yard.yard import LATEST
 from ..formatting import many
 from ..parser import natural
 from ..terminal.table import print_json
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_start(parser)
     elif verb == "interrupt":
         parser.add_argument(
-            "run", metavar="RUN", help="a run's id, or a job of SageMaker's or Batch's that runs"
+            "run", metavar="RUN", help="a run's id, latest, or a job of SageMaker's or Batch's that runs"
         )
         parser.add_argument("--kill", action="store_true", help="without the SIGTERM and the grace before")
     elif verb == "set":
@@ -183,7 +185,8 @@ def _variables(address: Address) -> dict[str, str]:
 
 
 def _interrupt(args: argparse.Namespace) -> None:
-    found = sandbox_address.ask(sandbox_address.find(), "lose", {"run": args.run, "kill": args.kill})
+    run = connect(SANDBOX).get(LATEST).id if args.run == LATEST else args.run
+    found = sandbox_address.ask(sandbox_address.find(), "lose", {"run": run, "kill": args.kill})
     names = found["interrupted"]
     if args.json:
         print_json(found)

@@ -6,7 +6,7 @@ import argparse
 
 from ..parser import add_run, add_yard
 from ..terminal.table import print_json
-from ..yards import find_run, yard_of
+from ..yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
-    found = find_run(yard, args.run).record
+    found = yard.get(args.run).record
     if args.json:
         print_json(found.to_json())
         return

@@ -10,7 +10,7 @@ from ...yard.yard import Yard
 from ..parser import add_run, add_yard
 from ..terminal.table import print_json
 from ..terminal.text import clean
-from ..yards import find_run, yard_of
+from ..yards import yard_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
-    found = find_run(yard, args.run).record
+    found = yard.get(args.run).record
     had_ended = found.state.ended
     if not had_ended:
         found = _stop(yard, found)
