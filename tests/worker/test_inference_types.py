@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import itertools
 import json
@@ -12,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -131,6 +133,9 @@ JSON_TYPES = {
     "truths": ([True, False], ["bool True", "bool False"], ["bool True", "bool False"]),
     "texts": (["x", None], ["object 'x'", "object None"], ["string 'x'", "string None"]),
     "nothing": ([None, None], ["object None"] * 2, ["null None"] * 2),
+    "truths beside integers": ([True, 1], ["object True", "object 1"], None),
+    "texts beside integers": (["x", 1], ["object 'x'", "object 1"], None),
+    "what UTF-8 does not hold": (["\ud800"], [r"object '\ud800'"], None),
     "what 64 bits do not hold": ([2**70, 1], [f"object {2**70}", "object 1"], None),
 }
 
@@ -142,7 +147,7 @@ def test_jsons_types_are_decided_for_the_whole_input(
     assert predictions(of_json(tmp_path / "1", COLUMNS, values, batch_size=1)) == columns
     run = of_json(tmp_path / "2", ARROW, values, batch_size=1)
     if arrow is None:
-        with pytest.raises(InputError, match="column 'v' has values of more than one type"):
+        with pytest.raises(InputError, match="column 'v' is of no one type of Arrow's"):
             run.run()
     else:
         assert predictions(run) == arrow
@@ -191,6 +196,8 @@ FOLDERS = {
     "narrow integers": (pa.array([1], "int32"), pa.array([2**40]), "int64"),
     "integers beside floats": (pa.array([1]), pa.array([1.5]), "double"),
     "moments": (pa.array([1], pa.timestamp("ms")), pa.array([1], pa.timestamp("us")), "timestamp[us]"),
+    "UUIDs beside bytes": (pa.array([b"0" * 16], pa.uuid()), pa.array([b"1" * 16]), "binary"),
+    "no rows of another type": (pa.array([], "string"), pa.array([1]), "int64"),
     "decimals": (pa.array([Decimal("1.1")]), pa.array([Decimal("22.22")]), "decimal128(4, 2)"),
     "lists": (pa.array([[]], pa.list_(pa.null())), pa.array([[1.5]]), "list<element: double>"),
     "structs": (
@@ -217,15 +224,46 @@ def test_parquet_files_whose_types_differ_harmlessly_are_one_table(
         assert [row["v"] for row in written(run)] == [value for values in read for value in values]
 
 
-def test_an_integer_that_no_float_of_other_files_holds_is_refused_with_its_row(tmp_path: Path) -> None:
+MISFITS = {
+    "an integer": ([7, 8, BIG], [0.5], "int64", "double", str(BIG)),
+    "a decimal": (
+        [Decimal("0.1"), None, Decimal("12345678901234567890.1")],
+        [0.5],
+        "decimal128(21, 1)",
+        "double",
+        "12345678901234567890.1",
+    ),
+    "a moment": (
+        [datetime(2024, 1, 1), None, datetime(9999, 12, 31)],
+        pa.array([1], pa.timestamp("ns")),
+        "timestamp[us]",
+        "timestamp[ns]",
+        "9999-12-31 00:00:00.000000",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "others", "kind", "other", "shown"), MISFITS.values(), ids=MISFITS)
+def test_what_the_type_of_other_files_does_not_hold_is_refused_with_its_row(
+    tmp_path: Path, values: Any, others: Any, kind: str, other: str, shown: str
+) -> None:
     run = InferenceRun(tmp_path)
-    pq.write_table(pa.table({"v": [7, 8, BIG]}), run.input / "1.parquet")
-    pq.write_table(pa.table({"v": [0.5]}), run.input / "2.parquet")
+    pq.write_table(pa.table({"v": values}), run.input / "1.parquet")
+    pq.write_table(pa.table({"v": others}), run.input / "2.parquet")
     run.plan()
     reason = run.failure("shard")["reason"]
-    assert reason.startswith(
-        f"1.parquet row 3: column 'v' is int64 here and double elsewhere, which does not hold {BIG}"
-    )
+    words = f"column 'v' is {kind} here and {other} elsewhere, which does not hold {shown}; "
+    assert reason.startswith(f"1.parquet row 3: {words}")
+
+
+def test_moments_of_96_bits_are_what_spark_wrote(tmp_path: Path) -> None:
+    run = InferenceRun(tmp_path, ROWS)
+    moments = [datetime(1, 1, 1), datetime(2024, 1, 1, microsecond=5), datetime(9999, 12, 31)]
+    table = pa.table({"v": moments})
+    pq.write_table(table, run.input / "t.parquet", use_deprecated_int96_timestamps=True)
+    run.run()
+    rows = [(row["v"], row["prediction"]) for row in written(run)]
+    assert rows == [(moment, repr(moment)) for moment in moments]
 
 
 def test_a_column_that_a_file_lacks_is_null_there_and_told(tmp_path: Path) -> None:
@@ -349,6 +387,7 @@ def test_results_without_a_common_type_are_refused_at_their_row(tmp_path: Path) 
             f"t.parquet row 6: column 'p' is int64 here and double elsewhere, which does not hold {BIG}",
         ),
         ("[1, 'x'][n % 2]", "t.parquet row 2: the results 'p' are of more than one type"),
+        ("1 if n < 5 else 2**63", "t.parquet row 6: the result 'p' is an integer beyond 64 bits"),
         ("2**53 + 1 if n < 5 else 0.5", "t.parquet rows 6 to 6: the result column 'p' is int64"),
     ):
         handler = (
@@ -386,6 +425,11 @@ VALUES = {
         {"l": ["2025-01-01T00:00:00.123456789", None]},
     ),
     "bytes": (pa.array([b"\xff"]), b"\xff"),
+    "a UUID": (pa.array([b"0" * 16], pa.uuid()), UUID(bytes=b"0" * 16)),
+    "a list of them": (
+        pa.ListArray.from_arrays([0, 1], pa.array([b"0" * 16], pa.uuid())),
+        [UUID(bytes=b"0" * 16)],
+    ),
 }
 
 
@@ -548,17 +592,41 @@ def test_a_csv_without_a_header_has_as_many_rows_as_lines(
         assert found == [[a, b, a + b] for a, b in table]
 
 
-def test_parts_without_a_header_have_the_same_results_in_the_same_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["csv", "headless.csv", "csv.gz", "parquet"])
+def test_results_have_one_order_in_all_parts(tmp_path: Path, form: str) -> None:
     handler = (
-        "def predict_fn(batch, model):\n"
-        "    return [{'p': 1, 'q': 2} if r['0'] == 'x' else {'q': 2, 'p': 1} for r in batch]\n"
+        "def predict_fn(batch, model):\n    values = [next(iter(row.values())) for row in batch]\n"
+        "    return [{'p': 1, 'q': v} if v in 'xy' else {'q': v, 'p': 1} for v in values]\n"
     )
-    with pytest.raises(InputError, match="shard 1 has the columns 0, q, p where shard 0 has 0, p, q"):
+    run = InferenceRun(tmp_path, handler, shards=3)
+    table, name = "v\n" * ("headless" not in form) + 'x\ny\n"z,""\n"\n', f"t.{form}"
+    run.csv = {"header": "headless" not in form}
+    if form == "parquet":
+        pq.write_table(pa.table({"v": ["x", "y", 'z,"\n']}), run.input / name)
+    else:
+        (run.input / name).write_bytes(gzip.compress(table.encode()) if "gz" in form else table.encode())
+    for _ in range(2):
+        run.run()
+        if form == "parquet":
+            rows = [list(row.values()) for row in written(run)]
+        else:
+            texts = [part.read_bytes() for part in run.parts()]
+            texts = [gzip.decompress(text) if "gz" in form else text for text in texts]
+            lines = [row for t in texts for row in csv.reader(io.StringIO(t.decode(), newline=""))]
+            rows = [[v, int(p), q] for v, p, q in (row for row in lines if row[0] != "v")]
+        assert rows == [["x", 1, "x"], ["y", 1, "y"], ['z,"\n', 1, 'z,"\n']]
+        run.commit()
+
+
+def test_results_of_other_names_in_another_part_are_refused(tmp_path: Path) -> None:
+    handler = "def predict_fn(batch, model):\n    return [{r['0']: 1} for r in batch]\n"
+    with pytest.raises(InputError, match="shard 1 has the columns 0, y where shard 0 has 0, x"):
         headless(tmp_path, "x\ny\n", handler, shards=2).run()
 
 
 DOUBTS = {
-    "a row for a header": ("5.1,3\n4,5\n", "write header = false in [infer]"),
+    "a row for a header": ("51,3\n4,5\n", "write header = false in [infer]"),
+    "a labelled one": ("5.1,3,setosa\n4,5,setosa\n", "write header = false in [infer]"),
     "semicolons": ("a;b\n1;2\n", 'write delimiter = ";" in [infer]'),
     "tabs": ("a\tb\n1\t2\n", 'write delimiter = "\\t" in [infer]'),
 }
@@ -570,13 +638,15 @@ def test_a_csv_that_is_likely_read_amiss_gets_a_warning(tmp_path: Path, text: st
     (warning,) = plan.make(str(tmp_path), 1)["warnings"]
     assert warning.startswith("t.csv: ")
     assert warning.endswith(cure)
-    (tmp_path / "t.csv").write_text('a,b\n"1;2",3\n')
+    (tmp_path / "t.csv").write_text('id,2023,v1.5\n"1;2",3,4\n')
     assert plan.make(str(tmp_path), 1)["warnings"] == []
 
 
 CURES = {
     "pandas' index": (",a\n0,1\n", "to_csv(..., index=False)"),
     "a row for a header": ("1,1\n2,3\n", "write header = false in [infer]"),
+    "a labelled one": ("0.2,0.2,setosa\n1,2,setosa\n", "write header = false in [infer]"),
+    "one that lacks a value": ("0.2,,3\n1,2,3\n", "write header = false in [infer]"),
     "commas for points": ("a;b\n1,5;2\n", 'write delimiter = ";" in [infer]'),
 }
 
@@ -587,3 +657,10 @@ def test_a_csv_that_cannot_be_read_names_the_cure(tmp_path: Path, text: str, cur
     with pytest.raises(InputError) as caught:
         plan.make(str(tmp_path), 1)
     assert str(caught.value).endswith(cure)
+
+
+def test_files_without_a_header_have_as_many_fields_as_each_other(tmp_path: Path) -> None:
+    run = headless(tmp_path, "1,2,3\n")
+    (run.input / "a.csv").write_text("1,2\n")
+    with pytest.raises(InputError, match=r"t\.csv has 3 fields in its first row where a.csv has 2; "):
+        run.plan()

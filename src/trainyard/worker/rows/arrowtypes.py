@@ -29,16 +29,16 @@ class Misfit(InputError):
 def common(one: Any, other: Any) -> Any:
     """The type that holds the values of both, None where there is none.
 
-    Null gives way to anything, integers to floats, lists and structs member by member. Whether an integer has
-    a float that is exactly it is asked of each value, when it is brought into the type.
+    Null gives way to anything, integers and decimals to floats, lists and structs member by member. Whether a
+    number has a float that is it is asked of each value, when it is brought into the type.
     """
     types = pyarrow().types
     if one == other or types.is_null(other):
         return one
     if types.is_null(one):
         return other
-    if types.is_dictionary(one) or types.is_dictionary(other):
-        return common(_decoded(one), _decoded(other))
+    if (plain := (_decoded(one), _decoded(other))) != (one, other):
+        return common(*plain)
     for promote in (_number, _decimal, _text, _moment, _list, _map, _struct):
         found = promote(one, other)
         if found is not None:
@@ -47,7 +47,15 @@ def common(one: Any, other: Any) -> Any:
 
 
 def _decoded(kind: Any) -> Any:
+    """The type of a dictionary's values, or that in which values of an extension are kept."""
+    if is_extension(kind):
+        return kind.storage_type
     return kind.value_type if pyarrow().types.is_dictionary(kind) else kind
+
+
+def is_extension(kind: Any) -> bool:
+    """Whether a type is one that is kept in another: UUIDs, tensors."""
+    return isinstance(kind, pyarrow().BaseExtensionType)
 
 
 def _number(one: Any, other: Any) -> Any:
@@ -207,18 +215,30 @@ def cast(column: Any, field: Any) -> Any:
     if column.type == field.type:
         return column
     try:
-        return column.cast(field.type)
+        return _exact(column, field.type)
     except (pyarrow().ArrowException, NotImplementedError) as error:
-        index = first_misfit(column, lambda part: part.cast(field.type))
-        value = str(column.slice(index, 1).to_pylist()[0]) if _is_shown(column) else str(error)
+        index = first_misfit(column, lambda part: _exact(part, field.type))
+        value = _shown(column.slice(index, 1)) or str(error)
         shown = value if len(value) <= 60 else f"{value[:57]}..."
         types = f"{column.type} here and {field.type} elsewhere"
         raise Misfit(f"column {field.name!r} is {types}, which does not hold {shown}", index) from None
 
 
-def _is_shown(column: Any) -> bool:
-    types, kind = pyarrow().types, column.type
-    return bool(types.is_integer(kind) or types.is_decimal(kind) or types.is_string(kind))
+def _exact(column: Any, kind: Any) -> Any:
+    """Arrow's own cast rounds a decimal to a float without a word."""
+    pa = pyarrow()
+    made = column.cast(kind)
+    if pa.types.is_decimal(column.type) and pa.types.is_floating(kind) and made.cast(column.type) != column:
+        raise pa.ArrowInvalid("a decimal of more digits")
+    return made
+
+
+def _shown(value: Any) -> str:
+    """A column of one value as a text; "" for what has none."""
+    try:
+        return str(value.cast(pyarrow().string())[0].as_py())
+    except (pyarrow().ArrowException, NotImplementedError):
+        return ""
 
 
 def first_misfit(values: Any, attempt: Any) -> int:
@@ -238,15 +258,12 @@ def first_misfit(values: Any, attempt: Any) -> int:
 def leaves(kind: Any) -> list[Any]:
     """The types of the columns of Parquet that a column of this type is made of, in their order."""
     types = pyarrow().types
-    if isinstance(kind, pyarrow().BaseExtensionType):
-        return leaves(kind.storage_type)
     if types.is_struct(kind):
         return [leaf for field in kind for leaf in leaves(field.type)]
     if types.is_map(kind):
         return leaves(kind.key_type) + leaves(kind.item_type)
-    if is_list(kind):
-        return leaves(kind.value_type)
-    return [_decoded(kind)]
+    inner = kind.value_type if hasattr(kind, "value_type") else _decoded(kind)
+    return [kind] if inner is kind else leaves(inner)
 
 
 def unify_schemas(schemas: Sequence[Any], refuse: Any) -> Any:

@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta, timezone
 from typing import Any, Callable
 
 from ..errors import InputError
-from .arrowtypes import is_list
+from .arrowtypes import is_extension, is_list
 from .libraries import numpy, pyarrow
 
 _UNSAYABLE = 'what Python cannot say ({}); use batch_format = "arrow"'
@@ -111,10 +111,10 @@ class Views:
 def _is_of_objects(kind: Any) -> bool:
     """Whether NumPy would get, of a type, something else than is said of it, or nothing."""
     types = pyarrow().types
-    those = (types.is_struct, types.is_map, types.is_time, types.is_dictionary, types.is_interval)
-    if any(is_one(kind) for is_one in those):
-        return True
-    return is_list(kind) and _is_of_objects(kind.value_type)
+    if is_list(kind):
+        return _is_of_objects(kind.value_type)
+    those = (types.is_nested, types.is_time, types.is_dictionary, types.is_interval, is_extension)
+    return any(is_one(kind) for is_one in those)
 
 
 def _is_fine(kind: Any) -> bool:

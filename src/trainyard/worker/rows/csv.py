@@ -12,7 +12,7 @@ from typing import IO, Any, Iterator, Sequence
 
 from ..errors import InputError
 from .batches import Batch
-from .csvscan import WITHOUT_HEADER, Dialect, are_numbers, hint, scan
+from .csvscan import WITHOUT_HEADER, Dialect, hint, is_likely_a_row, scan
 from .inputs import PlannedFile, open_plain, open_planned, readable, unchanged
 from .libraries import numpy, pyarrow
 from .partitions import constants, with_partitions
@@ -21,6 +21,9 @@ from .results import PREDICTION, Results, check_names, differing, result_names
 from .splits import Extent, Offer, Options, Piece, Shape, Survey
 from .text import survey_text, text_batches
 from .values import csv_values, text_list
+
+_CHUNK = 4096
+"""Rows that are held at once when a part is written anew."""
 
 
 def survey(files: Sequence[PlannedFile], shards: int, options: Options) -> Survey:
@@ -35,7 +38,7 @@ def survey(files: Sequence[PlannedFile], shards: int, options: Options) -> Surve
         first, extent = scan(stream, name, offer, dialect)
         if first:
             found.setdefault(name, first if dialect.header else [str(n) for n in range(len(first))])
-            _check_alike(found, name)
+            _check_alike(found, name, dialect)
             if len(found) == 1:
                 warnings.extend(_warnings(first, name, dialect))
         return extent
@@ -50,20 +53,21 @@ def survey(files: Sequence[PlannedFile], shards: int, options: Options) -> Surve
     return Survey(shape, extents, splits, warnings)
 
 
-def _check_alike(found: dict[str, list[str]], name: str) -> None:
+def _check_alike(found: dict[str, list[str]], name: str, dialect: Dialect) -> None:
     (first, columns), *_ = found.items()
     if found[name] == columns:
         return
+    if not dialect.header:
+        problem = f"{len(found[name])} fields in its first row where {first} has {len(columns)}"
+        raise InputError(f"{name} has {problem}; give every file the same columns")
     problem = f"the columns {', '.join(found[name])} where {first} has {', '.join(columns)}"
     raise InputError(f"{name} has {problem}; give every file the same header")
 
 
 def _warnings(first: list[str], name: str, dialect: Dialect) -> list[str]:
     found = []
-    if dialect.header and are_numbers(first):
-        found.append(
-            f"{name}: every column has a number for its name, {first[0]!r} for one; {WITHOUT_HEADER}"
-        )
+    if dialect.header and is_likely_a_row(first):
+        found.append(f"{name}: the header begins like a row, {', '.join(first[:3])}; {WITHOUT_HEADER}")
     other = hint(first, dialect)
     if other:
         found.append(f"{name}: has one column, {first[0]!r}; {other}")
@@ -81,7 +85,7 @@ def writer(path: str, compression: str, shape: Shape) -> CsvWriter:
 
 
 def count(path: str, compression: str, name: str, shape: Shape) -> Count:
-    """See `formats.Format`. Without a header a part's shape is the number of its fields."""
+    """See `formats.Format`. Without a header only its shard can say what a part's columns are."""
     with open_plain(path, compression) as stream:
         plain = _count_plain(stream, shape)
         if plain is not None:
@@ -109,31 +113,46 @@ def _count_plain(stream: IO[bytes], shape: Shape) -> Count | None:
 
 
 def _counted(lines: int, first: list[str], shape: Shape) -> Count:
-    if shape["header"]:
-        return Count(lines - bool(first), first)
-    return Count(lines, [str(number) for number in range(len(first))])
+    return Count(lines - bool(first), first) if shape["header"] else Count(lines, None)
 
 
 def unify(parts: Sequence[Count], compression: str, shape: Shape) -> dict[int, Rewrite]:
-    """See `formats.Format`. Parts with rows must have one header; the others take it."""
-    filled = [shard for shard, part in enumerate(parts) if part.rows]
+    """See `formats.Format`. Parts with rows must have the same columns; all take the order of the first."""
+    filled = [shard for shard, part in enumerate(parts) if part.rows and part.shape is not None]
     if not filled:
         return {}
-    header = parts[filled[0]].shape
+    columns = parts[filled[0]].shape
     for shard in filled:
-        if parts[shard].shape != header:
+        if sorted(parts[shard].shape) != sorted(columns):
             raise InputError(
                 f"shard {shard} has the columns {', '.join(parts[shard].shape)} where shard {filled[0]} has "
-                f"{', '.join(header)}; return the same keys in every shard"
+                f"{', '.join(columns)}; return the same keys in every shard"
             )
-    if not shape["header"]:
-        return {}
+    return {
+        shard: _reordering(part, columns, compression, shape)
+        for shard, part in enumerate(parts)
+        if part.shape != columns and (shape["header"] or shard in filled)
+    }
 
-    def rewrite(_: str, new: str) -> None:
-        with open_plain(new, compression, "wb") as stream:
-            stream.write(csv_text([header], shape["delimiter"]).encode("utf-8"))
 
-    return {shard: rewrite for shard, part in enumerate(parts) if part.shape != header}
+def _reordering(part: Count, columns: list[str], compression: str, shape: Shape) -> Rewrite:
+    delimiter = shape["delimiter"]
+
+    def rewrite(old: str, new: str) -> None:
+        with open_plain(old, compression) as source, open_plain(new, compression, "wb") as stream:
+
+            def write(rows: list[list[Any]]) -> None:
+                stream.write(csv_text(rows, delimiter).encode("utf-8"))
+
+            rows = csv.reader(io.TextIOWrapper(source, encoding="utf-8", newline=""), delimiter=delimiter)
+            if shape["header"]:
+                next(rows, None)
+                write([columns])
+            order = [part.shape.index(name) for name in columns] if part.rows else []
+            while chunk := list(islice(rows, _CHUNK)):
+                write([[row[index] for index in order] for row in chunk])
+
+    return rewrite
 
 
 class CsvReader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from itertools import accumulate, chain
 from operator import methodcaller
 from typing import IO, Callable, Iterable, Iterator, NamedTuple, Sequence
@@ -21,6 +22,7 @@ from .text import BOM
 LONGEST_FIELD = 64 * 1024 * 1024
 csv.field_size_limit(LONGEST_FIELD)
 _BLOCK = 1 << 16
+_NUMBER = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*", re.ASCII)
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
 
 
@@ -96,18 +98,18 @@ def _check_header(header: list[str], lines: Lines) -> None:
             cure = "name every column in the header"
             if position == 1 and len(header) > 1:
                 cure += "; if it is the index that pandas writes, leave it out: to_csv(..., index=False)"
+            if is_likely_a_row(list(filter(None, header))):
+                cure += f"; {WITHOUT_HEADER}"
             raise InputError(f"{where}: column {position} has no name; {cure}")
         if header.index(column) != position - 1:
-            cure = WITHOUT_HEADER if are_numbers(header) else "give each a name of its own"
+            cure = WITHOUT_HEADER if is_likely_a_row(header) else "give each a name of its own"
             raise InputError(f"{where}: two columns are named {column!r}; {cure}")
 
 
-def are_numbers(row: Sequence[str]) -> bool:
-    """Whether every field is a number, as those of a header hardly are."""
-    try:
-        return bool([float(field) for field in row])
-    except ValueError:
-        return False
+def is_likely_a_row(header: Sequence[str]) -> bool:
+    """Whether fields are no names: all of them numbers, or one with a point. Years may well be names."""
+    numbers = list(filter(_NUMBER.fullmatch, header))
+    return bool(numbers) and (len(numbers) == len(header) or "." in "".join(numbers))
 
 
 def hint(row: Sequence[str], dialect: Dialect) -> str:

@@ -15,7 +15,7 @@ from ..errors import InputError, OutputError
 from . import partitions
 from .batches import Batch
 from .inputs import PlannedFile, open_plain, open_planned, readable, unchanged
-from .jsontypes import MOST_NAMES, Kinds, array, arrow_type
+from .jsontypes import MOST_NAMES, Kinds, array, arrow_array
 from .libraries import pyarrow
 from .parts import Count, Rewrite
 from .results import Results, check_names
@@ -139,9 +139,10 @@ class JsonReader:
         for name, kinds in self._kinds().items():
             values = [row.value.get(name) for row in rows]
             try:
-                arrays[name] = pa.array(values, arrow_type(kinds))
-            except (pa.ArrowException, OverflowError) as error:
-                raise InputError(f"column {name!r} has values of more than one type ({error})") from None
+                arrays[name] = arrow_array(values, kinds)
+            except (pa.ArrowException, ValueError, OverflowError) as error:
+                cure = 'use batch_format = "rows" or "columns"'
+                raise InputError(f"column {name!r} is of no one type of Arrow's ({error}); {cure}") from None
         return pa.table(arrays)
 
     def _kinds(self) -> dict[str, list[str]]:

@@ -12,6 +12,15 @@ MOST_NAMES = 10_000
 NULL = "null"
 _HUGE = "huge"
 """An integer that 64 bits with a sign do not hold."""
+_NESTED = "nested"
+_WORDS = {
+    "bool": "booleans",
+    "int": "integers",
+    "float": "floats",
+    "str": "texts",
+    _HUGE: "integers beyond 64 bits",
+    _NESTED: "lists or objects",
+}
 _KINDS = {bool: "bool", int: "int", float: "float", str: "str", type(None): NULL}
 _NUMPY = {"bool": "bool", "int": "int64", "float": "float64"}
 
@@ -46,7 +55,7 @@ class Kinds:
             return None
         found: dict[str, set[str]] = {name: set() for name in self._counts}
         for name, kind in self._pairs:
-            found[name].add(_KINDS.get(kind, "other"))
+            found[name].add(_KINDS.get(kind, _NESTED))
         for name, count in self._counts.items():
             if count < self._rows:
                 found[name].add(NULL)
@@ -70,13 +79,18 @@ def array(values: Sequence[Any], kinds: Sequence[str]) -> Any:
     return objects
 
 
-def arrow_type(kinds: Sequence[str]) -> Any:
-    """The Arrow type of values of these kinds; None for those that Arrow has to look at."""
+def arrow_array(values: Sequence[Any], kinds: Sequence[str]) -> Any:
+    """Values of these kinds as an Arrow array, whose type depends on the kinds alone, but for what is nested:
+    that takes the type of these values.
+
+    Raises ValueError or OverflowError where they have no type in common.
+    """
     pa = pyarrow()
-    real = set(kinds) - {NULL}
-    if not real:
-        return pa.null()
-    if real == {"int", "float"}:
-        return pa.float64()
     types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string()}
-    return types.get(real.pop()) if len(real) == 1 else None
+    real = set(kinds) - {NULL}
+    if real == {_NESTED}:
+        return pa.array(values)
+    kind = "float" if real == {"int", "float"} else "".join(real)
+    if real and kind not in types:
+        raise ValueError(" and ".join(sorted(_WORDS[each] for each in real)))
+    return pa.array(values, types[kind] if real else pa.null())

@@ -36,9 +36,11 @@ def survey(files: Sequence[PlannedFile], shards: int, options: Options) -> Surve
         return None if is_empty else scan(files[index])
 
     footers = list(over(footer, [0] * len(files), files[0]["path"]))
-    found = [(file, each) for file, each in zip(files, footers) if each is not None]
-    if not found:
+    whole = [(file, each) for file, each in zip(files, footers) if each is not None]
+    if not whole:
         raise InputError(f"{files[0]['name']}: every file is empty; write Parquet files with a schema")
+    # Files without rows have no values that a type could fail to hold.
+    found = [(file, each) for file, each in whole if each.rows] or whole
 
     def refuse(index: int, field: Any, known: Any) -> InputError:
         return InputError(
@@ -75,7 +77,7 @@ def _with_nulls(
     schema: Any, found: Sequence[tuple[PlannedFile, Footer]], constants: Sequence[dict[str, Any]]
 ) -> list[str]:
     """The columns of integers or booleans in which a null may stand: no type of NumPy's holds them all."""
-    lacking = {name for _, each in found if each.rows for name in each.nulls.union(_absent(schema, each))}
+    lacking = {name for _, each in found for name in each.nulls.union(_absent(schema, each))}
     null = {name for each in constants for name, value in each.items() if value is None}
     known = {name for each in constants for name in each}
     return [
@@ -93,7 +95,7 @@ def _absent(schema: Any, footer: Footer) -> set[str]:
 def _lacking(schema: Any, found: Sequence[tuple[PlannedFile, Footer]]) -> list[str]:
     for file, each in found:
         absent = sorted(_absent(schema, each))
-        if absent and each.rows:
+        if absent:
             return [f"{file['name']} has no column {absent[0]!r}, which other files have: null in its rows"]
     return []
 
@@ -145,15 +147,19 @@ def opened(file: PlannedFile) -> Iterator[Any]:
 
 @contextmanager
 def _parquet_file(file: PlannedFile) -> Iterator[Any]:
-    pq = parquet()
     if not is_remote(file["path"]):
-        with pq.ParquetFile(file["path"]) as source:
+        with _opened(file["path"]) as source:
             yield source
         return
     # Columns that lie side by side come by one request, which is then several ranges in parallel.
     stream = open_object(file["path"], file["size"], file["etag"], ahead=False)
-    with stream, pq.ParquetFile(stream, pre_buffer=True) as source:
+    with stream, _opened(stream, pre_buffer=True) as source:
         yield source
+
+
+def _opened(source: Any, **options: Any) -> Any:
+    # Spark's 96 bits reach to the year 9999, where nanoseconds end in 2262 and begin anew without a word.
+    return parquet().ParquetFile(source, coerce_int96_timestamp_unit="us", **options)
 
 
 def scan(file: PlannedFile) -> Footer:

@@ -29,8 +29,8 @@ def count(path: str, compression: str, name: str, shape: Shape) -> Count:
 
 
 def unify(parts: Sequence[Count], compression: str, shape: Shape) -> dict[int, Rewrite]:
-    """See `formats.Format`. Parts with rows must have the same names, and types with one in common; all take
-    it."""
+    """See `formats.Format`. Parts with rows must have the same names, whose order is the first's, and types
+    with one in common; all take it."""
     filled = [shard for shard, part in enumerate(parts) if part.rows]
     if not filled:
         return {}
@@ -44,7 +44,7 @@ def unify(parts: Sequence[Count], compression: str, shape: Shape) -> dict[int, R
         return differing_in(index, f"column {field.name!r} is {field.type} and {known.type}")
 
     for index, schema in enumerate(schemas):
-        if schema.names != schemas[0].names:
+        if sorted(schema.names) != sorted(schemas[0].names):
             raise differing_in(index, difference(schema, schemas[0]))
     schema = unify_schemas(schemas, refuse).with_metadata(schemas[0].metadata)
     return {
@@ -219,6 +219,7 @@ def _arrow_column(batch: Batch, results: Results, name: str) -> Any:
         return pa.array(values)
     except (pa.ArrowException, OverflowError) as error:
         place = batch.place(first_misfit(values, pa.array))
-        raise InputError(
-            f"{place}: the results {name!r} are of more than one type ({error}); return one type"
-        ) from None
+        problem = f"the results {name!r} are of more than one type ({error}); return one type"
+        if isinstance(error, OverflowError):
+            problem = f"the result {name!r} is an integer beyond 64 bits; return it as a text or a float"
+        raise InputError(f"{place}: {problem}") from None

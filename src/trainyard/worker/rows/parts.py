@@ -12,8 +12,8 @@ Rewrite = Callable[[str, str], None]
 
 
 class Count(NamedTuple):
-    """The rows of a part, and what it has of columns: the header of CSV, the schema of Parquet, None for JSON
-    Lines."""
+    """The rows of a part, and what it has of columns: the header of CSV, the schema of Parquet; None for JSON
+    Lines, and where nobody knows."""
 
     rows: int
     shape: Any
