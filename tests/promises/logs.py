@@ -39,6 +39,42 @@ for n in range(100_000): print("line", n)
         assert abs(line.time - time.time()) < 20
         run.stop()
 
+    def test_redraws_of_a_progress_bar_are_lines_as_they_come_and_its_last_is_the_metrics_value(
+        self, yard: Yard, project: Project
+    ) -> None:
+        script = """
+import sys, time
+for step in range(600): sys.stderr.write(f"\\r{step}/600 loss={1 - step / 1000:.3f}")
+sys.stderr.write("\\r600/600 loss=0.4\\n")
+sys.stderr.write("\\rwaiting 1")
+time.sleep(60)
+"""
+        run = yard.train(project.training(script, metrics={"loss": r"loss=([0-9.]+)"}))
+        found = []
+        for line in run.logs(follow=True):
+            found.append(line.text)
+            if line.text == "waiting 1":
+                break
+        assert "600/600 loss=0.4" in found and len(found) < 30
+        run.stop()
+        assert run.wait(timeout=PATIENCE).metrics == {"loss": 0.4}
+
+    def test_prints_of_several_processes_do_not_interleave_within_a_line(
+        self, yard: Yard, project: Project
+    ) -> None:
+        script = """
+import multiprocessing, sys
+def work(rank):
+    for step in range(300):
+        print("rank", rank, "step", step, "loss", 0.5, file=(sys.stdout, sys.stderr)[step % 2])
+ranks = [multiprocessing.Process(target=work, args=(rank,)) for rank in range(3)]
+for each in ranks: each.start()
+for each in ranks: each.join()
+"""
+        run = yard.train(project.training(script)).wait(timeout=PATIENCE)
+        wanted = [f"rank {rank} step {step} loss 0.5" for rank in range(3) for step in range(300)]
+        assert sorted(texts(run)) == sorted(wanted)
+
     def test_bytes_that_are_no_text_are_shown_replaced(self, yard: Yard, project: Project) -> None:
         script = "import os\nos.write(1, b'caf\\xc3\\xa9 \\xff\\n')"
         run = yard.train(project.training(script)).wait(timeout=PATIENCE)

@@ -8,8 +8,31 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-_LONGEST_LINE = 16_384
+_LONGEST_LINE = 1 << 20
 _PATIENCE = 2.0
+
+
+class Lines:
+    """Cuts what a log gets into lines, as metrics are searched in them: each redraw of a progress bar, which
+    ends at a carriage return, is one."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, content: bytes) -> list[str]:
+        """The lines that are whole now."""
+        *lines, self._rest = (self._rest + content).replace(b"\r", b"\n").split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            # What never ends its line is given in pieces, whole words each, and not kept for ever.
+            whole, _, self._rest = self._rest.rpartition(b" ")
+            lines.append(whole or self._rest)
+            self._rest = self._rest if whole else b""
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def finish(self) -> list[str]:
+        """A last line that has no end."""
+        rest, self._rest = self._rest, b""
+        return [rest.decode("utf-8", "replace")] if rest else []
 
 
 class Point(NamedTuple):
@@ -33,7 +56,7 @@ class Extractor:
     def find(self, text: str, time: float) -> Iterator[Point]:
         """The values in a line of the log; what is no finite number is passed over."""
         for name in self._patterns:
-            yield from self._points(name, text[:_LONGEST_LINE], time)
+            yield from self._points(name, text, time)
 
     def find_all(self, lines: list[str], time: float) -> list[Point]:
         """The values in all the lines, in a bounded time: a pattern that takes seconds to fail (`(a+)+b`)
@@ -55,7 +78,7 @@ class Extractor:
             self._is_timing = True
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
             for index, line in enumerate(lines):
-                found.extend((index, point) for point in self._points(name, line[:_LONGEST_LINE], time))
+                found.extend((index, point) for point in self._points(name, line, time))
             self._is_timing = False
         except _TookTooLong:
             del self._patterns[name]

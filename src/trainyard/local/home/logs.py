@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from ...core.ports.engine import LogLine
+from ...worker.process.redraws import Redraws
 from .runfolder import RunPaths, times_of
 
 _CHUNK = 1 << 16
@@ -22,38 +23,50 @@ class TaskLog:
         self._path, self._task, self._attempt = path, task, attempt
         self._offset = 0
         self._rest = b""
+        self._redraws = Redraws()
+        self._last = 0.0
         self._ends: list[int] = []
         self._times: list[float] = []
         self._times_offset = 0
 
     def lines(self, *, at_end: bool) -> Iterator[LogLine]:
-        """The lines that came since; `at_end` also gives a last one without a newline."""
+        """The lines that came since, a redraw of a progress bar among them; `at_end` also gives a last one
+        without a newline."""
         while content := self._read():
             self._load_times()
-            *lines, rest = (self._rest + content).split(b"\n")
-            position = self._offset - len(self._rest)
-            self._offset += len(content)
-            self._rest = rest
-            for line in lines:
-                position += len(line) + 1
-                yield self._line(line, position)
-            if len(self._rest) > _LONGEST:
-                # What never ends its line is given in pieces, and not kept in memory for ever.
+            for piece in self._pieces(content):
+                yield from self._given(self._redraws.feed(piece, self._last))
+        yield from self._given(self._redraws.tick(time.time()))
+        if at_end:
+            yield from self._given(self._redraws.finish())
+            if self._rest:
                 rest, self._rest = self._rest, b""
-                yield self._line(rest, self._offset)
-        if at_end and self._rest:
+                yield self._line(rest)
+
+    def _pieces(self, content: bytes) -> Iterator[bytes]:
+        """The content in the pieces that came together; when the one that is given came is in `_last`."""
+        while content:
+            index = bisect.bisect_right(self._ends, self._offset)
+            if index < len(self._ends):
+                size, self._last = self._ends[index] - self._offset, self._times[index]
+            else:
+                # Not noted yet: it has just been written.
+                size, self._last = len(content), max(time.time(), self._last)
+            piece, content = content[:size], content[size:]
+            self._offset += len(piece)
+            yield piece
+
+    def _given(self, content: bytes) -> Iterator[LogLine]:
+        *lines, self._rest = (self._rest + content).split(b"\n")
+        for line in lines:
+            yield self._line(line)
+        if len(self._rest) > _LONGEST:
+            # What never ends its line is given in pieces, and not kept in memory for ever.
             rest, self._rest = self._rest, b""
-            yield self._line(rest, self._offset)
+            yield self._line(rest)
 
-    def _line(self, line: bytes, end: int) -> LogLine:
-        return LogLine(self._time(end), self._task, self._attempt, line.decode("utf-8", "replace"))
-
-    def _time(self, end: int) -> float:
-        index = bisect.bisect_left(self._ends, end)
-        if index < len(self._times):
-            return self._times[index]
-        # Not noted yet: it has just been written.
-        return max(time.time(), self._times[-1] if self._times else 0.0)
+    def _line(self, line: bytes) -> LogLine:
+        return LogLine(self._last, self._task, self._attempt, line.decode("utf-8", "replace"))
 
     def _read(self) -> bytes:
         try:

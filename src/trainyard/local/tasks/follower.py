@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ...core.runs.metrics import Lines
 from ..home.runfolder import times_of
 
 _CHUNK = 1 << 20
@@ -16,7 +17,7 @@ class Follower:
         self._log, self._times = log, times_of(log)
         self._wants_lines = wants_lines
         self._offset = _last_offset(self._times)
-        self._rest = b""
+        self._lines = Lines()
 
     def read(self, now: float, *, at_end: bool = False) -> list[str]:
         """The complete lines that came since the last call, at most a mebibyte of them; `at_end` also
@@ -29,15 +30,8 @@ class Follower:
         self._offset += grown
         if not self._wants_lines:
             return []
-        # A progress bar rewrites its line with carriage returns: each is a line to a metric.
-        *lines, self._rest = (self._rest + content.replace(b"\r", b"\n")).split(b"\n")
-        if at_end and self._rest and not self.behind:
-            lines.append(self._rest)
-            self._rest = b""
-        if len(self._rest) > _CHUNK:
-            # What never ends its line is no metric's, and not kept in memory for ever.
-            self._rest = b""
-        return [line.decode("utf-8", "replace") for line in lines]
+        lines = self._lines.feed(content)
+        return lines + self._lines.finish() if at_end and not self.behind else lines
 
     @property
     def behind(self) -> bool:

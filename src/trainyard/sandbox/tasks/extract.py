@@ -14,7 +14,7 @@ import sys
 import time
 from typing import IO
 
-from ...core.runs.metrics import Extractor
+from ...core.runs.metrics import Extractor, Lines
 
 _PERIOD = 0.1
 _CHUNK = 4 << 20
@@ -22,7 +22,7 @@ _CHUNK = 4 << 20
 
 class _Log:
     def __init__(self, path: str) -> None:
-        self._path, self._rest = path, b""
+        self._path, self._lines = path, Lines()
         self._file: IO[bytes] | None = None
 
     def lines(self, *, all: bool = False) -> list[str]:
@@ -32,11 +32,8 @@ class _Log:
                 self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115  (open to the end)
             except FileNotFoundError:
                 return []
-        *lines, self._rest = (self._rest + (self._file.read(_CHUNK) or b"")).split(b"\n")
-        if all and self._rest:
-            lines.append(self._rest)
-            self._rest = b""
-        return [line.decode("utf-8", "replace") for line in lines]
+        lines = self._lines.feed(self._file.read(_CHUNK) or b"")
+        return lines + self._lines.finish() if all else lines
 
 
 def main(arguments: list[str]) -> None:

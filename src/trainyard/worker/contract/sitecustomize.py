@@ -3,7 +3,7 @@
 A log cannot tell what ended a process: an exception that was handled is printed there too, and the text of
 `sys.exit("…")` looks like any other line. `lastwords.lay` puts this file into a folder at the end of
 PYTHONPATH, where every Python that the script is, or starts, finds it as the module `sitecustomize`. It
-changes nothing that a script sees, and writes only at the end of a process that failed: `<pid>.json`, with
+has lines written whole, and writes itself only at the end of a process that failed: `<pid>.json`, with
 the `name` of the exception ("" for `sys.exit("text")`), the `text`, the `time` in seconds since the epoch,
 the `parent`'s pid, and whether a `launcher` like torchrun started it.
 """
@@ -88,6 +88,16 @@ def _line(error: BaseException) -> str:
     return _name(error) + ": " + text if text else _name(error)
 
 
+def _keep_lines_whole() -> None:
+    """Have a line written at once: unbuffered, as Python is in a job, it writes each argument of a print and
+    the newline apart, and another process of the job writes in between."""
+    import os
+
+    if os.environ.get("PYTHONUNBUFFERED"):
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
+
+
 def _others() -> None:
     """Run the `sitecustomize` that would have been found without this one."""
     import os
@@ -113,6 +123,7 @@ def _begin() -> None:
 
 if __name__ == "sitecustomize":
     try:
+        _keep_lines_whole()
         _begin()
     except Exception:
         # As where there is no stderr: a script is not to be hindered.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from typing import TYPE_CHECKING, Iterable
 
 from ..reasons import TAIL
+from .redraws import Redraws
 
 if TYPE_CHECKING:
     from ..redaction import Redactor
@@ -20,6 +22,7 @@ class Log:
         self._tail = bytearray()
         self._is_amid_line = False
         self._redactor: Redactor | None = None
+        self._redraws = Redraws()
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Replace these values from now on, in what is written and in what `redacted` is given."""
@@ -43,14 +46,25 @@ class Log:
         self._tail.clear()
 
     def write(self, content: bytes) -> None:
-        """Pass `content` on at once, but for an end that may begin a secret; what nobody takes any more is
-        dropped."""
-        self._pass_on(self._redactor.feed(content) if self._redactor else content)
+        """Pass `content` on at once, but for redraws of a line and an end that may begin a secret; what
+        nobody takes any more is dropped."""
+        content = self._redactor.feed(content) if self._redactor else content
+        self._pass_on(self._redraws.feed(content, time.monotonic()))
+
+    @property
+    def due(self) -> float:
+        """When `tick` is to be called, by the monotonic clock; infinity for never."""
+        return self._redraws.due
+
+    def tick(self) -> None:
+        """Pass on a redraw that was held back for long enough."""
+        self._pass_on(self._redraws.tick(time.monotonic()))
 
     def flush(self) -> None:
         """Pass on what was held back: nothing follows it."""
         if self._redactor:
-            self._pass_on(self._redactor.flush())
+            self._pass_on(self._redraws.feed(self._redactor.flush(), time.monotonic()))
+        self._pass_on(self._redraws.finish())
 
     def say(self, line: str) -> None:
         """Write a line of ours, on a line of its own."""

@@ -116,7 +116,8 @@ class Script:
             self._obey(now, grace, interruption)
             if tick and now >= next_tick:
                 next_tick = time.monotonic() + tick()
-            self._hear(min(self._due(interruption), next_tick if tick else _NEVER))
+            self._hear(min(self._due(interruption), next_tick if tick else _NEVER, self._log.due))
+            self._log.tick()
         finished = time.time()
         orphans.end(self._pid, self._mark)
         self._drain()
