@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import signal
 import subprocess
 import sys
+import termios
 import time
 import uuid
 from collections.abc import Iterator
@@ -142,6 +144,29 @@ def test_a_task_is_warned_first_and_killed_after_its_grace(yard: Yard) -> None:
     assert "warned" in yard.log(task)
     task.terminate(0.5)
     task.kill()
+
+
+def test_a_task_that_is_killed_while_its_guard_is_told_has_ended_all_the_same(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ml").mkdir()
+    stopped: queue.Queue[None] = queue.Queue()
+    guard = yard.tasks._guard
+    enter = guard.enter
+
+    def stop_first(descriptor: int) -> int:
+        os.kill(yard.tasks.running()[0].pid, signal.SIGSTOP)
+        stopped.put(None)
+        return enter(descriptor)
+
+    monkeypatch.setattr(guard, "enter", stop_first)
+    task = yard.start("true", mounts=[Mount(str(tmp_path / "ml"), "/opt/ml", False)])
+    stopped.get(timeout=PATIENCE)
+    # The answer lies unread at the other end: SIOCOUTQ.
+    while not int.from_bytes(fcntl.ioctl(task._listener, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+        time.sleep(0.001)
+    task.kill()
+    assert yard.outcomes.get(timeout=PATIENCE)[1] == TaskEnd(128 + signal.SIGKILL)
 
 
 def test_many_tasks_run_at_once(yard: Yard) -> None:

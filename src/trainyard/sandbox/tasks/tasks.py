@@ -104,7 +104,10 @@ class RunningTask:
         message = b""
         with self._listener:
             while True:
-                content, descriptors, *_ = socket.recv_fds(self._listener, 4096, 1)
+                try:
+                    content, descriptors, *_ = socket.recv_fds(self._listener, 4096, 1)
+                except ConnectionResetError:  # it was killed before it read our answer
+                    return message
                 for descriptor in descriptors:
                     self._inode = self._guard.enter(descriptor)
                     # The launcher waits for this; it may have been killed.
