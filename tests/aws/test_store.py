@@ -270,3 +270,34 @@ def test_the_worker_is_kept_once(store: S3Store, session: Session, buckets: Buck
     assert counted(session) == {"s3:ListObjectsV2": 1, "s3:PutObject": 1}
     S3Store(session, WHERE).keep_worker()
     assert counted(session) == {"s3:ListObjectsV2": 1}
+
+
+def test_code_is_never_written_over(
+    store: S3Store, session: Session, buckets: Buckets, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Each request that makes an object sets the condition that the bucket's policy wants."""
+    (tmp_path / "train.py").write_text("print(1)")
+    files = source.source_files(str(tmp_path))
+    store.keep_code(source.code_hash(files), files)
+    store.keep_worker()
+    made = proxy.made("PUT")
+    assert len(made) == 2
+    assert {each.headers["If-None-Match"] for each in made} == {"*"}
+
+
+def test_what_somebody_else_has_just_sent_is_taken_where_it_is_the_same(
+    session: Session, buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.py").write_text("print(1)")
+    files = source.source_files(str(tmp_path))
+    code = source.code_hash(files)
+    S3Store(session, WHERE).keep_code(code, files)
+    key = f"code/sources/{code}/source.zip"
+    other = buckets.get(MODELS, key)[:-1] + b"x"
+    # Two people at once: neither sees the other's in the listing.
+    monkeypatch.setattr("trainyard.aws.s3.objects.sizes", lambda *_: [])
+    S3Store(session, WHERE).keep_code(code, files)
+    buckets.put(MODELS, key, other)
+    with pytest.raises(BadInput, match=rf"{key}: is there already, and is not what was to be sent"):
+        S3Store(session, WHERE).keep_code(code, files)
+    assert buckets.get(MODELS, key) == other

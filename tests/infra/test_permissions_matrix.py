@@ -22,9 +22,12 @@ pytestmark = pytest.mark.timeout(300)
 
 SUBMITTER = """
 read: a data set, a model, a checkpoint, predictions, code, a ledger record, a notebook's file
-read: a stray file beside models
+read: a stray file beside models, a record of predictions, the ledger's cache
 list the folder of: a data set, a model, a checkpoint, predictions, code, a ledger record, a notebook's file
-write: a data set, code, a ledger record
+list the folder of: a record of predictions, the ledger's cache
+write: a data set, code, a ledger record, the ledger's cache
+send a part of: a data set, code, a ledger record, the ledger's cache
+replace: a data set, the ledger's cache
 start: a training job, a Batch job in the queue, a Batch job under the environment's tag
 start: a Batch job of the latest job definition, a Batch job of a revision of the job definition
 describe: a training job, Batch jobs, a model package group
@@ -55,9 +58,11 @@ MAY = {
 read: a data set, a model, a checkpoint, code
 list the folder of: a data set, a model, a checkpoint, code
 write: a model, a checkpoint
+send a part of: a model, a checkpoint
+replace: a model, a checkpoint
 delete a checkpoint
 write the log of: a training job
-write a metric
+write a metric of training jobs
 make a network interface
 pull an image
 log in to registries
@@ -66,12 +71,16 @@ read a secret
     "notebook role": SUBMITTER
     + """
 write a notebook's file
+send a part of: a notebook's file
+replace a notebook's file
 make a network interface
 """,
     "batch job role": """
-read: a data set, a model, predictions, code
-list the folder of: a data set, a model, predictions, code
-write predictions
+read: a data set, a model, predictions, a record of predictions, code
+list the folder of: a data set, a model, predictions, a record of predictions, code
+write: predictions, a record of predictions
+send a part of: predictions, a record of predictions
+replace predictions
 read a secret
 """,
     "batch execution role": """

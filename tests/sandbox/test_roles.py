@@ -77,7 +77,7 @@ def objects(sandbox: RunningSandbox, known: dict[str, str]) -> None:
     """Something in each folder."""
     s3 = sandbox.client("s3")
     for folder in ("code", "models", "checkpoints", "predictions", "ledger", "notebooks"):
-        s3.put_object(Bucket=known["model-bucket"], Key=f"{folder}/there", Body=b"x")
+        s3.put_object(Bucket=known["model-bucket"], Key=f"{folder}/there", Body=b"x", IfNoneMatch="*")
     s3.put_object(Bucket=known["dataset-bucket"], Key="datasets/there", Body=b"x")
 
 
@@ -118,6 +118,36 @@ def test_writing_deleting_and_copying_are_told_apart(training_role: Clients, kno
     s3.copy_object(Bucket=bucket, Key="models/copy", CopySource={"Bucket": bucket, "Key": "code/there"})
     with denied():
         s3.copy_object(Bucket=bucket, Key="models/copy", CopySource={"Bucket": bucket, "Key": "ledger/there"})
+
+
+def test_what_is_written_once_nobody_replaces(
+    sandbox: RunningSandbox, job_role: Clients, known: dict[str, str]
+) -> None:
+    """The bucket's policy, for administrators too; and the condition itself."""
+    bucket, admin = known["model-bucket"], sandbox.client("s3")
+    for s3, key in (
+        (admin, "code/once"),
+        (admin, "ledger/runs/once/1.json"),
+        (job_role("s3"), "predictions/1/_SUCCESS"),
+    ):
+        place = {"Bucket": bucket, "Key": key}
+        with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+            s3.put_object(**place, Body=b"1")
+        s3.put_object(**place, Body=b"1", IfNoneMatch="*")
+        with pytest.raises(ClientError, match="PreconditionFailed"):
+            s3.put_object(**place, Body=b"2", IfNoneMatch="*")
+        upload = s3.create_multipart_upload(**place)["UploadId"]
+        part = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"2")["ETag"]
+        done = {"UploadId": upload, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": part}]}}
+        with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+            s3.complete_multipart_upload(**place, **done)
+        with pytest.raises(ClientError, match="PreconditionFailed"):
+            s3.complete_multipart_upload(**place, **done, IfNoneMatch="*")
+        source = {"Bucket": bucket, "Key": "models/there"}
+        for condition, code in (({}, "AccessDenied"), ({"IfNoneMatch": "*"}, "NotImplemented")):
+            with pytest.raises(ClientError, match=code):
+                admin.copy_object(**place, CopySource=source, **condition)
+        assert admin.get_object(**place)["Body"].read() == b"1"
 
 
 def test_a_multipart_upload_needs_what_a_put_needs(

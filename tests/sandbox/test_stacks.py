@@ -108,8 +108,8 @@ def test_a_bucket_is_as_its_template_says(sandbox: RunningSandbox) -> None:
 def test_a_bucket_keeps_versions(sandbox: RunningSandbox) -> None:
     s3, bucket = sandbox.client("s3"), {"Bucket": physical(sandbox, "StorageModelBucket")}
     for body in (b"1", b"2"):
-        s3.put_object(**bucket, Key="ledger/versions", Body=body)
-    versions = s3.list_object_versions(**bucket, Prefix="ledger/versions")["Versions"]
+        s3.put_object(**bucket, Key="checkpoints/versions", Body=body)
+    versions = s3.list_object_versions(**bucket, Prefix="checkpoints/versions")["Versions"]
     assert [each["IsLatest"] for each in versions] == [True, False]
 
 

@@ -23,6 +23,7 @@ WRITE_OBJECT = ("s3:AbortMultipartUpload", "s3:PutObject")
 OWN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 """The condition that a service acts on behalf of this account."""
 _PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
+_UNCONDITIONAL = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
 
 
 def sub(text: str) -> dict[str, str]:
@@ -66,6 +67,16 @@ def only_tls(action: str, resource: Any) -> Statement:
     """Deny to everybody what comes over plain HTTP."""
     statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource}
     return {**statement, "Condition": _PLAIN_HTTP}
+
+
+def written_once(resource: Any) -> Statement:
+    """Deny to everybody to write objects unless there are none yet.
+
+    Of an upload in parts the last request alone takes a condition ("Enforce conditional writes on Amazon S3
+    buckets", S3 user guide).
+    """
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": resource}
+    return {**statement, "Condition": _UNCONDITIONAL}
 
 
 def document(*statements: Statement) -> dict[str, Any]:

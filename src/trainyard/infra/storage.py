@@ -15,8 +15,16 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from ..core.environments.environment import Environment
-from ..core.environments.facts import CHECKPOINTS, CODE, LEDGER, MODELS, NOTEBOOKS, PREDICTIONS
-from .statements import OWN_ACCOUNT, allow_service, document, only_tls
+from ..core.environments.facts import (
+    CHECKPOINTS,
+    CODE,
+    LEDGER,
+    MODELS,
+    NOTEBOOKS,
+    PREDICTIONS,
+    WRITTEN_ONCE,
+)
+from .statements import OWN_ACCOUNT, Statement, allow_service, document, only_tls, written_once
 
 UNFINISHED_UPLOAD_DAYS = 7
 ACCESS_LOG_DAYS = 90
@@ -33,11 +41,12 @@ class Storage(Construct):
         days = environment.retention.noncurrent_days
         self._access_logs = self._access_log_bucket()
         self.dataset_bucket = self._bucket("DatasetBucket", [_expire_noncurrent("", days)])
-        self.model_bucket = self._bucket("ModelBucket", self._model_rules(days))
+        once = written_once([self._objects("ModelBucket", each) for each in WRITTEN_ONCE])
+        self.model_bucket = self._bucket("ModelBucket", self._model_rules(days), once)
         self.repository = repository(self, environment)
         self._retain(self.repository)
 
-    def _bucket(self, name: str, rules: list[Any]) -> s3.CfnBucket:
+    def _bucket(self, name: str, rules: list[Any], *statements: Statement) -> s3.CfnBucket:
         bucket = self._private_bucket(
             name,
             self._environment.kms_key,
@@ -49,7 +58,7 @@ class Storage(Construct):
         )
         # S3 refuses a target that its log delivery may not write to yet.
         bucket.add_resource_dependency(self._may_deliver)
-        self._protect(name, bucket, [])
+        self._protect(name, bucket, *statements)
         return bucket
 
     def _access_log_bucket(self) -> s3.CfnBucket:
@@ -60,7 +69,7 @@ class Storage(Construct):
         # S3 delivers access logs only to buckets with S3-managed keys ("Enabling server access logging").
         bucket = self._private_bucket(name, "", [old])
         deliver = allow_service("logging.s3.amazonaws.com", "s3:PutObject", self._objects(name), OWN_ACCOUNT)
-        self._may_deliver = self._protect(name, bucket, [deliver])
+        self._may_deliver = self._protect(name, bucket, deliver)
         return bucket
 
     def _private_bucket(self, name: str, kms_key: str, rules: list[Any], **more: Any) -> s3.CfnBucket:
@@ -90,9 +99,7 @@ class Storage(Construct):
         self._retain(bucket)
         return bucket
 
-    def _protect(
-        self, name: str, bucket: s3.CfnBucket, statements: list[dict[str, Any]]
-    ) -> s3.CfnBucketPolicy:
+    def _protect(self, name: str, bucket: s3.CfnBucket, *statements: Statement) -> s3.CfnBucketPolicy:
         secure = only_tls("s3:*", [bucket.attr_arn, self._objects(name)])
         policy = s3.CfnBucketPolicy(
             self, f"{name}Policy", bucket=bucket.ref, policy_document=document(secure, *statements)
@@ -101,8 +108,8 @@ class Storage(Construct):
         self._retain(policy)
         return policy
 
-    def _objects(self, name: str) -> str:
-        return Fn.sub(f"${{{self.node.id}{name}.Arn}}/*")
+    def _objects(self, name: str, keys: str = "*") -> str:
+        return Fn.sub(f"${{{self.node.id}{name}.Arn}}/{keys}")
 
     def _model_rules(self, days: int) -> list[Any]:
         retention = self._environment.retention

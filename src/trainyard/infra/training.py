@@ -22,6 +22,9 @@ from .statements import (
     use_key,
 )
 
+METRICS = "/aws/sagemaker/TrainingJobs"
+"""The namespace of a training job's metrics ("Amazon SageMaker AI metrics in Amazon CloudWatch")."""
+
 
 class Training(Construct):
     """`security_group_id` and `role` of training jobs."""
@@ -75,6 +78,6 @@ def training_statements(environment: Environment) -> list[Statement]:
             [arn("logs", group), arn("logs", f"{group}:*")],
         ),
         allow(["logs:CreateLogStream", "logs:PutLogEvents"], arn("logs", f"{group}:log-stream:{prefix}*")),
-        allow(["cloudwatch:PutMetricData"], "*"),
+        allow(["cloudwatch:PutMetricData"], "*", {"StringEquals": {"cloudwatch:namespace": METRICS}}),
         join_network(),
     ]

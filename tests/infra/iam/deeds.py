@@ -49,8 +49,10 @@ OBJECTS = {
     "a model": (_MODELS, "models/digits-7/output/model.tar.gz"),
     "a checkpoint": (_MODELS, "checkpoints/digits-7/epoch-3.pt"),
     "predictions": (_MODELS, "predictions/digits-9/part-00001.csv"),
+    "a record of predictions": (_MODELS, "predictions/digits-9/_SUCCESS"),
     "code": (_MODELS, "code/0123456789abcdef.tar.gz"),
-    "a ledger record": (_MODELS, "ledger/runs/digits-7.json"),
+    "a ledger record": (_MODELS, "ledger/runs/digits-7/1.json"),
+    "the ledger's cache": (_MODELS, "ledger/runs.json"),
     "a notebook's file": (_MODELS, "notebooks/notebook/digits.ipynb"),
     "a stray file beside data sets": (_DATASETS, "stray.csv"),
     "a stray file beside models": (_MODELS, "stray.csv"),
@@ -59,16 +61,21 @@ OBJECTS = {
 
 
 def _objects() -> Iterator[tuple[str, Deed]]:
-    verbs = {
-        "read": "s3:GetObject",
-        "write": "s3:PutObject",
-        "delete": "s3:DeleteObject",
-        "delete a version of": "s3:DeleteObjectVersion",
-        "make public": "s3:PutObjectAcl",
+    # "Enforce conditional writes on Amazon S3 buckets", S3 user guide.
+    whole, part = ({"s3:ObjectCreationOperation": each} for each in ("true", "false"))
+    verbs: dict[str, tuple[str, dict[str, str]]] = {
+        "read": ("s3:GetObject", {}),
+        "write": ("s3:PutObject", {**whole, "s3:if-none-match": "*"}),
+        "replace": ("s3:PutObject", whole),
+        "send a part of": ("s3:PutObject", part),
+        "delete": ("s3:DeleteObject", {}),
+        "delete a version of": ("s3:DeleteObjectVersion", {}),
+        "make public": ("s3:PutObjectAcl", {}),
     }
     for thing, (bucket, key) in OBJECTS.items():
-        for verb, action in verbs.items():
-            yield f"{verb} {thing}", Deed(action, lambda d, b=bucket, k=key: _bucket(d, b, k))
+        for verb, (action, context) in verbs.items():
+            place = lambda d, b=bucket, k=key: _bucket(d, b, k)  # noqa: E731
+            yield f"{verb} {thing}", Deed(action, place, lambda _, c=context: c)
         prefix = key[: key.rfind("/") + 1]
         yield (
             f"list the folder of {thing}",
@@ -250,7 +257,11 @@ def _words_and_facts() -> Iterator[tuple[str, Deed]]:
     )
     yield "list secrets", Deed("secretsmanager:ListSecrets", lambda _: "*", shared=True)
     yield "publish a notification", Deed("sns:Publish", lambda d: d.fact("notification-topic-arn"))
-    yield "write a metric", Deed("cloudwatch:PutMetricData", lambda _: "*", shared=True)
+    own = "/aws/sagemaker/TrainingJobs"
+    for words, namespace in (("a metric of training jobs", own), ("another metric", "AWS/Billing")):
+        context = {"cloudwatch:namespace": namespace}
+        deed = Deed("cloudwatch:PutMetricData", lambda _: "*", lambda _, c=context: c, shared=True)
+        yield f"write {words}", deed
     yield "read metrics", Deed("cloudwatch:GetMetricData", lambda _: "*", shared=True)
     yield (
         "delete an alarm",

@@ -15,9 +15,8 @@ TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "4
 ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
-def new(bucket: str, key: str, body: str | bytes) -> dict[str, Any]:
-    """PutObject of a JSON object where there is none of that key."""
-    kind = "application/json"
+def new(bucket: str, key: str, body: str | bytes, kind: str = "application/json") -> dict[str, Any]:
+    """PutObject of an object, JSON if nothing else is said, where there is none of that key."""
     return {"Bucket": bucket, "Key": key, "Body": body, "ContentType": kind, "IfNoneMatch": "*"}
 
 

@@ -84,7 +84,8 @@ class S3Store:
         packed = zipping.worker_archive()
         key = names.worker_key(packed.sha256)
         if key not in self._kept and key not in objects.keys(self._session, self._models, key):
-            self._session.call("s3", "put_object", Bucket=self._models, Key=key, Body=packed.content)
+            new = objects.new(self._models, key, packed.content, "application/zip")
+            objects.put_new(self._session, new)
         self._kept.add(key)
         return S3Address(self._models, key).uri
 

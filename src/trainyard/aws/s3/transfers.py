@@ -7,6 +7,7 @@ it stands under a name that is not its own; S3 holds every request against a che
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ...core.errors import AccountRefused, BadInput, TrainyardError
 from ...core.files.trees import HashedFile
+from ...worker.s3.address import S3Address
 from ..account.session import Session, translated
+from . import objects
 from .wire import Wire
 
 Progress: TypeAlias = Callable[[int, int, int, int], None]
@@ -58,9 +61,10 @@ def upload(
 ) -> int:
     """Send files to the keys `prefix` + their relative paths; how many were sent. `there` are the sizes of
     what is there, by key: what has the same size is not sent again, which is how a broken upload goes on.
+    What is not there is not written over either where somebody else has just sent it.
 
-    Raises `BadInput` for a file that has changed since it was hashed, `AccountRefused`. What was sent before
-    an error stays.
+    Raises `BadInput` for a file that has changed since it was hashed, and where somebody else has just sent
+    another; `AccountRefused`. What was sent before an error stays.
     """
     missing = [file for file in files if there.get(prefix + file.relative) != file.size]
     if not missing:
@@ -71,13 +75,31 @@ def upload(
     wire = Wire(session, bucket)
     try:
         small = [file for file in missing if file.size <= WHOLE]
-        _all(_FILES_AT_ONCE, [partial(_send_whole, wire, prefix, file, done) for file in small])
+        new = {file.relative: prefix + file.relative not in there for file in missing}
+        send = partial(_send_whole, session, wire, bucket, prefix, done)
+        _all(_FILES_AT_ONCE, [partial(send, file, new[file.relative]) for file in small])
     finally:
         wire.close()
     for file in missing:
         if file.size > WHOLE:
-            _send_in_parts(session, {"Bucket": bucket, "Key": prefix + file.relative}, file, done)
+            place = {"Bucket": bucket, "Key": prefix + file.relative}
+            _send_in_parts(session, place, file, done, new[file.relative])
     return len(missing)
+
+
+def copy(session: Session, bucket: str, source: str, key: str, size: int) -> None:
+    """Copy an object within a bucket to where there is none yet.
+
+    As an upload of one part: where nothing is written over, S3 takes no CopyObject ("Enforce conditional
+    writes on Amazon S3 buckets", S3 user guide).
+    """
+    place = {"Bucket": bucket, "Key": key}
+    begun = session.call("s3", "create_multipart_upload", **place)
+    place["UploadId"] = begun["UploadId"]
+    wanted = {"Bucket": bucket, "Key": source}
+    part = session.call("s3", "upload_part_copy", PartNumber=1, CopySource=wanted, **place)
+    made = {"Parts": [{"PartNumber": 1, "ETag": part["CopyPartResult"]["ETag"]}]}
+    _complete(session, place, made, size, new=True)
 
 
 def download(
@@ -137,16 +159,25 @@ def _unless(halted: Event, deed: Callable[[], None]) -> None:
         deed()
 
 
-def _send_whole(wire: Wire, prefix: str, file: HashedFile, done: _Progress) -> None:
+def _send_whole(
+    session: Session, wire: Wire, bucket: str, prefix: str, done: _Progress, file: HashedFile, new: bool
+) -> None:
     with _open(file) as stream:
         content = stream.read(WHOLE + 1)
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise _changed(file)
-    wire.put(prefix + file.relative, content)
+    try:
+        wire.put(prefix + file.relative, content, new=new)
+    except AccountRefused as error:
+        if error.code not in objects.TAKEN:
+            raise
+        _require_same(session, {"Bucket": bucket, "Key": prefix + file.relative}, file.size, file.sha256)
     done.add(file.size, 1)
 
 
-def _send_in_parts(session: Session, place: Mapping[str, str], file: HashedFile, done: _Progress) -> None:
+def _send_in_parts(
+    session: Session, place: Mapping[str, str], file: HashedFile, done: _Progress, new: bool
+) -> None:
     begun = session.call("s3", "create_multipart_upload", ChecksumAlgorithm="CRC32", **place)
     place = {**place, "UploadId": begun["UploadId"]}
     size = max(PART, -(-file.size // _MOST_PARTS))
@@ -168,7 +199,7 @@ def _send_in_parts(session: Session, place: Mapping[str, str], file: HashedFile,
         if file.is_changed:
             raise _changed(file)
         made = {"Parts": [parts[number] for number in sorted(parts)]}
-        _complete(session, place, made, file.size)
+        _complete(session, place, made, file.size, new=new)
     except BaseException:
         # Where this fails too: the buckets end unfinished uploads by themselves, after some days.
         with suppress(TrainyardError):
@@ -177,16 +208,31 @@ def _send_in_parts(session: Session, place: Mapping[str, str], file: HashedFile,
     done.add(0, 1)
 
 
-def _complete(session: Session, place: Mapping[str, str], made: Mapping[str, Any], size: int) -> None:
+def _complete(
+    session: Session, place: Mapping[str, str], made: Mapping[str, Any], size: int, *, new: bool
+) -> None:
+    condition = {"IfNoneMatch": "*"} if new else {}
     try:
-        session.call("s3", "complete_multipart_upload", MultipartUpload=made, **place)
+        session.call("s3", "complete_multipart_upload", MultipartUpload=made, **condition, **place)
     except AccountRefused as error:
         # Tried again, with the first answer lost: the upload is none any more, but an object.
-        if error.code != "NoSuchUpload":
+        if error.code not in {"NoSuchUpload", *objects.TAKEN}:
             raise
-        head = session.call("s3", "head_object", Bucket=place["Bucket"], Key=place["Key"])
-        if head["ContentLength"] != size:
-            raise
+        _require_same(session, {key: place[key] for key in ("Bucket", "Key")}, size)
+        with suppress(TrainyardError):
+            session.call("s3", "abort_multipart_upload", **place)
+
+
+def _require_same(session: Session, place: Mapping[str, str], size: int, sha256: str = "") -> None:
+    """Raise `BadInput` where what is there is not what was to be sent, as far as S3 tells."""
+    head = session.call("s3", "head_object", ChecksumMode="ENABLED", **place)
+    kept = head.get("ChecksumSHA256", "")
+    # One that was sent in parts has a checksum of checksums: `…-3`.
+    is_same = not sha256 or "-" in kept or base64.b64decode(kept).hex() == sha256
+    if head["ContentLength"] != size or not is_same:
+        where = S3Address(place["Bucket"], place["Key"]).uri
+        cure = "have whoever may delete in that bucket take it away"
+        raise BadInput("is there already, and is not what was to be sent", where=where, cure=cure)
 
 
 def _open(file: HashedFile) -> FileIO:

@@ -63,8 +63,7 @@ def send(
     transfers.upload(session, bucket, house, wheels, there=kept, progress=progress)
 
     def copy(wheel: trees.HashedFile) -> None:
-        source = {"Bucket": bucket, "Key": house + wheel.relative}
-        session.call("s3", "copy_object", Bucket=bucket, Key=prefix + wheel.relative, CopySource=source)
+        transfers.copy(session, bucket, house + wheel.relative, prefix + wheel.relative, wheel.size)
 
     parallel.each(copy, wheels)
 

@@ -44,17 +44,21 @@ class Wire:
     def close(self) -> None:
         self._http.close()
 
-    def put(self, key: str, content: bytes) -> None:
-        """Make `content` the object; S3 verifies and keeps its SHA-256. Raises as `Session.call` does."""
+    def put(self, key: str, content: bytes, *, new: bool) -> None:
+        """Make `content` the object, with `new` only where there is none; S3 verifies and keeps its SHA-256.
+
+        Raises as `Session.call` does.
+        """
         digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
         named = {"x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": digest}
+        named |= {"If-None-Match": "*"} if new else {}
         answer = self._ask("PUT", key, content, named)
         if answer is not None:
             self._session.tally("s3:PutObject")
             return
-        self._session.call(
-            "s3", "put_object", Bucket=self._bucket, Key=key, Body=content, ChecksumSHA256=digest
-        )
+        request = {"Key": key, "Body": content, "ChecksumAlgorithm": "SHA256", "ChecksumSHA256": digest}
+        request |= {"IfNoneMatch": "*"} if new else {}
+        self._session.call("s3", "put_object", Bucket=self._bucket, **request)
 
     def get(self, key: str) -> bytes | None:
         """The content of the object; None where it is to be asked for by the client."""

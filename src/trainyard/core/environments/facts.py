@@ -62,6 +62,13 @@ LEDGER = "ledger/"
 """Records of runs, models and data sets, written by those who submit."""
 NOTEBOOKS = "notebooks/"
 """Copies of the files of notebook instances."""
+WRITTEN_ONCE = (
+    f"{CODE}*",
+    f"{LEDGER}*/*",
+    *(f"{PREDICTIONS}*/{name}" for name in ("_SUCCESS", "_manifest.json", "_run/plan.json")),
+)
+"""The objects of the model bucket that nobody replaces, `*` being anything: not what SageMaker uploads, which
+sets no condition, nor `ledger/runs.json`, which is a cache, nor parts, which the commit gives one schema."""
 
 ENVIRONMENT_TAG = "trainyard:environment"
 """The tag of all that belongs to an environment; its value is the name of the platform's stack."""

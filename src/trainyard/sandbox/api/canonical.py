@@ -84,7 +84,11 @@ def settle_s3(environ: WSGIEnvironment) -> None:
     _settle_s3_body(environ, bool(key))
     if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
         environ["HTTP_X_AMZ_COPY_SOURCE"] = _copy_source(str(source))
-    if environ["REQUEST_METHOD"] in ("PUT", "POST") and environ.get("HTTP_IF_NONE_MATCH", "*") != "*":
+    conditions = [environ[name] for name in ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH") if name in environ]
+    is_copy = "HTTP_X_AMZ_COPY_SOURCE" in environ and "partNumber" not in query
+    if (conditions and is_copy) or (
+        environ["REQUEST_METHOD"] in ("PUT", "POST") and environ.get("HTTP_IF_NONE_MATCH", "*") != "*"
+    ):
         message = "A header you provided implies functionality that is not implemented"
         raise AwsError("NotImplemented", message, 501)
 

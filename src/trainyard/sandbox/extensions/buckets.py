@@ -1,15 +1,18 @@
 """S3 in CloudFormation: moto's bucket keeps its encryption and nothing else of its properties.
 
 Versioning, lifecycle, public access block, ownership and access logs are what their API calls would make them
-("AWS::S3::Bucket", CloudFormation template reference). Bucket policies, which moto does not know, are there
-but for statements that deny what comes without TLS: the sandbox speaks plain HTTP, on loopback, and S3 would
-refuse every request to it.
+("AWS::S3::Bucket", CloudFormation template reference). Bucket policies, which moto does not know there, are
+kept but for statements that deny what comes without TLS, as loopback has none; `iam` evaluates them, and not
+moto, which reads no conditions.
 """
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
 
 from .cloudformation import Made, Placement, Properties, after, made
 
@@ -44,6 +47,11 @@ def put_policy(properties: Properties, place: Placement) -> Made:
     return Made(bucket, unmake=lambda: backend.delete_bucket_policy(bucket))
 
 
+def _no_opinion(self: FakeBucket, action: str, resource: str) -> PermissionResult:
+    return PermissionResult.NEUTRAL
+
+
+FakeBucket.get_permission = _no_opinion  # type: ignore[method-assign]
 _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 

@@ -60,6 +60,17 @@ def statements(documents: Iterable[Document]) -> list[Mapping[str, Any]]:
     return found
 
 
+def denied_to_all(document: Document) -> Document:
+    """A resource's policy with nothing but what it denies to everybody."""
+    everybody = ("*", {"AWS": "*"})
+    found = [
+        each
+        for each in statements([document])
+        if each.get("Effect") == "Deny" and each.get("Principal") in everybody
+    ]
+    return {"Statement": found}
+
+
 def condition_keys(documents: Iterable[Document]) -> set[str]:
     """Every key that the conditions of some documents name."""
     conditions = [statement.get("Condition", {}) for statement in statements(documents)]

@@ -8,6 +8,7 @@ of the sandbox may do everything; a request with no credentials that are known h
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import secrets
 import string
@@ -106,14 +107,30 @@ class IamRoles:
         Who may connect to the port may be anybody on this machine: the key is what tells them apart.
         """
         if self.is_administrator(request):
-            return
-        principal = self._principal(request)
+            if request.service != "s3":
+                return
+            arn = f"arn:aws:iam::{self._world.account}:user/{ADMINISTRATOR}"
+            principal = Principal(arn, [[_EVERYTHING]], {})
+        else:
+            principal = self._principal(request)
         accesses = actions.access_requests(self._world, request)
         for access in [*accesses, *self._of_missing(request, accesses)]:
             context = {**access.context, **principal.context}
             decision = self.judge(principal.limits, access.action, access.resource, context)
             if decision is not Decision.ALLOWED:
                 raise denial(request.service, principal.arn, access, decision)
+            if request.service == "s3" and self._is_denied_by_bucket(access, context):
+                why = "with an explicit deny in a resource-based policy"
+                raise denial(request.service, principal.arn, access, Decision.DENIED, why)
+
+    def _is_denied_by_bucket(self, access: AccessRequest, context: Context) -> bool:
+        """Whether the bucket's policy denies it to everybody, administrators too."""
+        name = (access.resource or "").removeprefix("arn:aws:s3:::").partition("/")[0]
+        bucket = self._world.backend("s3").buckets.get(name)
+        if bucket is None or not bucket.policy:
+            return False
+        denials = [_denied_to_all(bucket.policy)]
+        return policies.evaluate(denials, access.action, access.resource, context) is Decision.DENIED
 
     def judge(
         self, limits: Sequence[Sequence[Document]], action: str, resource: str | None, context: Context
@@ -192,14 +209,16 @@ class IamRoles:
         return [AccessRequest("s3:ListBucket", f"arn:aws:s3:::{name}", missing)]
 
 
-def denial(service: str, principal: str, access: AccessRequest, decision: Decision) -> AwsError:
+def denial(
+    service: str, principal: str, access: AccessRequest, decision: Decision, why: str = ""
+) -> AwsError:
     """The error of a request that is denied, as its service words it.
 
     "Troubleshoot access denied error messages", IAM user guide.
     """
     quote = '"' if service == "s3" else ""
     on = f" on resource: {quote}{access.resource}{quote}" if access.resource else ""
-    why = (
+    why = why or (
         "with an explicit deny in an identity-based policy"
         if decision is Decision.DENIED
         else f"because no identity-based policy allows the {access.action} action"
@@ -325,6 +344,11 @@ def _current(policy: Any) -> str:
     """The default version of a managed policy."""
     versions = {version.version_id: version.document for version in policy.versions}
     return str(versions[policy.default_version_id])
+
+
+@functools.lru_cache(maxsize=32)
+def _denied_to_all(policy: bytes) -> Document:
+    return policies.denied_to_all(json.loads(policy))
 
 
 def _parsed(document: Any) -> Document:

@@ -98,11 +98,21 @@ def _on_object(
     method: str, bucket: str, key: str, query: Mapping[str, str], environ: Mapping[str, Any]
 ) -> Iterator[Action]:
     resource = f"arn:aws:s3:::{bucket}/{key}"
-    yield f"s3:{_object_action(method, query)}", resource, {}
+    action = _object_action(method, query)
+    yield f"s3:{action}", resource, _creation(query, environ) if action == "PutObject" else {}
     if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
         copied, _, version = str(source).partition("?")
         action = "GetObjectVersion" if version else "GetObject"
         yield f"s3:{action}", f"arn:aws:s3:::{urllib.parse.unquote(copied)}", {}
+
+
+def _creation(query: Mapping[str, str], environ: Mapping[str, Any]) -> Mapping[str, str | None]:
+    """What conditions know of a write: most requests of an upload in parts make no object yet."""
+    return {
+        "s3:objectcreationoperation": str(not {"uploads", "partNumber"} & set(query)).lower(),
+        "s3:if-none-match": environ.get("HTTP_IF_NONE_MATCH"),
+        "s3:if-match": environ.get("HTTP_IF_MATCH"),
+    }
 
 
 def _object_action(method: str, query: Mapping[str, str]) -> str:
