@@ -156,6 +156,7 @@ def test_the_manifest_says_all_that_a_worker_has_to_know() -> None:
         "state": f"s3://{bucket}/predictions/digits-inference-k3v9x2q/_run/",
         "handler": "predict.py",
         "batch_size": 16,
+        "model_size_gb": 30,
         "csv": {"header": True, "delimiter": ","},
         "shards": 2,
         "indices": [0, 1],

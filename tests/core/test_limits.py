@@ -59,6 +59,7 @@ def refusal(make: Callable[[], object]) -> BadInput:
         (inference, "batch_size", "infer.batch_size", 1, INT_MAX),
         (inference, "retries", "infer.retries", 0, 9),
         (inference, "timeout", "infer.timeout", 60, INT_MAX),
+        (inference, "model_size_gb", "infer.model_size_gb", 1, 16_384),
         (shard, "vcpus", "infer.resources.vcpus", 1, INT_MAX),
         (shard, "memory_mib", "infer.resources.memory_mib", 4, INT_MAX),
         (shard, "gpus", "infer.resources.gpus", 0, INT_MAX),

@@ -33,17 +33,18 @@ def predict_fn(batch, model):
 """
 
 
-def output_of(yard: Yard, run: RunHandle) -> Path:
+def output_of(yard: Yard, run: RunHandle, project: Project) -> Path:
     """The folder of the run's output: where it lies, or where it is copied to from elsewhere."""
     place = str(run.output)
     if "://" not in place:
         return Path(place)
-    return Path(yard.pull(run.id, str(Path(tempfile.mkdtemp(prefix="pulled-")) / "output"))[0])
+    aside = tempfile.mkdtemp(prefix="pulled-", dir=project.folder.parent)
+    return Path(yard.pull(run.id, f"{aside}/output")[0])
 
 
-def predictions(yard: Yard, run: RunHandle) -> list[dict[str, str]]:
+def predictions(yard: Yard, run: RunHandle, project: Project) -> list[dict[str, str]]:
     """All rows of the output, part after part."""
-    parts = sorted(output_of(yard, run).glob("part-*.csv"))
+    parts = sorted(output_of(yard, run, project).glob("part-*.csv"))
     return [row for part in parts for row in csv.DictReader(io.StringIO(part.read_text(), newline=""))]
 
 
@@ -63,11 +64,11 @@ class InferencePromises:
         job = project.inference(DOUBLE, shards=4, batch_size=7)
         run = yard.infer(job, model=str(model), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
-        found = predictions(yard, run)
+        found = predictions(yard, run, project)
         assert [(row["n"], row["prediction"]) for row in found] == [(f"{n}", f"{2 * n}") for n in range(200)]
         assert found[3]["text"] == "row 3\nof many"
         assert (run.rows_in, run.rows_out, run.reason) == (200, 200, "predicted 200 rows")
-        output = output_of(yard, run)
+        output = output_of(yard, run, project)
         assert len(list(output.glob("part-*.csv"))) == 4
         assert json.loads((output / "_manifest.json").read_text())["run"] == run.id
         counted = json.loads((output / "_SUCCESS").read_text())
@@ -79,7 +80,7 @@ class InferencePromises:
         run = yard.infer(project.inference(DOUBLE), model=str(model), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
         assert run.id in str(run.output)
-        assert len(predictions(yard, run)) == 200
+        assert len(predictions(yard, run, project)) == 200
 
     def test_more_shards_than_rows_give_as_many_parts(
         self, yard: Yard, project: Project, model: Path, tmp_path: Path
@@ -87,10 +88,10 @@ class InferencePromises:
         (tmp_path / "few.csv").write_text("n\n1\n2\n")
         job = project.inference(DOUBLE, shards=5)
         run = yard.infer(job, model=str(model), input=str(tmp_path / "few.csv")).wait(timeout=PATIENCE)
-        parts = sorted(output_of(yard, run).glob("part-*.csv"))
+        parts = sorted(output_of(yard, run, project).glob("part-*.csv"))
         assert len(parts) == 5
         assert all(part.read_text().startswith("n,prediction\n") for part in parts)
-        assert [row["prediction"] for row in predictions(yard, run)] == ["2", "4"]
+        assert [row["prediction"] for row in predictions(yard, run, project)] == ["2", "4"]
 
     def test_a_shard_that_fails_once_is_tried_again(
         self, yard: Yard, project: Project, model: Path, rows: Path
@@ -106,7 +107,7 @@ class InferencePromises:
             ("shard-00001", 2): "succeeded",
             ("shard-00002", 1): "succeeded",
         }
-        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run, project)] == list(range(200))
 
     def test_a_shard_that_was_killed_is_tried_again(
         self, yard: Yard, project: Project, model: Path, rows: Path
@@ -116,7 +117,7 @@ class InferencePromises:
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
         first = next(attempt for attempt in run.attempts if attempt.task == "shard-00000")
         assert (first.state, "SIGKILL" in first.reason) == (State.FAILED, True)
-        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run, project)] == list(range(200))
 
     def test_a_shard_that_leaves_as_if_all_were_well_has_failed(
         self, yard: Yard, project: Project, model: Path, tmp_path: Path
@@ -140,7 +141,7 @@ class InferencePromises:
         job = project.inference(handler, header=False, delimiter=";")
         run = yard.infer(job, model=str(model), input=str(tmp_path / "bare.csv")).wait(timeout=PATIENCE)
         assert (run.state, run.rows_out) == (State.SUCCEEDED, 2), run.reason
-        parts = sorted(output_of(yard, run).glob("part-*.csv"))
+        parts = sorted(output_of(yard, run, project).glob("part-*.csv"))
         assert [part.read_text() for part in parts] == ["5.1;3;5.1!\n", "4.9;3;4.9!\n"]
         assert run.warnings == ()
 
@@ -153,7 +154,7 @@ class InferencePromises:
         assert run.state is State.FAILED
         assert run.reason.startswith("shard-00001: RuntimeError: hopeless (predict.py:")
         assert sum(attempt.task == "shard-00001" for attempt in run.attempts) == 3
-        assert not (output_of(yard, run) / "_SUCCESS").exists()
+        assert not (output_of(yard, run, project) / "_SUCCESS").exists()
         with pytest.raises(RunFailed) as caught:
             run.check()
         assert caught.value.exit_status == 1
@@ -168,7 +169,7 @@ class InferencePromises:
         done = {a.task for a in run.attempts if a.state is State.SUCCEEDED}
         run.resume().wait(timeout=PATIENCE)
         assert (run.state, run.rows_out) == (State.SUCCEEDED, 200)
-        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run, project)] == list(range(200))
         for task in done:
             assert sum(attempt.task == task for attempt in run.attempts) == 1
 
@@ -181,7 +182,7 @@ class InferencePromises:
         run.stop()
         assert run.state is State.STOPPED
         assert run.resume().wait(timeout=PATIENCE).state is State.SUCCEEDED
-        assert [int(row["prediction"]) for row in predictions(yard, run)] == list(range(200))
+        assert [int(row["prediction"]) for row in predictions(yard, run, project)] == list(range(200))
 
     def test_a_bad_row_is_bad_input_and_is_not_tried_again(
         self, yard: Yard, project: Project, model: Path, tmp_path: Path
@@ -221,7 +222,8 @@ class InferencePromises:
         run = yard.infer(project.inference(DOUBLE), model="toy@latest", input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED
         assert run.model == trained.model == "toy@1"
-        assert [int(row["prediction"]) for row in predictions(yard, run)] == [3 * n for n in range(200)]
+        found = [int(row["prediction"]) for row in predictions(yard, run, project)]
+        assert found == [3 * n for n in range(200)]
         named = yard.infer(project.inference(DOUBLE), model=yard.model("toy@1"), input=str(rows))
         assert named.wait(timeout=PATIENCE).state is State.SUCCEEDED
 
@@ -233,7 +235,7 @@ class InferencePromises:
             tar.add(model / "factor", "factor")
         run = yard.infer(project.inference(DOUBLE), model=str(archive), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.SUCCEEDED, run.reason
-        assert predictions(yard, run)[1]["prediction"] == "2"
+        assert predictions(yard, run, project)[1]["prediction"] == "2"
 
     @pytest.mark.parametrize("kind", ["climbing", "truncated", "garbled", "text"])
     def test_an_archive_that_is_none_or_hostile_is_bad_input(
@@ -285,7 +287,7 @@ class InferencePromises:
         job = project.inference(handler, environment={"FLAVOUR": "plum"})
         run = yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
         assert run.state is State.SUCCEEDED, run.reason
-        assert {row["prediction"] for row in predictions(yard, run)} == {"plum"}
+        assert {row["prediction"] for row in predictions(yard, run, project)} == {"plum"}
 
 
 class OutputFolderPromises:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainyard.worker.errors import InputError
-from trainyard.worker.storage.archive import unpack
+from trainyard.worker.storage.archive import limit_of, unpack
 
 Member = tuple[str, bytes, bytes | str]
 """Name, type, content or link name."""
@@ -56,7 +56,8 @@ def folder(name: str) -> Member:
 
 def unpacked(tmp_path: Path, content: bytes) -> Path:
     target = tmp_path / "model"
-    unpack(io.BufferedReader(io.BytesIO(content)), str(target), "s3://b/model.tar.gz")  # type: ignore[arg-type]
+    stream = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type]
+    unpack(stream, str(target), "s3://b/model.tar.gz", limit_of(1))
     return target
 
 
@@ -109,15 +110,52 @@ def test_a_model_is_unpacked_whatever_packed_it(
     assert (model / "latest").is_symlink()
 
 
-def test_a_sparse_file_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["gnu", "pax"])
+def test_a_sparse_file_is_refused_since_a_few_bytes_of_it_may_be_any_size(tmp_path: Path, form: str) -> None:
     source = tmp_path / "sparse"
     with source.open("wb") as stream:
-        stream.seek(1_000_000)
-        stream.write(b"end")
+        stream.truncate(3 << 30)
     archive = tmp_path / "a.tar"
-    os.spawnlp(os.P_WAIT, "tar", "tar", "-S", "-C", str(tmp_path), "-cf", str(archive), "sparse")
-    assert archive.stat().st_size < 100_000
-    assert (unpacked(tmp_path, archive.read_bytes()) / "sparse").read_bytes() == source.read_bytes()
+    options = ("-S", "-H", form, "-C", str(tmp_path), "-cf", str(archive), "sparse")
+    assert os.spawnlp(os.P_WAIT, "tar", "tar", *options) == 0
+    content = archive.read_bytes()
+    source.unlink()
+    archive.unlink()
+    assert "sparse is a sparse file" in refused(tmp_path, gzip.compress(content))
+
+
+def test_an_archive_that_would_be_too_large_is_refused_with_the_key_before_it_is_written(
+    tmp_path: Path,
+) -> None:
+    """By what its headers say, so that nothing of it has to be there: an archive of 512 bytes."""
+    entry = tarfile.TarInfo("zeros")
+    entry.size = (1 << 30) + 1
+    with pytest.raises(InputError) as caught:
+        unpacked(tmp_path, gzip.compress(entry.tobuf(tarfile.GNU_FORMAT)))
+    said = "this model unpacks to more than 1 GiB; raise infer.model_size_gb where that is meant"
+    assert str(caught.value) == f"s3://b/model.tar.gz: {said}"
+    assert not [*tmp_path.iterdir()]
+
+
+def test_names_without_content_take_room_too(tmp_path: Path) -> None:
+    headers = b"".join(tarfile.TarInfo(f"{number}").tobuf() for number in range((1 << 15) + 1))
+    with pytest.raises(InputError, match="unpacks to more than 1 GiB"):
+        unpacked(tmp_path, gzip.compress(headers, 1))
+
+
+def test_headers_without_end_are_refused(tmp_path: Path) -> None:
+    """Each of them says that another one follows."""
+    long_name = tarfile.TarInfo("x")
+    long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 4
+    chain = (long_name.tobuf() + b"abc\0".ljust(512, b"\0")) * 5_000
+    assert "it is no whole archive" in refused(tmp_path, gzip.compress(chain + tarfile.TarInfo("a").tobuf()))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
+    entry = tarfile.TarInfo("header")
+    entry.type, entry.size = kind, 8 << 30
+    assert "a header of 8589934592 bytes" in refused(tmp_path, gzip.compress(entry.tobuf(tarfile.GNU_FORMAT)))
 
 
 def test_a_later_member_of_a_name_counts(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ ENDPOINT_VARIABLE = "TRAINYARD_S3_ENDPOINT"
 WORKER_CHANNEL, CODE_CHANNEL = "trainyard-worker", "trainyard-code"
 SOURCE_FILE, WHEELS = "source.zip", "wheels"
 
+MODEL_SIZE_GB = 30
+"""GiB that a model's archive may unpack to, where the job says no other number."""
+
 OUTPUT_MANIFEST = "_manifest.json"
 """The file that makes a folder the output of an inference run, and says of which."""
 

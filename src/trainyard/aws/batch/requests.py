@@ -195,6 +195,7 @@ def _manifest(
         "code": source + protocol.SOURCE_FILE,
         "wheels": source + names.WHEELS if wheels else None,
         "model": run.model_uri,
+        "model_size_gb": job.model_size_gb,
         "input": run.input,
         "output": run.output or S3Address(bucket, names.prediction_prefix(run.id)).uri,
         "state": S3Address(bucket, names.state_prefix(run.id)).uri,

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import BadInput
 
+_RATIO = 3
 
-def unpack(archive: str, target: str, *, where: str = "") -> None:
+
+def unpack(archive: str, target: str, *, where: str = "", model_size_gb: int = 0) -> None:
     """Unpack a `model.tar.gz` to the new folder `target`, whole or not at all.
 
-    Raises `BadInput` for a file that is no such archive or that reaches outside of the folder; it names
-    `where` the archive came from.
+    `model_size_gb` is the job's; 0 where there is no job: then it may unpack to three times its own size, or
+    to what a job allows that does not say. Raises `BadInput` for a file that is no such archive, that
+    would be larger or that reaches outside of the folder; it names `where` the archive came from.
     """
     # Only models need it. Python's own filter for tar files is there since 3.11.4, and here from the first.
     from ...worker import errors
+    from ...worker.protocol import MODEL_SIZE_GB
+    from ...worker.storage.archive import Limit, limit_of
     from ...worker.storage.archive import unpack as unpack_stream
 
     name = where or archive
+    if model_size_gb:
+        limit = limit_of(model_size_gb)
+    else:
+        most = max(MODEL_SIZE_GB, _RATIO * os.path.getsize(archive) >> 30)
+        limit = Limit(most, "look at the archive itself before you unpack it")
     try:
         with open(archive, "rb") as stream:
-            unpack_stream(stream, target, name)
+            unpack_stream(stream, target, name, limit)
     except errors.InputError as error:
         raise BadInput(str(error).removeprefix(f"{name}: "), where=name) from None

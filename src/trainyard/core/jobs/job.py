@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from ...worker.protocol import MODEL_SIZE_GB
 from ..record import NOTHING, Record
 from . import limits
 
@@ -86,6 +87,7 @@ class InferenceJob(Record):
     `handler` is a Python file with `predict_fn(batch, model)` and, usually, `model_fn(model_dir)`.
     `batch_size` is in rows; `retries` are a shard's; `timeout` is in seconds, for one attempt of a shard.
     `header` and `delimiter` say what CSV files are like, in and out.
+    `model_size_gb` is what the archive of a model may unpack to, in GiB.
 
     Raises `BadInput` naming the key and the cure.
     """
@@ -100,6 +102,7 @@ class InferenceJob(Record):
     timeout: int = 3_600
     header: bool = True
     delimiter: str = ","
+    model_size_gb: int = MODEL_SIZE_GB
     environment: Mapping[str, str] = NOTHING
     resources: ShardResources = ShardResources()
 

@@ -108,6 +108,7 @@ def check_inference(job: Any) -> None:
     check_integer(job.timeout, "infer.timeout", TIMEOUT, unit="seconds")
     check_boolean(job.header, "infer.header")
     _check_delimiter(job.delimiter)
+    check_integer(job.model_size_gb, "infer.model_size_gb", 1, VOLUME_SIZE, unit="GiB")
     check_environment(job.environment, "infer")
     check_section(job.resources, "infer.resources", "ShardResources", ("vcpus", "memory_mib", "gpus"))
     check_integer(job.resources.vcpus, "infer.resources.vcpus", 1)

@@ -174,11 +174,12 @@ class InferenceWork(Work):
             interpreter=self.interpreter,
             variables=self.variables(task, number, own),
         )
+        most = self.inference.model_size_gb
         archive = self.run.model_uri if verb == PLAN and self._model != self.run.model_uri else ""
         return Member(
             task,
             self.paths.log(number, task),
-            lambda: _start(start, archive, self._model),
+            lambda: _start(start, archive, self._model, most),
             report,
             done=spec.get("done", ""),
         )
@@ -201,9 +202,9 @@ class InferenceWork(Work):
             return json.load(stream)
 
 
-def _start(start: child.WorkerStart, archive: str, model: str) -> int:
+def _start(start: child.WorkerStart, archive: str, model: str, most: int) -> int:
     if archive and not os.path.isdir(model):
-        archives.unpack(archive, model)
+        archives.unpack(archive, model, model_size_gb=most)
     return child.start_worker(start)
 
 

@@ -14,34 +14,55 @@ import os
 import shutil
 import tarfile
 import zlib
-from typing import IO, Any, Iterator, NoReturn
+from typing import IO, Any, Iterator, NamedTuple, NoReturn
 
 from ..errors import InputError
 
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError)
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, RecursionError)
 # Of names that the disk does not take, or that two members of different kinds have.
 _NAMES = {errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR}
 _LONGEST = 1024
 """Bytes of a name: far from what the system's own functions give up on, and so cannot be fooled by."""
 _BLOCK = 1 << 20
+_SMALLEST = 1 << 15
+"""Bytes that a member counts for at least: names and inodes take room too, also in memory."""
+_EXTENDED = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
+_EXTENDED |= {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+
+_FIELDS = {*tarfile.PAX_FIELDS}
 
 
-def unpack(stream: IO[bytes], folder: str, name: str) -> None:
+class Limit(NamedTuple):
+    """GiB that an archive may unpack to, and what to do about one that would be more."""
+
+    gib: int
+    cure: str
+
+
+def limit_of(model_size_gb: int) -> Limit:
+    """What `[infer] model_size_gb` allows."""
+    return Limit(model_size_gb, "raise infer.model_size_gb where that is meant")
+
+
+def unpack(stream: IO[bytes], folder: str, name: str, limit: Limit) -> None:
     """Unpack the tar file `stream` (plain, gzip, bzip2 or xz), called `name`, into the new `folder`.
 
     The folder appears whole or not at all. Raises InputError for what is no such archive, is cut short or
-    damaged, or has names that lead out of the folder, devices, pipes, or links to what is not in it.
+    damaged, would be larger than the limit, or has names that lead out of the folder, devices, pipes, sparse
+    files, or links to what is not in it.
     """
-    aside = f"{folder}.unpacking"
+    aside = f"{folder}.unpacking-{os.urandom(4).hex()}"
+    os.makedirs(aside)
     try:
-        os.makedirs(aside)
         try:
             with _plain(stream) as plain:
-                with tarfile.open(fileobj=plain, mode="r|") as archive:
-                    _Unpacking(aside, name).all(archive)
+                with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header) as archive:
+                    _Unpacking(aside, name, limit).all(archive)
                 # The checksum of what was compressed stands at its end.
                 while plain.read(_BLOCK):
                     pass
+        except _TooMuch as error:
+            raise _refused(name, str(error)) from None
         except _BROKEN as error:
             raise _refused(name, f"it is no whole archive ({error or type(error).__name__})") from None
         except OSError as error:
@@ -65,18 +86,48 @@ def _plain(stream: IO[bytes]) -> Any:
     return stream
 
 
+class _TooMuch(Exception):
+    """A header asks for more than its archive is worth."""
+
+
+class _Header(tarfile.TarInfo):
+    """The header of a member. What goes on in the archive is read into memory whole, and so is short."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: Any, errors: Any) -> Any:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENDED and found.size > _BLOCK:
+            raise _TooMuch(f"it has a header of {found.size} bytes")
+        return found
+
+    def _refuse_sparse(self, following: Any, headers: Any = None, *_: Any) -> NoReturn:
+        name = self.name if headers is None else headers.get("GNU.sparse.name", following.name)
+        raise _TooMuch(f"{_shown(name)} is a sparse file, of which a few bytes may be any size")
+
+    # Where tarfile reads the map of such a file, which is a list as long as the archive wants it to be.
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
+
 class _Unpacking:
     """One archive on its way into one folder."""
 
-    def __init__(self, folder: str, name: str) -> None:
+    def __init__(self, folder: str, name: str, limit: Limit) -> None:
         self._folder = folder
         self._name = name
+        self._limit = limit
+        self._left = limit.gib << 30
         self._files: dict[str, str] = {}
         self._links: dict[str, str] = {}
 
-    def all(self, archive: tarfile.TarFile) -> None:
+    def all(self, archive: Any) -> None:
         """Unpack every member; links last."""
-        for member in archive:
+        for member in iter(archive.next, None):
+            # What would be kept for others to ask for, and fields for all that tarfile makes nothing of.
+            archive.members = []
+            archive.pax_headers = {
+                field: archive.pax_headers[field] for field in _FIELDS & {*archive.pax_headers}
+            }
+            self._count(member)
             self._one(archive, member)
         for path, target in self._links.items():
             self._make_link(path, target)
@@ -85,6 +136,12 @@ class _Unpacking:
             real = os.path.realpath(os.path.join(self._folder, path))
             if real != root and not real.startswith(os.path.join(root, "")):
                 self._refuse(path, "is a link that leads out of the model")
+
+    def _count(self, member: tarfile.TarInfo) -> None:
+        self._left -= max(member.size, _SMALLEST)
+        if self._left < 0:
+            gib = self._limit.gib
+            raise InputError(f"{self._name}: this model unpacks to more than {gib} GiB; {self._limit.cure}")
 
     def _one(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         path = self._path(member.name)
@@ -160,8 +217,11 @@ class _Unpacking:
         os.symlink(target, place)
 
     def _refuse(self, member: str, what: str) -> NoReturn:
-        shown = member if member.isprintable() else ascii(member)
-        raise _refused(self._name, f"{shown} {what}")
+        raise _refused(self._name, f"{_shown(member)} {what}")
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def _refused(name: str, what: str) -> InputError:

@@ -8,6 +8,7 @@ from ...errors import InputError, Unmet
 from ...rows.inputs import changed
 from ...s3 import client, transfers
 from ...storage import places
+from ...storage.archive import Limit
 from ...storage.archive import unpack as untar
 from ..source import unpack as unzip
 
@@ -30,8 +31,8 @@ def fetch_prefix(address: str, folder: str) -> int:
         raise changed(str(error)) from None
 
 
-def fetch_model(address: str, folder: str) -> None:
-    """The model: an archive unpacked to `folder`, or the files below a prefix.
+def fetch_model(address: str, folder: str, limit: Limit) -> None:
+    """The model: an archive unpacked to `folder`, at most to its limit, or the files below a prefix.
 
     Raises InputError where there is none, or none that can be unpacked safely.
     """
@@ -41,7 +42,7 @@ def fetch_model(address: str, folder: str) -> None:
         return
     try:
         with places.open_object(address, found.size, found.etag) as stream:
-            untar(stream, folder, address)
+            untar(stream, folder, address, limit)
     except Unmet:
         raise changed(address) from None
 

@@ -26,6 +26,7 @@ from ...protocol import COMMIT, PLAN, RETRY_STATUS, SHARD, VERBS
 from ...reasons import one_line
 from ...s3 import client
 from ...storage import files, places
+from ...storage.archive import limit_of
 from .. import requirements, secrets
 from ..source import SourceRefused, unpack
 from . import download
@@ -158,7 +159,8 @@ class Task:
             download.check_model(manifest["model"])
             self._take_output()
         if self._verb == SHARD:
-            download.fetch_model(manifest["model"], self._model)
+            limit = limit_of(int(manifest.get("model_size_gb", protocol.MODEL_SIZE_GB)))
+            download.fetch_model(manifest["model"], self._model, limit)
             named = {name: value for name, value in chosen.items() if value.startswith(protocol.SECRET)}
             os.environ.setdefault("AWS_REGION", manifest["region"])
             known = secrets.resolve(named, "infer")
