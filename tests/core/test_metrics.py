@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.core.runs.metrics import Extractor, Point
+from trainyard.core.runs.metrics import Extractor, Point, without_value
 from trainyard.local.supervisor.recorder import Recorder
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.floats(allow_nan=False)
 
 
 @given(values=st.lists(NUMBERS, max_size=30))
@@ -36,10 +36,19 @@ def test_several_values_and_several_metrics_come_in_the_order_of_the_lines() -> 
     ]
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "text", "1,5", ""])
-def test_what_is_no_finite_number_is_passed_over(text: str) -> None:
+def test_nan_is_a_value_that_was_seen() -> None:
+    found = Extractor({"loss": r"loss=(\S*)"}).find_all(["loss=0.5", "loss=nan", "loss=NaN"], 0.0)
+    assert [repr(point.value) for point in found] == ["0.5", "nan", "nan"]
+
+
+@pytest.mark.parametrize("text", ["text", "1,5", ""])
+def test_what_is_no_number_is_passed_over_and_told_where_none_comes(text: str) -> None:
     extractor = Extractor({"loss": r"loss=(\S*)"})
-    assert extractor.find_all([f"loss={text}", "loss=1"], 0.0) == [Point("loss", 0, 0.0, 1.0)]
+    assert extractor.find_all([f"loss={text}"], 0.0) == []
+    [warning] = without_value(["loss"], {}, extractor.troubles)
+    assert warning.endswith(f"captured {text!r}, which is no number")
+    assert extractor.find_all(["loss=1", f"loss={text}"], 0.0) == [Point("loss", 0, 0.0, 1.0)]
+    assert without_value(["loss"], {"loss": 1.0}, extractor.troubles) == []
 
 
 def test_a_group_that_matched_nothing_is_passed_over() -> None:
@@ -58,7 +67,7 @@ def test_a_pattern_that_never_ends_is_given_up_and_the_others_are_kept() -> None
     found = extractor.find_all(["loss=1", "a" * 60 + " loss=2", "loss=3"], 0.0)
     assert time.monotonic() - started < 10
     assert [point.value for point in found] == [1.0, 2.0, 3.0]
-    assert extractor.gave_up == ["bad"]
+    assert list(extractor.troubles) == ["bad"]
     assert [point.step for point in extractor.find_all(["loss=4", "a" * 60], 0.0)] == [3]
 
 
@@ -67,7 +76,7 @@ def test_a_pattern_that_is_slow_on_each_of_many_lines_is_given_up_too() -> None:
     started = time.monotonic()
     assert extractor.find_all(["a" * 22] * 500, 0.0) == []
     assert time.monotonic() - started < 10
-    assert extractor.gave_up == ["slow"]
+    assert list(extractor.troubles) == ["slow"]
 
 
 def test_the_alarm_of_the_program_is_given_back() -> None:

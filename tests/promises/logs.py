@@ -106,11 +106,22 @@ for n in range(4):
     def test_a_metric_has_its_last_value(self, yard: Yard, project: Project) -> None:
         script = """
 for n in range(5): print(f"epoch={n} loss={1 / (n + 1):.3f} accuracy={n / 10}")
-print("accuracy=nan")
+print("rate=fast")
 """
-        metrics = {"accuracy": r"accuracy=(\S+)", "loss": r"loss=([0-9.]+)", "absent": r"absent=(\d+)"}
+        metrics = {"accuracy": r"accuracy=(\S+)", "loss": r"loss=([0-9.]+)", "rate": r"rate=(\S+)"}
         run = yard.train(project.training(script, metrics=metrics)).wait(timeout=PATIENCE)
         assert run.metrics == {"accuracy": 0.4, "loss": 0.2}
+        [warning] = [text for text in run.warnings if "metric" in text]
+        assert warning.startswith("the metric 'rate' has no value")
+
+    def test_a_metric_that_became_nan_is_not_said_to_have_its_last_number_here(
+        self, yard: Yard, project: Project
+    ) -> None:
+        script = "print('loss=0.5')\nprint('loss=nan')"
+        run = yard.train(project.training(script, metrics={"loss": r"loss=(\S+)"})).wait(timeout=PATIENCE)
+        # CloudWatch takes numbers alone.
+        assert repr(run.metrics["loss"]) == ("0.5" if yard.is_remote else "nan")
+        assert run.record.to_json()["metrics"] == {"loss": 0.5 if yard.is_remote else "nan"}
 
     def test_metrics_are_seen_while_the_run_runs(self, yard: Yard, project: Project) -> None:
         script = "import time\nprint('loss=0.5', flush=True)\ntime.sleep(60)"

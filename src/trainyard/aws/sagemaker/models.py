@@ -10,6 +10,7 @@ from ...core.errors import AccountRefused
 from ...core.files import trees
 from ...core.ports.ledger import Model
 from ...core.runs import outcomes
+from ...core.runs.metrics import without_value
 from ...core.runs.run import Observation, Run, State
 from ...worker.contract.models import ModelConflict, check_paths
 from ...worker.reasons import MODEL_NOT_KEPT
@@ -100,6 +101,8 @@ class Models:
 def _warnings(run: Run, histories: Sequence[history.History]) -> tuple[str, ...]:
     """What a run as a whole is warned of, and what else its hosts warn of."""
     found = [*run.warnings, *outcomes.unreached(run)]
+    if run.state is State.SUCCEEDED:
+        found += without_value(run.training.metrics, run.metrics)
     wrote_none = not history.wrote_checkpoint(histories)
     if run.state is State.SUCCEEDED and run.training.spot.enabled and wrote_none and run.attempts:
         found.append(outcomes.cost_of_no_checkpoint(run.attempts[-1]))

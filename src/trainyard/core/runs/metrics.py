@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
+
+from ..record import NOTHING
 
 _LONGEST_LINE = 1 << 20
 _PATIENCE = 2.0
+_SHOWN = 40
 
 
 class Lines:
@@ -50,17 +52,18 @@ class Extractor:
     def __init__(self, definitions: Mapping[str, str]) -> None:
         self._patterns = {name: re.compile(regex) for name, regex in definitions.items()}
         self.steps = dict.fromkeys(definitions, 0)
-        self.gave_up: list[str] = []
+        self.troubles: dict[str, str] = {}
+        """What is wrong with an expression: it was given up, or it has captured no number so far."""
         self._is_timing = False
 
     def find(self, text: str, time: float) -> Iterator[Point]:
-        """The values in a line of the log; what is no finite number is passed over."""
+        """The values in a line of the log, `nan` and infinities among them; what is no number is none."""
         for name in self._patterns:
             yield from self._points(name, text, time)
 
     def find_all(self, lines: list[str], time: float) -> list[Point]:
         """The values in all the lines, in a bounded time: a pattern that takes seconds to fail (`(a+)+b`)
-        is given up, and named in `gave_up`. Main thread only, as it takes a signal."""
+        is given up. Main thread only, as it takes a signal."""
         if not self._patterns:
             return []
         previous = signal.signal(signal.SIGALRM, self._ring)
@@ -82,7 +85,7 @@ class Extractor:
             self._is_timing = False
         except _TookTooLong:
             del self._patterns[name]
-            self.gave_up.append(name)
+            self.troubles[name] = "was given up, since its regular expression took too long on a line"
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         return found
@@ -93,6 +96,13 @@ class Extractor:
             if value is not None:
                 yield Point(name, self.steps[name], time, value)
                 self.steps[name] += 1
+                self.troubles.pop(name, None)
+            elif not self.steps[name]:
+                self._note(name, match.group(1))
+
+    def _note(self, name: str, text: str | None) -> None:
+        shown = repr((text or "")[:_SHOWN])
+        self.troubles[name] = f"has no value: its regular expression captured {shown}, which is no number"
 
     def _ring(self, *_: object) -> None:
         # It may ring when the search has just ended.
@@ -107,7 +117,15 @@ class _TookTooLong(Exception):
 
 def _number(text: str | None) -> float | None:
     try:
-        value = float(text or "")
+        return float(text or "")
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+
+
+def without_value(
+    definitions: Iterable[str], values: Container[str], troubles: Mapping[str, str] = NOTHING
+) -> list[str]:
+    """A warning for each metric of which a run that has ended had no value, or not to its end."""
+    none = "has no value: its regular expression found no number in the log"
+    found = {name: none for name in definitions if name not in values}
+    return [f"the metric {name!r} {what}" for name, what in {**found, **troubles}.items()]

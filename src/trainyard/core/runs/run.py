@@ -109,6 +109,7 @@ class Observation(Record):
     training_seconds: int | None = None
 
 
+_INFINITY = float("inf")
 _KEPT = ("metrics", "attempts", "started", "rows_in", "billable_seconds", "training_seconds")
 """What earlier launches of a run leave to the next one."""
 
@@ -236,8 +237,13 @@ def rfc3339(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _plain_metrics(values: Mapping[str, float]) -> dict[str, float | str]:
+    # JSON has no number for nan and infinities: their names, which Python's float takes.
+    return {name: value if abs(value) < _INFINITY else str(value) for name, value in values.items()}
+
+
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "state": str,
-    "metrics": dict,
+    "metrics": _plain_metrics,
     **dict.fromkeys(("created", "started", "finished"), rfc3339),
 }

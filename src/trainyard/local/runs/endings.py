@@ -7,6 +7,7 @@ from typing import Any
 
 from ...core.jobs.job import TrainingJob
 from ...core.runs import outcomes
+from ...core.runs.metrics import without_value
 from ...core.runs.outcomes import Outcome
 from ...core.runs.run import State
 from ...worker import reasons
@@ -50,6 +51,9 @@ def _warnings(work: Work, state: State) -> list[str]:
     if not isinstance(job, TrainingJob):
         return []
     found = outcomes.unreached(work.run)
+    # What failed or was stopped may have ended before it had any to tell.
+    wanted = job.metrics if state is State.SUCCEEDED else ()
+    found += without_value(wanted, work.metrics, work.troubles)
     wrote_none = contract.newest_checkpoint(work.paths.checkpoints) is None
     if state is State.SUCCEEDED and job.spot.enabled and wrote_none:
         found.append(outcomes.cost_of_no_checkpoint(work.run.attempts[-1]))

@@ -50,6 +50,8 @@ class Work(ABC):
         """How it is to end, once none of its tasks runs any more."""
         self.warnings: list[str] = list(self.run.warnings)
         self.metrics: dict[str, float] = dict(self.run.metrics)
+        self.troubles: Mapping[str, str] = {}
+        """What is wrong with the regular expression of a metric."""
         self.code = os.path.join(home.code, self.run.code)
         self.interpreter: str = self.submission["interpreter"]
         self.needs_environment = _needs_environment(self.code)

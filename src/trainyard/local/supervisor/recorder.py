@@ -28,9 +28,9 @@ class Recorder:
         return {point.name: point.value for point in points}
 
     @property
-    def gave_up(self) -> list[str]:
-        """The metrics whose regular expressions took too long on a line and were given up."""
-        return self._extractor.gave_up
+    def troubles(self) -> Mapping[str, str]:
+        """What is wrong with a metric's regular expression, so far."""
+        return self._extractor.troubles
 
     def _append(self, points: list[Point], attempt: int, task: str) -> None:
         import csv  # for runs that have metrics alone

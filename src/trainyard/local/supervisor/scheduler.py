@@ -317,10 +317,7 @@ class Scheduler:
         found = recorder.take(lines, now, plan.number, process.member.name)
         if found:
             work.set_metrics(found)
-        for name in recorder.gave_up:
-            work.warn(
-                f"the regular expression of the metric {name!r} took too long on a line; it was given up"
-            )
+        work.troubles = recorder.troubles
 
     def _watch_memory(self, task: Task) -> None:
         if self._tasks.get(task.key) is not task:

@@ -8,6 +8,7 @@ a line; its end means that all are complete. On stdout go JSON lines `{"name", "
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import sys
@@ -63,5 +64,7 @@ def _find(extractor: Extractor, lines: list[str]) -> None:
         return
     found = extractor.find_all(lines, time.time())
     for point in found:
-        sys.stdout.write(json.dumps({"name": point.name, "value": point.value}) + "\n")
+        # CloudWatch takes no others.
+        if math.isfinite(point.value):
+            sys.stdout.write(json.dumps({"name": point.name, "value": point.value}) + "\n")
     sys.stdout.flush()
