@@ -16,6 +16,12 @@ from ..record import Record
 _KEY = r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[\w\-. \t])+?)\s*="""
 _HEADER = r"\s*\[.*\]\s*(?:#.*)?$"
 
+_LARGEST = 1 << 20
+"""Bytes of a file."""
+_PARTS = 32
+"""Parts of a dotted key, for which tomllib takes time by their square; no key of ours has more than five."""
+_LONG_KEY = rf"""(?:^|[\[{{,])[ \t]*(?:(?:[\w-]+|"[^"]*"|'[^']*')[ \t]*\.[ \t]*){{{_PARTS}}}"""
+
 
 def line_of(text: str, key: str) -> int:
     """The line, from 1, of the dotted `key` in a TOML text, else the first of what is in it, else that of the
@@ -81,7 +87,7 @@ def located(error: BadInput, path: str, text: str) -> BadInput:
 def _read(path: str) -> str:
     try:
         with open(os.path.expanduser(path), "rb") as file:
-            data = file.read()
+            data = file.read(_LARGEST + 1)
     except FileNotFoundError:
         cure = "make a project with `trainyard init`, or name another job file"
         raise BadInput("no such job file", where=path, cure=cure) from None
@@ -91,6 +97,8 @@ def _read(path: str) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput(f"can't be read: {reason}", where=path, cure="mind its permissions") from None
+    if len(data) > _LARGEST:
+        raise BadInput(f"is larger than {_LARGEST >> 20} MiB", where=path, cure="name a job file")
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -100,6 +108,9 @@ def _read(path: str) -> str:
 
 def parse_file(path: str) -> tuple[str, dict[str, Any]]:
     text = _read(path)
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") >= _PARTS and re.search(_LONG_KEY, line):
+            raise BadInput(f"a key has more than {_PARTS} parts", where=f"{path}:{number}")
     try:
         return text, tomllib.loads(text)
     except RecursionError:
