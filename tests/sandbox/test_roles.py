@@ -234,7 +234,10 @@ def test_every_service_refuses_in_words_of_its_own(
 
 def test_what_knows_no_resource_is_allowed_where_it_is(training_role: Clients) -> None:
     assert training_role("ec2").describe_vpcs()["Vpcs"]
-    training_role("cloudwatch").put_metric_data(Namespace="x", MetricData=[{"MetricName": "y", "Value": 1.0}])
+    metrics = {"MetricData": [{"MetricName": "y", "Value": 1.0}]}
+    training_role("cloudwatch").put_metric_data(Namespace="/aws/sagemaker/TrainingJobs", **metrics)
+    with denied():
+        training_role("cloudwatch").put_metric_data(Namespace="x", **metrics)
     assert training_role("ecr").get_authorization_token()["authorizationData"]
 
 

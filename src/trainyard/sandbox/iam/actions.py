@@ -49,7 +49,8 @@ def access_requests(world: World, request: ApiRequest) -> list[AccessRequest]:
         AccessRequest("iam:PassRole", role, {"iam:passedtoservice": None if "," in services else services})
         for role, services in _passed_roles(request.service, request.operation, parameters)
     ]
-    return [*(AccessRequest(action, resource) for resource in resources), *passed]
+    context = {"cloudwatch:namespace": parameters.get("Namespace")} if request.service == "cloudwatch" else {}
+    return [*(AccessRequest(action, resource, context) for resource in resources), *passed]
 
 
 def _resources(world: World, request: ApiRequest, parameters: Mapping[str, Any]) -> Sequence[str | None]:
