@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 import trainyard.worker
 from trainyard.worker.inference import commit, plan, shard
@@ -110,3 +115,41 @@ class InferenceRun:
         assert "\n" not in report["reason"]
         assert report["class"] in {"input", "error"}
         return report
+
+
+def written(run: InferenceRun) -> list[dict[str, Any]]:
+    """All rows that came out."""
+    found: list[dict[str, Any]] = []
+    for part in run.parts():
+        if part.suffix == ".parquet":
+            found += pq.read_table(part).to_pylist()
+        elif part.suffix == ".csv":
+            found += csv.DictReader(io.StringIO(part.read_text(), newline=""))
+        else:
+            found += map(json.loads, part.read_text().splitlines())
+    return found
+
+
+def predictions(run: InferenceRun) -> list[Any]:
+    run.run()
+    return [row["prediction"] for row in written(run)]
+
+
+def of_parquet(home: Path, handler: str, column: Any, **options: Any) -> InferenceRun:
+    run = InferenceRun(home, handler, **options)
+    pq.write_table(pa.table({"v": column}), run.input / "t.parquet")
+    return run
+
+
+def of_json(home: Path, handler: str, values: list[Any], **options: Any) -> InferenceRun:
+    run = InferenceRun(home, handler, **options)
+    rows = [{} if value is ... else {"v": value} for value in values]
+    (run.input / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return run
+
+
+def one_row(run: InferenceRun, form: str) -> None:
+    if form == "parquet":
+        pq.write_table(pa.table({"v": [1]}), run.input / "t.parquet")
+    else:
+        (run.input / f"t.{form}").write_text("v\n1\n" if form == "csv" else '{"v": 1}\n')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
 import json
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,9 +25,8 @@ from trainyard.worker.inference import plan
 from trainyard.worker.rows import jsontypes
 from trainyard.worker.rows.arrowtypes import common, conform
 from trainyard.worker.rows.arrowvalues import Timestamp
-from trainyard.worker.rows.floats import narrow, shortest
 
-from .inference_run import CONSTANT, InferenceRun
+from .inference_run import CONSTANT, InferenceRun, of_json, of_parquet, predictions, written
 
 BIG = 2**53 + 1
 """The first integer that no double holds."""
@@ -44,37 +41,6 @@ ARROW = (
     "    return [f\"{batch['v'].type} {value!r}\" for value in batch['v'].to_pylist()]\n"
 )
 ROWS = "def predict_fn(batch, model):\n    return [repr(row.get('v')) for row in batch]\n"
-
-
-def written(run: InferenceRun) -> list[dict[str, Any]]:
-    """All rows that came out."""
-    found: list[dict[str, Any]] = []
-    for part in run.parts():
-        if part.suffix == ".parquet":
-            found += pq.read_table(part).to_pylist()
-        elif part.suffix == ".csv":
-            found += csv.DictReader(io.StringIO(part.read_text(), newline=""))
-        else:
-            found += map(json.loads, part.read_text().splitlines())
-    return found
-
-
-def predictions(run: InferenceRun) -> list[Any]:
-    run.run()
-    return [row["prediction"] for row in written(run)]
-
-
-def of_parquet(home: Path, handler: str, column: Any, **options: Any) -> InferenceRun:
-    run = InferenceRun(home, handler, **options)
-    pq.write_table(pa.table({"v": column}), run.input / "t.parquet")
-    return run
-
-
-def of_json(home: Path, handler: str, values: list[Any], **options: Any) -> InferenceRun:
-    run = InferenceRun(home, handler, **options)
-    rows = [{} if value is ... else {"v": value} for value in values]
-    (run.input / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return run
 
 
 INTEGERS = {
@@ -343,63 +309,6 @@ def test_partitions_in_the_names_of_folders_are_columns(tmp_path: Path, form: st
     assert second == {"v": "y", "day": null, "n": numbers[1], "prediction": "v,day,n"}
 
 
-PROMOTED = {
-    "an empty list first": ("[] if n < 4 else [[1.0]]", "list<element: list<element: double>>"),
-    "None in a struct first": ("{'a': None if n < 4 else 0.5}", "struct<a: double>"),
-    "0 before 0.5": ("0 if n < 4 else 0.5", "double"),
-    "another member later": (
-        "[{'a': 1}] if n < 4 else [{'b': 'x'}]",
-        "list<element: struct<a: int64, b: string>>",
-    ),
-    "a narrow array first": ("np.int8(1) if n < 4 else np.float64(0.5)", "double"),
-}
-
-
-@pytest.mark.parametrize("shards", [1, 3])
-@pytest.mark.parametrize(("value", "kind"), PROMOTED.values(), ids=PROMOTED)
-def test_results_take_the_type_that_all_have_in_common(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, kind: str, shards: int
-) -> None:
-    monkeypatch.setattr("trainyard.worker.rows.parquetparts.GROUP_ROWS", 3)
-    handler = (
-        "import numpy as np\ndef predict_fn(batch, model):\n"
-        f"    return [{{'p': {value}}} for n in (r['v'] for r in batch)]\n"
-    )
-    run = of_parquet(tmp_path, handler, list(range(9)), batch_size=2, shards=shards)
-    before: list[bytes] = []
-    run.plan()
-    run.predict()
-    before = [part.read_bytes() for part in run.parts()]
-    types = [str(pq.read_schema(part).field("p").type) for part in run.parts()]
-    run.commit()
-    assert {str(pq.read_schema(part).field("p").type) for part in run.parts()} == {kind}
-    kept = [part.read_bytes() == content for part, content in zip(run.parts(), before, strict=True)]
-    assert kept == [each == kind for each in types]
-    assert [bool(row["p"]) for row in written(run)][-1]
-    assert [row["v"] for row in written(run)] == list(range(9))
-
-
-def test_results_without_a_common_type_are_refused_at_their_row(tmp_path: Path) -> None:
-    for value, words in (
-        ("1 if n < 5 else 'x'", "t.parquet row 6: the result 'p' is string here and int64 in earlier rows"),
-        (
-            "0.5 if n < 5 else 2**53 + 1",
-            f"t.parquet row 6: column 'p' is int64 here and double elsewhere, which does not hold {BIG}",
-        ),
-        ("[1, 'x'][n % 2]", "t.parquet row 2: the results 'p' are of more than one type"),
-        ("1 if n < 5 else 2**63", "t.parquet row 6: the result 'p' is an integer beyond 64 bits"),
-        ("2**53 + 1 if n < 5 else 0.5", "t.parquet rows 6 to 6: the result column 'p' is int64"),
-    ):
-        handler = (
-            f"def predict_fn(batch, model):\n    return [{{'p': {value}}} for n in (r['v'] for r in batch)]\n"
-        )
-        with tempfile.TemporaryDirectory() as home:
-            run = of_parquet(Path(home), handler, list(range(9)), batch_size=5 if "%" in value else 1)
-            run.plan()
-            reason = run.failure("shard")["reason"]
-            assert reason.startswith(words.replace("rows 6 to 6", "row 6")), reason
-
-
 FINE = 1735689600123456789
 """Nanoseconds: 2025-01-01T00:00:00.123456789Z."""
 VALUES = {
@@ -490,67 +399,6 @@ def test_a_null_among_the_values_of_a_dictionary_stays_one(tmp_path: Path) -> No
     assert predictions(of_parquet(tmp_path, COLUMNS, column)) == ["object 'a'", "object None", "object 'a'"]
 
 
-RETURNED = {
-    "an array": "np.array([0.1, 3e38], 'f4')",
-    "scalars": "[np.float32(0.1), np.float32(3e38)]",
-    "Arrow's": "pa.array([0.1, 3e38], 'float')",
-}
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl"])
-@pytest.mark.parametrize("value", RETURNED.values(), ids=RETURNED)
-def test_float32_is_written_as_the_shortest_text_that_reads_back(
-    tmp_path: Path, form: str, value: str
-) -> None:
-    run = InferenceRun(
-        tmp_path, f"import numpy as np, pyarrow as pa\ndef predict_fn(batch, model):\n    return {value}\n"
-    )
-    (run.input / f"t.{form}").write_text("v\n1\n2\n" if form == "csv" else '{"v": 1}\n{"v": 2}\n')
-    run.run()
-    assert [str(row["prediction"]) for row in written(run)] == ["0.1", "3e+38"]
-
-
-@settings(deadline=None)
-@given(bits=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20))
-def test_every_float32_reads_back_from_as_few_digits_as_can_be(bits: list[int]) -> None:
-    values = np.array(bits, "u4").view("f4")
-    for source in (values, pa.array(values), list(values)):
-        found = (
-            [shortest(each, narrow(each)) for each in source]
-            if isinstance(source, list)
-            else shortest(source, narrow(source))
-        )
-        assert np.array_equal(np.array(found).astype("f4"), values, equal_nan=True)
-        assert all(
-            len(repr(one)) <= len(repr(float(str(other)))) for one, other in zip(found, values, strict=True)
-        )
-    assert shortest(values.reshape(1, -1), "f")[0] == pytest.approx(
-        shortest(values, "f"), rel=0, abs=0, nan_ok=True
-    )
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        ("[{'': 1}]", "a result whose name is ''"),
-        ("[{' ': 1}]", "a result whose name is ' '"),
-        ("[{1: 1, '1': 2}]", "two results named '1'"),
-    ],
-)
-def test_a_name_that_no_column_can_have_is_refused_where_it_arises(
-    tmp_path: Path, form: str, value: str, words: str
-) -> None:
-    run = InferenceRun(tmp_path, f"def predict_fn(batch, model):\n    return {value}\n")
-    if form == "parquet":
-        pq.write_table(pa.table({"v": [1]}), run.input / "t.parquet")
-    else:
-        (run.input / f"t.{form}").write_text("v\n1\n" if form == "csv" else '{"v": 1}\n')
-    run.plan()
-    with pytest.raises(InputError, match=rf"predict_fn returned {words} \(shard 0, t\.{form} row 1\)"):
-        run.predict()
-
-
 def headless(
     home: Path, text: str, handler: str = CONSTANT, *, delimiter: str = ",", **options: Any
 ) -> InferenceRun:
@@ -590,32 +438,6 @@ def test_a_csv_without_a_header_has_as_many_rows_as_lines(
             for row in csv.reader(io.StringIO(part.read_bytes().decode(), newline=""), delimiter=delimiter)
         ]
         assert found == [[a, b, a + b] for a, b in table]
-
-
-@pytest.mark.parametrize("form", ["csv", "headless.csv", "csv.gz", "parquet"])
-def test_results_have_one_order_in_all_parts(tmp_path: Path, form: str) -> None:
-    handler = (
-        "def predict_fn(batch, model):\n    values = [next(iter(row.values())) for row in batch]\n"
-        "    return [{'p': 1, 'q': v} if v in 'xy' else {'q': v, 'p': 1} for v in values]\n"
-    )
-    run = InferenceRun(tmp_path, handler, shards=3)
-    table, name = "v\n" * ("headless" not in form) + 'x\ny\n"z,""\n"\n', f"t.{form}"
-    run.csv = {"header": "headless" not in form}
-    if form == "parquet":
-        pq.write_table(pa.table({"v": ["x", "y", 'z,"\n']}), run.input / name)
-    else:
-        (run.input / name).write_bytes(gzip.compress(table.encode()) if "gz" in form else table.encode())
-    for _ in range(2):
-        run.run()
-        if form == "parquet":
-            rows = [list(row.values()) for row in written(run)]
-        else:
-            texts = [part.read_bytes() for part in run.parts()]
-            texts = [gzip.decompress(text) if "gz" in form else text for text in texts]
-            lines = [row for t in texts for row in csv.reader(io.StringIO(t.decode(), newline=""))]
-            rows = [[v, int(p), q] for v, p, q in (row for row in lines if row[0] != "v")]
-        assert rows == [["x", 1, "x"], ["y", 1, "y"], ['z,"\n', 1, 'z,"\n']]
-        run.commit()
 
 
 def test_results_of_other_names_in_another_part_are_refused(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from .libraries import numpy
 
-_NARROW = re.compile(r"b?float(16|32)$|^(?!.*\bdouble\b).*\b(half)?float\b")
-"""How NumPy, torch and JAX name their narrow types, and Arrow its own and those that are made of them."""
+_NARROW = re.compile(r"b?[fF]loat(16|32)$|^(?!.*\bdouble\b).*\b(half)?float\b")
+"""How NumPy, pandas, torch and JAX name their narrow types; Arrow its own, and those made of them."""
 _DIGITS = {"e": range(1, 6), "f": range(6, 10)}
 """By struct's letter of the type: of so many digits, the last always say which number it was, and fewer than
 the first never say it more shortly."""
@@ -32,8 +32,9 @@ def shortest(values: Any, letter: str) -> Any:
     """`values`, an array or a scalar of narrow floats, as Python's floats (in lists): of those that are the
     same number as narrow ones, each has the shortest text."""
     if getattr(getattr(values, "dtype", None), "kind", "") == "f":
-        found = _of_array(numpy().asarray(values), letter)
-        return found.tolist()
+        array = numpy().asarray(values)
+        # With a null of pandas' in it, it is none of floats.
+        return _of_array(array, letter).tolist() if array.dtype.kind == "f" else _of(array.tolist(), letter)
     for method in ("as_py", "to_pylist", "tolist"):
         if hasattr(values, method):
             return _of(getattr(values, method)(), letter)

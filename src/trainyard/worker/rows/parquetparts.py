@@ -10,9 +10,9 @@ from ..errors import InputError
 from ..storage.files import remove
 from .arrowtypes import Misfit, conform, difference, first_misfit, unify_schemas
 from .batches import Batch
-from .libraries import parquet, pyarrow
+from .libraries import numpy, parquet, pyarrow
 from .parts import Count, Rewrite
-from .results import PREDICTION, Results, as_list, check_names, differing, result_names
+from .results import PREDICTION, Results, are_moments, as_list, check_names, differing, result_names
 from .splits import Shape
 from .values import plain
 
@@ -20,6 +20,7 @@ from .values import plain
 # read.
 GROUP_ROWS = 65536
 GROUP_BYTES = 64 * 1024 * 1024
+_COARSE = {"M": ("Y", "M", "W", "h", "m"), "m": ("W", "D", "h", "m")}
 
 
 def count(path: str, compression: str, name: str, shape: Shape) -> Count:
@@ -196,6 +197,24 @@ class ParquetWriter:
             self._writer.close()
 
 
+def _native(column: Any, name: str, batch: Batch) -> Any:
+    try:
+        return pyarrow().array(column)
+    except (pyarrow().ArrowException, NotImplementedError):
+        raise InputError(
+            f"{batch.origin}: the results {name!r} are an array of {column.dtype}, which Parquet has no type "
+            "for; return numbers or texts"
+        ) from None
+
+
+def _in_seconds(column: Any) -> Any:
+    """Moments that Arrow has no unit for in seconds, which hold them."""
+    kind = column.dtype.kind
+    if kind in "Mm" and numpy().datetime_data(column.dtype)[0] in _COARSE[kind]:
+        return column.astype(f"{kind}8[s]")
+    return column
+
+
 def _first_value(column: Any) -> int:
     return next((index for index, value in enumerate(column.is_valid().to_pylist()) if value), 0)
 
@@ -207,8 +226,10 @@ def _arrow_column(batch: Batch, results: Results, name: str) -> Any:
         column = results[name]
         if isinstance(column, (pa.Array, pa.ChunkedArray)):
             return column
-        if type(column).__module__ == "numpy" and column.ndim == 1 and column.dtype.kind != "O":
-            return pa.array(column)
+        if are_moments(column):
+            column = _in_seconds(numpy().asarray(column))
+        if type(column).__module__ == "numpy" and column.ndim == 1 and column.dtype.kind not in "OV":
+            return _native(column, name, batch)
         values = as_list(column)
     else:
         # Names are the texts of the keys, which every row has alike.

@@ -6,6 +6,7 @@ from itertools import chain, islice
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Union
 
 from ..errors import InputError
+from .libraries import numpy
 
 PREDICTION = "prediction"
 
@@ -112,9 +113,26 @@ def as_list(column: Any) -> list[Any]:
         return column
     if hasattr(column, "to_pylist"):
         return list(column.to_pylist())
-    if getattr(getattr(column, "dtype", None), "kind", "") in ("M", "m"):
-        return list(column.astype(str).tolist())
+    if are_moments(column):
+        return list(moment_texts(column))
     return list(column.tolist() if hasattr(column, "tolist") else column)
+
+
+def are_moments(values: Any) -> bool:
+    """Whether an array, a Series or a scalar is of dates, times or spans of NumPy's or of pandas'."""
+    return getattr(getattr(values, "dtype", None), "kind", "") in ("M", "m")
+
+
+def moment_texts(values: Any) -> Any:
+    """Moments as ISO texts (in lists), None for what is none; those of pandas with a zone as they are."""
+    array = numpy().asarray(values)
+    return _or_none(array.astype(str).tolist()) if are_moments(array) else array.tolist()
+
+
+def _or_none(texts: Any) -> Any:
+    if isinstance(texts, list):
+        return [_or_none(text) for text in texts]
+    return None if texts == "NaT" else texts
 
 
 def result_names(results: Results) -> list[str]:

@@ -9,10 +9,12 @@ from typing import Any, Callable, Iterable, Mapping
 
 from ..errors import InputError
 from .floats import narrow, shortest
-from .results import as_list
+from .results import are_moments, as_list, moment_texts
 
 _AS_THEY_ARE = {int, float, str, type(None)}
 _PLAIN = _AS_THEY_ARE | {bool}
+_MISSING = ("NAType", "NaTType")
+"""The types of what pandas has in the place of a null."""
 
 
 def plain(value: Any) -> Any:
@@ -41,13 +43,18 @@ def _plain(value: Any, is_text: bool) -> Any:
 
 
 def _converted(value: Any, is_text: bool) -> Any:
-    if getattr(getattr(value, "dtype", None), "kind", "") in ("M", "m"):
-        return value.astype(str).tolist()
+    if type(value).__name__ in _MISSING:
+        return None
+    if are_moments(value):
+        return moment_texts(value)
     for method in ("as_py", "to_pylist", "tolist"):
         convert = getattr(value, method, None)
         if convert is not None:
             letter = narrow(value) if is_text else ""
-            return shortest(value, letter) if letter else _plain(convert(), is_text)
+            found = shortest(value, letter) if letter else convert()
+            # A number of more digits than Python's own stays what it is.
+            if type(found) is not type(value):
+                return _plain(found, is_text)
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
