@@ -163,6 +163,7 @@ def test_the_manifest_says_all_that_a_worker_has_to_know() -> None:
         "retries": 3,
         "environment": {},
         "requirements": True,
+        "isolated": False,
         "tried": {},
     }
     with_wheels = inference_requests(run_of(job), deployment(), WORKER, DEFINITION, [0], wheels=True)

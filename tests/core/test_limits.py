@@ -185,7 +185,6 @@ def test_a_script_inside_of_the_source_is_taken(script: str) -> None:
         "../train.py",
         "a/../../train.py",
         "..",
-        "train",
         ".py",
         "train.py/",
         "x" * 254 + ".py",
@@ -198,6 +197,27 @@ def test_a_script_inside_of_the_source_is_taken(script: str) -> None:
 def test_a_script_outside_of_the_source_or_of_another_kind_is_refused(script: Any) -> None:
     assert refusal(lambda: training(entry_script=script)).key == "train.entry_script"
     assert refusal(lambda: inference(handler=script)).key == "infer.handler"
+
+
+def test_an_entry_script_may_be_any_program_and_a_handler_is_python() -> None:
+    assert training(entry_script="scripts/train.sh").script == "scripts/train.sh"
+    assert refusal(lambda: inference(handler="predict.sh")).key == "infer.handler"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("dependencies", "lib"),
+        ("dependencies", ["s3://bucket/lib"]),
+        ("dependencies", ["lib", ".."]),
+        ("dependencies", ["lib"] * 101),
+        ("python", 3),
+        ("isolated", "yes"),
+    ],
+)
+def test_where_a_program_comes_from_is_held_to_its_form(key: str, value: Any) -> None:
+    assert (refusal(lambda: training(**{key: value})).key or "").startswith(f"train.{key}")
+    assert (refusal(lambda: inference(**{key: value})).key or "").startswith(f"infer.{key}")
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_an_interpreter_that_is_gone_is_said_in_a_line(
     monkeypatch.undo()
     run.wait(timeout=PATIENCE)
     assert run.state is State.FAILED
-    assert "interpreter that submitted the run is gone" in run.reason and "\n" not in run.reason
+    assert "interpreter is gone" in run.reason and "\n" not in run.reason
 
 
 class TestRequirements:

@@ -25,15 +25,15 @@ from trainyard.local.tasks.packages import (
     cached_python,
     environment_key,
 )
-from trainyard.worker.cloud.requirements import tool_error
+from trainyard.worker.packages.tools import find_uv, tool_error
 
-UV = packages._find_uv(os.environ)
+UV = find_uv(os.environ)
 needs_uv = pytest.mark.skipif(not UV, reason="there is no uv here")
 
 BUILD_PROGRAM = """
 import sys
 from trainyard.local.tasks.packages import build
-print(build(sys.argv[1], sys.executable, 2))
+print(build(sys.argv[1], sys.executable, 2, isolated=True))
 """
 
 
@@ -81,53 +81,46 @@ def read_value(python: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def key_of(source: Path, interpreter: str = sys.executable) -> str:
-    return environment_key((source / "requirements.txt").read_bytes(), interpreter, str(source))
+def key_of(source: Path, interpreter: str = sys.executable, *, isolated: bool = False) -> str:
+    return environment_key(str(source), packages.facts_of(interpreter), isolated=isolated)
 
 
-@pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
-def test_an_environment_is_built_with_bytecode_and_the_next_build_starts_nothing(
-    source: Path,
-    log: io.BufferedWriter,
-    cache: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tool: str,
+ISOLATED = pytest.mark.parametrize(
+    "isolated", [pytest.param(True, marks=needs_uv, id="uv"), pytest.param(False, id="pip")]
+)
+
+
+@ISOLATED
+def test_an_environment_is_built_with_bytecode_and_the_next_build_installs_nothing(
+    source: Path, log: io.BufferedWriter, cache: Path, monkeypatch: pytest.MonkeyPatch, isolated: bool
 ) -> None:
-    if tool == "pip":
-        monkeypatch.setattr(packages, "_find_uv", lambda environ: "")
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    assert cached_python(key_of(source)) is None
-    python = build(str(source), sys.executable, log)
+    key = key_of(source, isolated=isolated)
+    assert cached_python(key) is None
+    python = build(str(source), sys.executable, log, isolated=isolated)
     assert read_value(python) == "one"
-    assert cached_python(key_of(source)) == python
-    assert Path(python) == cache / key_of(source) / "bin/python"
-    assert list((cache / key_of(source)).rglob("__pycache__/tinypkg.*.pyc"))
-    assert b"tinypkg" in Path(log.name).read_bytes()
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a process was started")
-
-    monkeypatch.setattr(subprocess, "Popen", refuse)
-    assert build(str(source), sys.executable, log.fileno()) == python
+    assert cached_python(key) == python and Path(python).is_relative_to(cache / key)
+    assert list((cache / key).rglob("__pycache__/tinypkg.*.pyc"))
+    said = Path(log.name).read_bytes()
+    assert b"tinypkg" in said
+    assert build(str(source), sys.executable, log.fileno(), isolated=isolated) == python
+    assert Path(log.name).read_bytes() == said
 
 
-@pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
+@ISOLATED
 def test_a_requirement_that_cannot_be_met_is_one_line_and_leaves_nothing(
-    source: Path, log: io.BufferedWriter, cache: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+    source: Path, log: io.BufferedWriter, cache: Path, isolated: bool
 ) -> None:
-    if tool == "pip":
-        monkeypatch.setattr(packages, "_find_uv", lambda environ: "")
     (source / "requirements.txt").write_text("--no-index\n--find-links ./wheels\nabsentpkg==7.1\n")
     with pytest.raises(BuildFailed) as failed:
-        build(str(source), sys.executable, log)
+        build(str(source), sys.executable, log, isolated=isolated)
     assert "absentpkg" in str(failed.value)
     assert str(failed.value).startswith("requirements.txt could not be installed: ")
     assert "\n" not in str(failed.value)
     assert b"absentpkg" in Path(log.name).read_bytes()
-    assert [entry.name for entry in cache.iterdir()] == [f"{key_of(source)}.lock"]
+    assert [entry.name for entry in cache.iterdir()] == [f"{key_of(source, isolated=isolated)}.lock"]
 
 
-@needs_uv
 def test_a_local_package_is_installed_as_it_is_now_even_where_the_text_says_editable(
     source: Path, log: io.BufferedWriter
 ) -> None:
@@ -138,38 +131,21 @@ def test_a_local_package_is_installed_as_it_is_now_even_where_the_text_says_edit
     assert read_value(build(str(source), sys.executable, log)) == "three"
 
 
-def test_editable_local_packages_become_plain_ones_and_the_rest_keeps_its_meaning(
-    source: Path, tmp_path: Path
-) -> None:
-    (source / "pkg").mkdir()
-    (source / "more").mkdir()
-    (source / "more/limits.txt").write_text("x<2\n")
-    (source / "more/nested.txt").write_text("-c limits.txt\nnumpy>=1 ; python_version > '3'\n")
-    (source / "requirements.txt").write_text(
-        "--no-index\n-f ./wheels\n-e ./pkg[all] # ours\n-r more/nested.txt\n-e git+https://host/x#egg=x\n"
-        "-r requirements.txt\n"
-    )
-    folder = tmp_path / "env"
-    folder.mkdir()
-    path = packages._Build(str(folder), str(source), "", 1, 1, {})._installable()
-    assert Path(path).read_text().splitlines() == [
-        "--no-index",
-        f"--find-links {source}/wheels",
-        f"{source}/pkg[all]",
-        f"-c {source}/more/limits.txt",
-        "numpy>=1 ; python_version > '3'",
-        "-e git+https://host/x#egg=x",
-    ]
+def whole(folder: Path) -> Path:
+    """An environment as a build leaves it; its Python."""
+    python = folder / "environment/bin/python"
+    python.parent.mkdir(parents=True)
+    (folder / ".whole").write_text("")
+    python.symlink_to(sys.executable)
+    return python
 
 
 def test_an_environment_whose_base_python_is_gone_is_not_whole(source: Path, cache: Path) -> None:
     folder = cache / key_of(source)
-    (folder / "bin").mkdir(parents=True)
-    (folder / ".whole").write_text("")
-    (folder / "bin/python").symlink_to(sys.executable)
-    assert cached_python(key_of(source)) == str(folder / "bin/python")
-    (folder / "bin/python").unlink()
-    (folder / "bin/python").symlink_to("/absent/python")
+    python = whole(folder)
+    assert cached_python(key_of(source)) == str(python)
+    python.unlink()
+    python.symlink_to("/absent/python")
     assert cached_python(key_of(source)) is None
 
 
@@ -177,14 +153,12 @@ def test_an_environment_in_a_cache_that_others_write_to_does_not_run(
     source: Path, log: io.BufferedWriter, cache: Path
 ) -> None:
     folder = cache / key_of(source)
-    (folder / "bin").mkdir(parents=True)
-    (folder / ".whole").write_text("")
-    (folder / "bin/python").symlink_to(sys.executable)
+    python = whole(folder)
     cache.parent.chmod(0o707)
     with pytest.raises(BadInput, match="the cache can be written by others than you"):
         build(str(source), sys.executable, log)
     cache.parent.chmod(0o700)
-    assert build(str(source), sys.executable, log) == str(folder / "bin/python")
+    assert build(str(source), sys.executable, log) == str(python)
 
 
 def gated_uv(tmp_path: Path) -> dict[str, str]:
@@ -239,14 +213,15 @@ def test_a_build_killed_in_the_middle_is_begun_again(source: Path, tmp_path: Pat
     environ = gated_uv(tmp_path)
     killed = start_build(source, environ)
     assert (tmp_path / "tools/ready").read_text() == "installing\n"
-    (cache / key_of(source) / "half-built").write_text("")
+    key = key_of(source, isolated=True)
+    (cache / key / "half-built").write_text("")
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    assert cached_python(key_of(source)) is None
+    assert cached_python(key) is None
     (tmp_path / "tools/open").write_text("")
     python, _ = finish(start_build(source, environ))
     assert read_value(python) == "one"
-    assert not (cache / key_of(source) / "half-built").exists()
+    assert not (cache / key / "half-built").exists()
     assert (tmp_path / "tools/calls").read_text().split() == ["venv", "pip"] * 2
 
 
@@ -259,7 +234,7 @@ def test_a_tool_that_outlives_its_killed_build_keeps_the_lock_until_it_ends(
     assert (tmp_path / "tools/ready").read_text() == "installing\n"
     killed.kill()
     killed.wait()
-    with (cache / f"{key_of(source)}.lock").open("rb") as lock, pytest.raises(BlockingIOError):
+    with (cache / f"{key_of(source, isolated=True)}.lock").open("rb") as lock, pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     second = start_build(source, environ)
     (tmp_path / "tools/open").write_text("")
@@ -277,7 +252,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(
 
 
 def change(path: Path) -> None:
-    path.write_text(path.read_text() + "\n")
+    path.write_text(path.read_text() + "tqdm\n")
 
 
 @pytest.mark.parametrize(
@@ -293,10 +268,7 @@ def test_the_key_follows_the_text_and_what_it_names_on_this_machine(tmp_path: Pa
     before = key_of(tmp_path)
     change(tmp_path / "train.py")
     assert key_of(tmp_path) == before
-    if changed == "more.txt":
-        (tmp_path / changed).write_text("scipy<2\n-c deep/limits.txt\n")
-    else:
-        change(tmp_path / changed)
+    change(tmp_path / changed)
     assert key_of(tmp_path) != before
 
 
@@ -316,6 +288,84 @@ def test_another_path_of_the_same_interpreter_gives_the_same_key(source: Path, t
 def test_an_interpreter_that_cannot_be_started_is_bad_input(source: Path) -> None:
     with pytest.raises(BadInput, match="cannot be started"):
         key_of(source, "/absent/python")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """The site-packages of an interpreter that has tinypkg 1.0, with a command, and our pip."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "base")], check=True)
+    [packages_of_base] = (tmp_path / "base/lib").glob("python*/site-packages")
+    with zipfile.ZipFile(write_wheel(tmp_path / "made", "tinypkg", "1.0", "value = 'one'\n")) as wheel:
+        wheel.extractall(packages_of_base)
+    (packages_of_base / "tinypkg-1.0.dist-info/entry_points.txt").write_text(
+        "[console_scripts]\ntiny = tinycommand:main\n"
+    )
+    (packages_of_base / "tinycommand.py").write_text(
+        "import os, sys, tinypkg\ndef main():\n    print(tinypkg.value, *sys.argv[1:], sys.prefix)\n"
+    )
+    (packages_of_base / "more").mkdir()
+    (packages_of_base / "more/deeper.py").write_text("")
+    (packages_of_base / "more.pth").write_text("more\n")
+    pip = next(Path(path, "pip") for path in sys.path if Path(path, "pip/__main__.py").is_file())
+    (packages_of_base / "pip").symlink_to(pip)
+    return packages_of_base
+
+
+def python_of(base: Path) -> str:
+    return str(base.parents[2] / "bin/python")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_requirements_come_on_top_of_what_the_interpreter_has_and_never_into_it(
+    source: Path, base: Path, log: io.BufferedWriter
+) -> None:
+    before = content(base)
+    (source / "requirements.txt").write_text("--no-index\ntinypkg\n")
+    python = build(str(source), python_of(base), log)
+    assert b"already satisfied: tinypkg" in Path(log.name).read_bytes()
+    assert (read_value(python), read_value(python_of(base))) == ("one", "one")
+    subprocess.run([python, "-c", "import deeper"], check=True)  # which a .pth file of the base names
+    write_wheel(source / "wheels", "tinypkg", "0.9", "value = 'older'\n")
+    (source / "requirements.txt").write_text("--no-index\n--find-links wheels\ntinypkg<1\n")
+    python = build(str(source), python_of(base), log)
+    assert (read_value(python), read_value(python_of(base))) == ("older", "one")
+    assert content(base) == before
+    # A launcher such as torchrun starts what the script sees.
+    ran = subprocess.run([Path(python).with_name("tiny"), "-x"], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["older", "-x", str(Path(python).parents[1])]
+
+
+@needs_uv
+def test_an_isolated_environment_sees_nothing_of_what_the_interpreter_has(
+    source: Path, base: Path, log: io.BufferedWriter
+) -> None:
+    (source / "requirements.txt").write_text("")
+    python = build(str(source), python_of(base), log, isolated=True)
+    tried = subprocess.run([python, "-c", "import tinypkg"], check=False, capture_output=True)
+    assert tried.returncode == 1
+    assert not Path(python).with_name("tiny").exists()
+
+
+def test_the_key_follows_version_and_place_of_all_that_the_environment_stands_on(
+    source: Path, base: Path
+) -> None:
+    keys = {key_of(source, python_of(base))}
+    isolated = key_of(source, python_of(base), isolated=True)
+    info = base / "tinypkg-1.0.dist-info"
+    keys.add(key_of(source, python_of(base)))
+    assert len(keys) == 1
+    info.rename(base / "tinypkg-1.1.dist-info")
+    keys.add(key_of(source, python_of(base)))
+    (base / "tinypkg-1.1.dist-info").rename(base / "more/tinypkg-1.1.dist-info")
+    keys.add(key_of(source, python_of(base)))
+    shutil.rmtree(base / "more/tinypkg-1.1.dist-info")
+    keys.add(key_of(source, python_of(base)))
+    assert len(keys) == 4
+    assert key_of(source, python_of(base), isolated=True) == isolated
 
 
 @pytest.mark.parametrize(

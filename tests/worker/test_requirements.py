@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.worker.cloud.requirements import are_needed
+from trainyard.worker.packages.requirements import are_needed
 
 
 @pytest.mark.parametrize(

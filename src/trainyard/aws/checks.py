@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..core.checks import show
 from ..core.errors import Unsupported
 from ..core.jobs.job import Job
-from ..core.jobs.limits import is_remote
+from ..core.jobs.sources import is_remote
 from ..core.runs.run import Run
 from ..worker.cloud import secrets
 from ..worker.errors import InputError

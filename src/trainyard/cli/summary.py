@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ..core.errors import BadInput
 from ..core.jobs.job import InferenceJob, TrainingJob
-from ..core.jobs.limits import is_remote
+from ..core.jobs.sources import is_remote
 from ..core.jobs.variables import shown
 from ..core.runs.run import Attempt, Run, State
 from ..worker.protocol import is_shard

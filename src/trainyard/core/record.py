@@ -83,6 +83,12 @@ class Record:
     __replace__ = replace
 
 
+def make_tuples(record: Record) -> None:
+    """Keep an array of TOML, or a list from Python, as what can't be changed behind the record's check."""
+    lists = {key: tuple(value) for key, value in record.as_dict().items() if isinstance(value, list)}
+    record.__dict__.update(lists)
+
+
 def _json(value: Any) -> Any:
     if isinstance(value, Record):
         return value.as_json()

@@ -14,6 +14,7 @@ from ..core.jobs.job import Job, TrainingJob
 from ..core.jobs.variables import shell_values
 from ..core.ports.engine import LogLine, RunQuery
 from ..core.runs.run import Observation, Run
+from ..machine import interpreters
 from ..worker.protocol import OF_SHELL, SECRET
 from .home.home import Home
 from .home.logs import LocalRunLogs
@@ -54,6 +55,7 @@ class LocalEngine:
                     key=f"{job.section}.environment.{name}",
                     cure=f"write {OF_SHELL}NAME for a variable of this shell, or read a file in the script",
                 )
+        interpreters.chosen(job.python, f"{job.section}.python", os.environ)
         if isinstance(job, TrainingJob):
             self._check_training(job)
 
@@ -177,7 +179,10 @@ def _submission(run: Run) -> tuple[dict[str, Any], dict[str, str]]:
         for name, value in variables.items()
         if value != kept[name] and name not in job.environment
     }
-    submission = {"interpreter": sys.executable, "variables": kept, "time": time.time()}
+    python = interpreters.chosen(job.python, f"{job.section}.python", os.environ)
+    submission = {"interpreter": python, "variables": kept, "time": time.time()}
+    if python == sys.executable:
+        submission["proposed"] = interpreters.proposed(python, os.environ)
     if proxies:
         submission["proxies"] = list(proxies)
     return submission, proxies | shell_values(job.environment, job.section, os.environ)

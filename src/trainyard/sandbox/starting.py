@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 from ..core.errors import BadInput, TrainyardError
 from ..core.files import trust
+from ..machine import interpreters
 from . import address as sandbox_address
 from .address import Address
+from .tasks.spec import jobs_python
 
 LOG = "server.log"
 """In the sandbox's folder: what the process has to say when something goes wrong."""
@@ -86,6 +88,7 @@ def _ready() -> str:
         verb = "is" if len(missing) == 1 else "are"
         problem = f"the sandbox needs {', '.join(missing)}, which {verb} not installed"
         raise BadInput(problem, cure='pip install "trainyard[sandbox]"')
+    jobs_python()  # one that is none is told of here
     folder = sandbox_address.folder()
     if sandbox_address.is_held(folder):
         raise sandbox_address.runs_already(folder)
@@ -128,7 +131,8 @@ def _environment() -> Mapping[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name != _MARK
     }
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+    python = interpreters.chosen("", "", os.environ)  # a relative path is relative to this process's folder
+    return {**kept, interpreters.VARIABLE: python, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _awaited(process: subprocess.Popen[bytes], folder: str) -> Address:

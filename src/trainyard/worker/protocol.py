@@ -25,6 +25,8 @@ ENDPOINT_VARIABLE = "TRAINYARD_S3_ENDPOINT"
 # Channels of a training job that its script does not see, and what the second one holds.
 WORKER_CHANNEL, CODE_CHANNEL = "trainyard-worker", "trainyard-code"
 SOURCE_FILE, WHEELS = "source.zip", "wheels"
+OWN_WHEELS = "source"
+"""The folder in that of the wheels where those of a source lie that is a package itself."""
 
 MODEL_SIZE_GB = 30
 """GiB that a model's archive may unpack to, where the job says no other number."""

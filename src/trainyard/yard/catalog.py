@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..core.errors import BadInput, NotFound, nearest
-from ..core.jobs.limits import NAME, NAME_LENGTH, is_dataset_reference, is_remote
+from ..core.jobs.limits import NAME, NAME_LENGTH, is_dataset_reference
+from ..core.jobs.sources import is_remote
 from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import Store
 

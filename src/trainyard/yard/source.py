@@ -43,8 +43,14 @@ class Source(NamedTuple):
 
 
 def read(job: Job, *, leave_out: Sequence[str] = ()) -> Source:
-    """The source of a job. Raises `BadInput` as `source_files` does, and for a script that is left out."""
+    """The source of a job: its folder, and its dependencies beside what is in that. Raises `BadInput` as
+    `source_files` does, for a script that is left out, and for a dependency of a name that is there already.
+    """
     files = source_files(job.source_dir, leave_out=leave_out)
+    for path in job.dependencies:
+        files = sorted([*files, *_beside(files, path, f"{job.section}.dependencies", leave_out)])
+    if sum(file.size for file in files) > LARGEST:
+        raise _too_large(job.source_dir, files)
     if os.path.normpath(job.script) not in {file.name for file in files}:
         raise BadInput(
             f"{job.script} is left out of the source that a run is made from",
@@ -52,6 +58,22 @@ def read(job: Job, *, leave_out: Sequence[str] = ()) -> Source:
             cure=f"look at {IGNORE_FILE} and at the folders of the channels",
         )
     return Source(files, code_hash(files))
+
+
+def _beside(
+    files: Sequence[SourceFile], path: str, key: str, leave_out: Sequence[str]
+) -> Iterator[SourceFile]:
+    """The files of a dependency, under its own name."""
+    top = os.path.basename(os.path.normpath(path))
+    if top in {file.name.partition("/")[0] for file in files}:
+        problem = f"{path} would lie where another {top} of the source lies"
+        raise BadInput(problem, key=key, cure="rename one of them")
+    if os.path.isdir(path):
+        for file in source_files(path, leave_out=leave_out):
+            yield file._replace(name=f"{top}/{file.name}")
+    else:
+        status = os.stat(path)
+        yield SourceFile(top, path, bool(status.st_mode & 0o100), status.st_size)
 
 
 def source_files(folder: str, *, leave_out: Sequence[str] = ()) -> list[SourceFile]:
@@ -141,7 +163,7 @@ def _refuse_way_out(entry: os.DirEntry[str], above: tuple[str, ...]) -> None:
         raise BadInput(
             f"is a link that leads out of the source folder, to {real}",
             where=entry.path,
-            cure=f"copy what it leads to, have source_dir hold both, or name it in {IGNORE_FILE}",
+            cure=f"name that in dependencies and the link in {IGNORE_FILE}, or have source_dir hold both",
         )
 
 

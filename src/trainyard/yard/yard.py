@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ..core.errors import BadInput, NotFound, RunFailed, nearest
 from ..core.jobs import paths
 from ..core.jobs.job import InferenceJob, Job, TrainingJob
-from ..core.jobs.limits import is_dataset_reference, is_remote, warnings
+from ..core.jobs.limits import is_dataset_reference, warnings
+from ..core.jobs.sources import is_remote
 from ..core.ports.engine import CloudEngine, Engine, LogLine, Request, RunQuery
 from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import Store
@@ -80,7 +81,7 @@ class Yard:
         paths.check_paths(job)
         return Run(
             id=self._new_id(job.name),
-            job=job.replace(source_dir=os.path.abspath(job.source_dir)),
+            job=paths.from_anywhere(job),
             yard=self.name,
             created=time.time(),
             channels={name: self._channel(name, uri) for name, uri in job.channels.items()},
@@ -117,7 +118,7 @@ class Yard:
         run_id = self._new_id(job.name)
         run = Run(
             id=run_id,
-            job=job.replace(source_dir=os.path.abspath(job.source_dir)),
+            job=paths.from_anywhere(job),
             yard=self.name,
             created=time.time(),
             model_used=used,

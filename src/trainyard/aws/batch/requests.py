@@ -207,5 +207,6 @@ def _manifest(
         "retries": job.retries,
         "environment": dict(job.environment),
         "requirements": True,
+        "isolated": job.isolated,
         "tried": last_numbers(run.attempts),
     }

@@ -13,14 +13,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ...core.environments.facts import CODE
 from ...core.errors import BadInput
 from ...core.files import trees
 from ...core.files.caches import private_cache
 from ...core.ports.store import SourceFile
-from ...worker.cloud import requirements
+from ...worker import protocol
+from ...worker.packages import requirements
+from ...worker.packages.tools import tool_error
 from ..account import parallel
 from ..account.deployment import LEAN, Deployment
 from ..account.session import Session
@@ -35,10 +38,10 @@ _FAILED = re.compile(r"No matching distribution found for (?P<name>.+)")
 
 def are_needed(files: Sequence[SourceFile], deployment: Deployment) -> bool:
     """Whether jobs of that source need wheels: it requires packages, and no package index can be reached."""
-    wanted = _requirements(files)
-    if deployment.network_profile != LEAN or wanted is None:
+    if deployment.network_profile != LEAN:
         return False
-    return requirements.are_needed(os.path.dirname(wanted.path))
+    with _laid_out(files) as source:
+        return requirements.are_needed(source)
 
 
 def send(
@@ -55,9 +58,7 @@ def send(
     """
     if any(key.startswith(prefix) for key in there):
         return
-    wanted = _requirements(files)
-    assert wanted is not None
-    wheels = trees.hash_files(_collected(wanted.path, files))
+    wheels = trees.hash_files(_collected(files))
     house = f"{_WHEELHOUSES}{trees.hash_of(wheels).hash}/"
     kept = dict(objects.sizes(session, bucket, house))
     transfers.upload(session, bucket, house, wheels, there=kept, progress=progress)
@@ -68,42 +69,80 @@ def send(
     parallel.each(copy, wheels)
 
 
-def _requirements(files: Sequence[SourceFile]) -> SourceFile | None:
-    return next((file for file in files if file.name == requirements.REQUIREMENTS), None)
+def _collected(files: Sequence[SourceFile]) -> str:
+    """A folder of this machine's with the wheels that a source asks for."""
+    with _laid_out(files) as source:
+        asked = _asked(files, is_package=requirements.is_package(source))
+        folder = private_cache("wheels", asked)
+        if os.path.isdir(folder):
+            return folder
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        aside = tempfile.mkdtemp(dir=os.path.dirname(folder))
+        try:
+            _download(source, _where(files), aside)
+            os.rename(aside, folder)
+        except OSError:
+            if not os.path.isdir(folder):  # another command has just collected the same
+                raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return folder
 
 
-def _collected(path: str, files: Sequence[SourceFile]) -> str:
-    """A folder of this machine's with the wheels that a `requirements.txt` and the lists it names ask for."""
+def _asked(files: Sequence[SourceFile], *, is_package: bool) -> str:
+    """What decides on the wheels, hashed: the lists of requirements, and all of a package."""
     digest = hashlib.sha256("\0".join([DEFAULT.python, *PLATFORMS]).encode())
     for file in files:
-        if file.name.endswith(".txt"):
-            digest.update(
-                f"{file.name}\0{trees.hash_file(file.path)[0]}\n".encode("utf-8", "surrogateescape")
-            )
-    asked = digest.hexdigest()
-    folder = private_cache("wheels", asked)
-    if os.path.isdir(folder):
-        return folder
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    aside = tempfile.mkdtemp(dir=os.path.dirname(folder))
-    try:
-        _download(path, aside)
-        os.rename(aside, folder)
-    except OSError:
-        if not os.path.isdir(folder):  # another command has just collected the same
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return folder
+        if is_package or file.name.endswith(".txt"):
+            content, _ = trees.hash_file(file.path)
+            digest.update(f"{file.name}\0{content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
-def _download(path: str, folder: str) -> None:
-    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:"]
-    options += ["--python-version", DEFAULT.python]
+@contextmanager
+def _laid_out(files: Sequence[SourceFile]) -> Iterator[str]:
+    """A folder of links that shows the source as its jobs see it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            path = os.path.join(folder, file.name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink(os.path.abspath(file.path), path)
+        yield folder
+
+
+def _where(files: Sequence[SourceFile]) -> str:
+    """The file of the user's that an error about requirements is about."""
+    by_name = {file.name: file.path for file in files}
+    names = (requirements.REQUIREMENTS, *requirements.PACKAGE)
+    return next(by_name[name] for name in names if name in by_name)
+
+
+def _download(source: str, where: str, folder: str) -> None:
+    wanted = requirements.wanted(source)
+    if requirements.is_package(source):
+        own = _built(source, where, os.path.join(folder, protocol.OWN_WHEELS))
+        wanted = [own if word == "." else word for word in wanted]
+    options = ["--only-binary", ":all:", "--python-version", DEFAULT.python]
     options += [word for platform in PLATFORMS for word in ("--platform", platform)]
+    _run_pip(source, where, ["download", *options, "--dest", folder, *wanted])
+
+
+def _built(source: str, where: str, folder: str) -> str:
+    """The wheel of a source that is a package itself: jobs that reach no index cannot build it."""
+    _run_pip(source, where, ["wheel", "--no-deps", "--wheel-dir", folder, "."])
+    [name] = os.listdir(folder)
+    if not name.endswith("-none-any.whl"):
+        cure = "its jobs reach no package index and cannot build it: require what is compiled"
+        raise BadInput(f"makes {name}, which is for this machine alone", where=where, cure=cure)
+    return os.path.join(folder, name)
+
+
+def _run_pip(source: str, where: str, words: Sequence[str]) -> None:
+    verb, *rest = words
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *options, "--dest", folder, "--requirement", path],
-        cwd=os.path.dirname(path),
+        [sys.executable, "-m", "pip", verb, *quiet, *rest],
+        cwd=source,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -116,7 +155,5 @@ def _download(path: str, folder: str) -> None:
     cure = f"its jobs reach no package index, and what it requires has to have {wheels}"
     found = _FAILED.search(done.stderr)
     if found:
-        raise BadInput(f"{found['name'].strip()} has no wheel for Linux", where=path, cure=cure)
-    raise BadInput(
-        f"its wheels could not be collected: {requirements.tool_error(done.stderr)}", where=path, cure=cure
-    )
+        raise BadInput(f"{found['name'].strip()} has no wheel for Linux", where=where, cure=cure)
+    raise BadInput(f"its wheels could not be collected: {tool_error(done.stderr)}", where=where, cure=cure)

@@ -144,7 +144,8 @@ def _arguments(run: Run, deployment: Deployment, endpoint: str) -> list[str]:
         arguments += ["--endpoint", endpoint or own_endpoint(deployment.region)]
     for at in run.interrupt_at:
         arguments += ["--interrupt-at", _interruption(at)]
-    return [*arguments, "--spot"] if job.spot.enabled else arguments
+    flags = (("--spot", job.spot.enabled), ("--isolated", job.isolated))
+    return [*arguments, *(flag for flag, is_set in flags if is_set)]
 
 
 def _interruption(at: Interruption) -> str:

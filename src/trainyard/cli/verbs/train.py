@@ -58,7 +58,8 @@ def _shown(plan: Run) -> Shown:
 
     job = plan.training
     encoded = {key: encode_hyperparameter(value) for key, value in job.hyperparameters.items()}
-    command = ["python", job.entry_script, *arguments(encoded)]
+    program = ["python", job.entry_script] if job.entry_script.endswith(".py") else [f"./{job.entry_script}"]
+    command = [*program, *arguments(encoded)]
     channels = {name: {"uri": each.uri, "dataset": each.dataset} for name, each in plan.channels.items()}
     rehearsed = [str(each) for each in plan.interrupt_at]
     document = {"job": job_to_json(job), "channels": channels, "command": command, "interrupt_at": rehearsed}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..record import NOTHING, Record
+from ..record import NOTHING, Record, make_tuples
 from .facts import ENVIRONMENT_TAG
 from .limits import check_environment
 
@@ -19,12 +19,6 @@ PRIVATE, LEAN, EXISTING = "private", "lean", "existing"
 
 INTERFACE_ENDPOINTS = ("sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr")
 FAMILIES = ("m5", "m5a", "m6a", "m6i", "m7i", "r5", "r6i")
-
-
-def _make_tuples(record: Record) -> None:
-    # An array of TOML, or a list from Python, is kept as what can't be changed behind the check.
-    lists = {key: tuple(value) for key, value in record.as_dict().items() if isinstance(value, list)}
-    record.__dict__.update(lists)
 
 
 class Notebook(Record):
@@ -57,7 +51,7 @@ class BatchCompute(Record):
     image: str = ""
 
     def __post_init__(self) -> None:
-        _make_tuples(self)
+        make_tuples(self)
 
 
 class Retention(Record):
@@ -109,7 +103,7 @@ class Environment(Record):
     retention: Retention = Retention()
 
     def __post_init__(self) -> None:
-        _make_tuples(self)
+        make_tuples(self)
         check_environment(self)
 
     @property

@@ -13,7 +13,8 @@ from ..errors import BadInput
 from ..files.toml import TABLES, as_table, located, make, make_sections, parse_file, refuse_unknown
 from ..record import Record
 from .job import InferenceJob, Resources, ShardResources, Spot, TrainingJob
-from .limits import is_dataset_reference, is_remote
+from .limits import is_dataset_reference
+from .sources import is_remote
 
 _TRAIN_SECTIONS: dict[str, type[Record]] = {"resources": Resources, "spot": Spot}
 _INFER_SECTIONS: dict[str, type[Record]] = {"resources": ShardResources}
@@ -101,6 +102,12 @@ def _with_sections(table: Any, key: str, sections: Mapping[str, type[Record]], f
     values = dict(as_table(table, key))
     make_sections(values, key, sections)
     values["source_dir"] = _absolute(values.get("source_dir", "."), folder)
+    if isinstance(values.get("dependencies"), list):
+        values["dependencies"] = [_absolute(path, folder) for path in values["dependencies"]]
+    python = values.get("python")
+    # A name alone is a command of the PATH.
+    if isinstance(python, str) and (os.sep in python or python.startswith("~")):
+        values["python"] = _absolute(python, folder)
     channels = values.get("channels")
     if isinstance(channels, dict):
         values["channels"] = {name: _absolute(source, folder) for name, source in channels.items()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from ...worker.protocol import MODEL_SIZE_GB
-from ..record import NOTHING, Record
+from ..record import NOTHING, Record, make_tuples
 from . import limits
 
 Scalar: TypeAlias = str | int | float | bool
@@ -46,7 +46,7 @@ class ShardResources(Record):
 
 
 class TrainingJob(Record):
-    """A script to train a model with.
+    """A script to train a model with: Python, or any program in `source_dir`.
 
     `name` is the model's name too. `channels` maps a channel's name to a local path or a catalogued data set
     (`name@version`); `input_mode` says how SageMaker brings them: `File` copies, `FastFile` streams from S3.
@@ -54,12 +54,19 @@ class TrainingJob(Record):
     `MetricDefinitions`. `retries` are for failures; interruptions are not failures. `grace` is in seconds,
     between SIGTERM and SIGKILL. Relative paths are relative to the job file, or to the current folder.
 
+    `dependencies` are folders and files that go beside those of `source_dir`, as in SageMaker's SDK. `python`
+    is another interpreter than trainyard's own, for jobs on this machine; `isolated` gives a job the packages
+    that it requires and no others.
+
     Raises `BadInput` naming the key and the cure.
     """
 
     name: str
     entry_script: str
     source_dir: str = "."
+    dependencies: tuple[str, ...] = ()
+    python: str = ""
+    isolated: bool = False
     image: str = ""
     retries: int = 0
     grace: int = 120
@@ -78,6 +85,7 @@ class TrainingJob(Record):
         return self.entry_script
 
     def __post_init__(self) -> None:
+        make_tuples(self)
         limits.check_training(self)
 
 
@@ -88,6 +96,7 @@ class InferenceJob(Record):
     `batch_size` is in rows; `retries` are a shard's; `timeout` is in seconds, for one attempt of a shard.
     `header` and `delimiter` say what CSV files are like, in and out.
     `model_size_gb` is what the archive of a model may unpack to, in GiB.
+    `dependencies`, `python` and `isolated` are as in a `TrainingJob`.
 
     Raises `BadInput` naming the key and the cure.
     """
@@ -95,6 +104,9 @@ class InferenceJob(Record):
     name: str
     handler: str
     source_dir: str = "."
+    dependencies: tuple[str, ...] = ()
+    python: str = ""
+    isolated: bool = False
     image: str = ""
     shards: int = 4
     batch_size: int = 256
@@ -113,6 +125,7 @@ class InferenceJob(Record):
         return self.handler
 
     def __post_init__(self) -> None:
+        make_tuples(self)
         limits.check_inference(self)
 
     @property

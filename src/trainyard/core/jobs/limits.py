@@ -8,7 +8,6 @@ integer is one.
 
 from __future__ import annotations
 
-import os.path
 import re
 from typing import Any
 
@@ -25,6 +24,7 @@ from ..checks import (
     wrong_type,
 )
 from ..errors import BadInput
+from .sources import LINE_BREAKS, LOCAL_PATH_LENGTH, check_source, is_remote
 from .variables import check_argument, check_environment
 
 NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*"
@@ -32,10 +32,6 @@ NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*"
 NAME_LENGTH = 63 - len("-") - 7 - len("-999")
 """51: SageMaker's 63, less `-` and a run's 7 characters, less `-<n>` for up to 999 resumes of the run."""
 
-PATH_LENGTH = 256
-"""Of an entry script or handler: an item of ContainerArguments (TrainingContainerArgument), in one line."""
-LOCAL_PATH_LENGTH = 4_096
-"""Of a folder on this machine: Linux's PATH_MAX."""
 IMAGE_LENGTH = 255
 """AlgorithmImage; ContainerProperties.image "can be 255 characters long"."""
 
@@ -81,13 +77,14 @@ _S3 = r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](?:/[^\n\r\u0085\u2028\u2029]*)?"
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _IMAGE_TAG = r"(?::\w[\w.\-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 _IMAGE = rf"(?:[a-zA-Z0-9.\-]+(?::[0-9]+)?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*{_IMAGE_TAG}"
-_LINE_BREAKS = "\n\r\u0085\u2028\u2029"
 _SETTINGS = ("default_user_module_name", "_tuning_objective_metric")
 
 
 def check_training(job: Any) -> None:
     """Raise `BadInput` for the first field of a `TrainingJob` that SageMaker would refuse."""
-    _check_head(job, "train", "entry_script")
+    check_name(job.name, "train.name")
+    check_source(job)
+    _check_image(job.image, "train.image")
     check_integer(job.retries, "train.retries", 0, RETRIES)
     check_integer(job.grace, "train.grace", 0, GRACE, unit="seconds")
     _check_input_mode(job.input_mode)
@@ -101,7 +98,9 @@ def check_training(job: Any) -> None:
 
 def check_inference(job: Any) -> None:
     """Raise `BadInput` for the first field of an `InferenceJob` that Batch would refuse."""
-    _check_head(job, "infer", "handler")
+    check_name(job.name, "infer.name")
+    check_source(job)
+    _check_image(job.image, "infer.image")
     check_integer(job.shards, "infer.shards", 1, SHARDS)
     check_integer(job.batch_size, "infer.batch_size", 1, unit="rows")
     check_integer(job.retries, "infer.retries", 0, SHARD_RETRIES)
@@ -130,11 +129,6 @@ def is_dataset_reference(text: str) -> bool:
     return re.fullmatch(_DATASET, text) is not None
 
 
-def is_remote(text: str) -> bool:
-    """Whether `text` is a URL (`s3://…`) and no path on this machine."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", text) is not None
-
-
 def legal_name(text: str, default: str = "model", length: int = NAME_LENGTH) -> str:
     """The nearest legal name to `text`: `my_model` gives `my-model`; `default` where nothing is left."""
     name = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")[:length].rstrip("-")
@@ -153,32 +147,6 @@ def check_name(name: Any, key: str) -> None:
     else:
         return
     raise BadInput(problem, key=key, cure=f"try {legal_name(name)!r}")
-
-
-def _check_head(job: Any, section: str, script: str) -> None:
-    check_name(job.name, f"{section}.name")
-    check_text(
-        job.source_dir, f"{section}.source_dir", 1, LOCAL_PATH_LENGTH, cure="write '.' for this folder"
-    )
-    if is_remote(job.source_dir):
-        raise BadInput(f"{show(job.source_dir)} is no folder of this machine", key=f"{section}.source_dir")
-    _check_script(getattr(job, script), f"{section}.{script}")
-    _check_image(job.image, f"{section}.image")
-
-
-def _check_script(path: Any, key: str) -> None:
-    check_text(path, key, 1, PATH_LENGTH, cure="name a Python file in source_dir")
-    if os.path.isabs(path) or path.startswith("~"):
-        problem = f"{show(path)} is not relative to source_dir"
-    elif os.path.normpath(path).split(os.sep)[0] == os.pardir:
-        problem = f"{show(path)} is outside of source_dir"
-    elif not path.endswith(".py") or os.path.basename(path) == ".py":
-        problem = f"{show(path)} is no Python file"
-    elif any(char in path for char in _LINE_BREAKS):
-        problem = f"{show(path)} has a line break"
-    else:
-        return
-    raise BadInput(problem, key=key, cure="name a .py file in source_dir")
 
 
 def _check_image(image: Any, key: str) -> None:
@@ -296,7 +264,7 @@ def _check_metrics(metrics: Any) -> None:
         check_text(name, where, 1, METRIC_NAME, cure="name it")
         check_text(regex, where, 1, METRIC_REGEX, cure="write a regular expression with one group")
         for text in (name, regex):
-            if any(char in text for char in _LINE_BREAKS):
+            if any(char in text for char in LINE_BREAKS):
                 raise BadInput(f"{show(text)} has a line break", key=where, cure="keep it in one line")
         _check_regex(regex, where)
 

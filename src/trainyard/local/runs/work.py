@@ -18,6 +18,8 @@ from ...core.runs.outcomes import Outcome
 from ...core.runs.run import Run, State
 from ...machine import MARK
 from ...worker import reasons
+from ...worker.packages import may_be_needed
+from ...worker.packages.paths import on_path
 from ...worker.reasons import is_tried_again
 from ..home.home import Home
 from ..home.runfolder import RunPaths
@@ -54,7 +56,7 @@ class Work(ABC):
         """What is wrong with the regular expression of a metric."""
         self.code = os.path.join(home.code, self.run.code)
         self.interpreter: str = self.submission["interpreter"]
-        self.needs_environment = _needs_environment(self.code)
+        self.needs_environment = self.run.job.isolated or _needs_environment(self.code)
         self.values: Mapping[str, str] = {}
         """Variables of the submitter's shell, which nothing but this process remembers."""
         self.running: set[str] = set()
@@ -109,7 +111,8 @@ class Work(ABC):
     def variables(self, task: str, number: int, own: Mapping[str, str]) -> dict[str, str]:
         """The environment of a task: what was allowed through, the job's own, the mark."""
         submitted: Mapping[str, str] = self.submission["variables"]
-        return {"PYTHONUNBUFFERED": "1", **submitted, **own, "TRAINYARD_TASK": self.mark(task, number)}
+        known = {"PYTHONUNBUFFERED": "1", **submitted, **own, "TRAINYARD_TASK": self.mark(task, number)}
+        return on_path(self.interpreter, on_path(self.submission["interpreter"], known))
 
     def mark(self, task: str, number: int) -> str:
         """What marks the processes of a task."""
@@ -169,7 +172,8 @@ class Work(ABC):
 
     def fail(self, outcome: Outcome, prefix: str = "") -> None:
         """Have the run end as failed."""
-        self.ending = outcome._replace(state=State.FAILED, reason=prefix + outcome.reason)
+        reason = prefix + outcome.reason + self._other_python(outcome.reason)
+        self.ending = outcome._replace(state=State.FAILED, reason=reason)
 
     def next_number(self, task: str) -> int:
         """The number of the task's next attempt."""
@@ -209,6 +213,14 @@ class Work(ABC):
     def _count_failure(self, task: str) -> None:
         self._failures[task] = self._failures.get(task, 0) + 1
 
+    def _other_python(self, reason: str) -> str:
+        """Where a module was not found: which Python is meant, if another one was active."""
+        python = self.submission.get("proposed")
+        if not python or "ModuleNotFoundError" not in reason:
+            return ""
+        used = self.submission["interpreter"]
+        return f'; it ran in {used}: for the active environment write python = "{python}" in the job file'
+
     def _environment_ended(self, number: int, outcome: Outcome) -> None:
         if outcome.state is State.FAILED:
             self.fail(outcome)
@@ -224,10 +236,8 @@ class Work(ABC):
 
         # The supervisor runs without site-packages, where the extra [env] has its uv.
         site.main()
-        # Built from a copy: a package in the source may leave its own build's files beside itself.
-        copy = self.paths.task(number, ENVIRONMENT)
-        child.copy_code(self.code, copy)
-        found = packages.build(copy, self.submission["interpreter"], 1)
+        asked = self.submission["interpreter"]
+        found = packages.build(self.code, asked, 1, isolated=self.run.job.isolated)
         with open(self._interpreter_file(number), "w", encoding="utf-8") as stream:
             stream.write(found)
         return 0
@@ -242,8 +252,8 @@ def home_mark(home: Home) -> str:
 
 
 def _needs_environment(code: str) -> bool:
-    if not os.path.exists(os.path.join(code, "requirements.txt")):
+    if not may_be_needed(code):
         return False
-    from ...worker.cloud.requirements import are_needed  # for sources with requirements alone
+    from ...worker.packages.requirements import are_needed  # for sources with requirements alone
 
     return are_needed(code)

@@ -116,7 +116,7 @@ def start_host(start: HostStart) -> int:
     variables["TRAINYARD_TASK"] = start.variables["TRAINYARD_TASK"]
     os.chdir(seen.code)
     arguments = contract.arguments(start.spec.hyperparameters)
-    _exec(start.interpreter, [start.spec.entry_script, *arguments], variables)
+    _exec(contract.command(start.interpreter, seen.code, start.spec.entry_script, arguments), variables)
 
 
 def _mounts(start: HostStart, seen: contract.Layout) -> list[namespace.Mount]:
@@ -162,7 +162,7 @@ def start_worker(start: WorkerStart) -> int:
         json.dump(spec, stream)
     os.chdir(code)
     variables = {**start.variables, "SM_MODEL_DIR": str(spec.get("model_dir", ""))}
-    _exec(start.interpreter, [WORKER, start.verb, path], variables)
+    _exec([start.interpreter, WORKER, start.verb, path], variables)
 
 
 def _show_model(start: WorkerStart) -> str:
@@ -238,9 +238,9 @@ def copy_code(source: str, target: str) -> None:
         )
 
 
-def _exec(interpreter: str, arguments: list[str], variables: Mapping[str, str]) -> NoReturn:
+def _exec(command: list[str], variables: Mapping[str, str]) -> NoReturn:
     sys.stdout.flush()
     try:
-        os.execve(interpreter, [interpreter, *arguments], dict(variables))
+        os.execve(command[0], command, dict(variables))
     except FileNotFoundError:
-        raise FileNotFoundError(2, "the interpreter that submitted the run is gone", interpreter) from None
+        raise FileNotFoundError(2, "the run's interpreter is gone", command[0]) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from ...aws.images.images import ecr_image
 from ...machine import namespace
 from ...machine.namespace import Mount
 from ..tasks import containers
-from ..tasks.spec import HOME, OWN_PYTHON, TaskSpec
+from ..tasks.spec import HOME, TaskSpec, uncontained
 from ..world.world import World
 from .jobs import BatchAttempt, Job
 from .requests import DEFAULT_LOG_GROUP
@@ -39,10 +38,7 @@ def task_spec(job: Job, attempt: BatchAttempt, world: World, folder: str, engine
     if engine:
         image = str(job.spec.container["image"])
         return containers.contained(spec, engine, image, world.mark, (), job.spec.command)
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
-    ours = {"PATH": path, "HOME": HOME, "TMPDIR": HOME, "LANG": "C.UTF-8"}
-    mounts = (*spec.mounts, Mount(home, HOME, False), OWN_PYTHON)
-    return spec._replace(environment={**ours, **spec.environment}, mounts=mounts, hidden=[world.folder])
+    return uncontained(spec, home, world.folder, TMPDIR=HOME)
 
 
 def environment(job: Job, attempt: BatchAttempt, world: World) -> dict[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from ..s3.channels import download, items_of
 from ..s3.jobfiles import ROOT, JobFile
 from ..s3.transfers import Transfers, place_of
 from ..tasks import containers
-from ..tasks.spec import HOME, OWN_PYTHON, TaskSpec
+from ..tasks.spec import TaskSpec, uncontained
 from ..world.world import World
 from .checks import LOCAL_CHECKPOINTS
 
@@ -161,12 +160,7 @@ def task_of(
         raise NothingToRun(
             f"the image {image} is not on this machine, and without it jobs can't run: {refusal}"
         )
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
-    ours = {"PATH": path, "HOME": HOME, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-    home = Mount(os.path.join(host.work, "home"), HOME, False)
-    return spec._replace(
-        environment={**ours, **spec.environment}, mounts=[*mounts, home, OWN_PYTHON], hidden=[world.folder]
-    )
+    return uncontained(spec, os.path.join(host.work, "home"), world.folder, PYTHONUNBUFFERED="1")
 
 
 def _missing_text(role_arn: str, url: str, region: str) -> str:

@@ -1,1 +1,1 @@
-"""What jobs need on AWS alone: source, requirements, secrets."""
+"""What jobs need on AWS alone: source, secrets."""

@@ -7,7 +7,7 @@ The shapes are those of `/opt/ml/input/config` in a real container: the SageMake
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
 # What SageMaker calls the group of a cluster whose instances are all of one type.
 INSTANCE_GROUP = "homogeneousCluster"
@@ -33,6 +33,7 @@ class TrainingSpec(NamedTuple):
     num_gpus: int | None = None  # None: count_gpus of this process and user_environment
     job_arn: str = ""  # "": none, as for a job that runs in no account
     channel_settings: Mapping[str, Mapping[str, Any]] = MappingProxyType({})  # as SageMaker told them
+    topology: Sequence[Any] = ()  # of an UltraServer, as SageMaker told it
 
 
 def sorted_hosts(spec: TrainingSpec) -> list[str]:
@@ -61,7 +62,9 @@ def instance_groups(spec: TrainingSpec) -> list[dict[str, Any]]:
 
 def resource_config(spec: TrainingSpec) -> dict[str, Any]:
     """The content of resourceconfig.json."""
+    topology = {"topology": list(spec.topology)} if spec.topology else {}
     return {
+        **topology,
         "current_host": spec.current_host,
         "current_instance_type": spec.instance_type,
         "current_group_name": INSTANCE_GROUP,

@@ -14,6 +14,7 @@ from typing import Callable
 from ..reasons import shortened
 from .checkpoints import newest_checkpoint, remove_former
 from .configuration import TrainingSpec, input_data_config, resource_config
+from .entry import command
 from .hyperparameters import arguments, decode_hyperparameter, encode_hyperparameter
 from .lastwords import last_word, lay
 from .layout import Layout, link
@@ -26,6 +27,7 @@ __all__ = [
     "ModelRefused",
     "TrainingSpec",
     "arguments",
+    "command",
     "count_gpus",
     "decode_hyperparameter",
     "encode_hyperparameter",

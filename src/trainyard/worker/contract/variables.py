@@ -119,6 +119,7 @@ def _training_env(spec: TrainingSpec, layout: Layout) -> dict[str, Any]:
         "output_dir": layout.output,
         "output_intermediate_dir": layout.intermediate,
         "resource_config": resource_config(spec),
+        "topology": list(spec.topology),
         "user_entry_point": name,
     }
 
@@ -161,6 +162,8 @@ def _toolkit_variables(spec: TrainingSpec, layout: Layout, facts: dict[str, Any]
     values["hps"] = facts["hyperparameters"]
     values["training_env"] = facts
     values["user_args"] = arguments(spec.hyperparameters)
+    if spec.topology:
+        values["topology"] = facts["topology"]
     for name, path in facts["channel_input_dirs"].items():
         values["channel_" + name] = path
     for name, value in facts["hyperparameters"].items():

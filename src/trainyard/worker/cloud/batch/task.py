@@ -20,6 +20,9 @@ from typing import Any, Mapping, NamedTuple, Sequence, cast
 from ... import protocol, reasons
 from ...errors import InputError, OutputError, ServiceError, Taken
 from ...failure import describe
+from ...packages import interpreter, layer, requirements
+from ...packages.paths import on_path
+from ...packages.tools import RequirementsFailed
 from ...process.log import Log
 from ...process.script import OUTSIDE, Program, Script, Signals
 from ...protocol import COMMIT, PLAN, RETRY_STATUS, SHARD, VERBS
@@ -27,7 +30,7 @@ from ...reasons import one_line
 from ...s3 import client
 from ...storage import files, places
 from ...storage.archive import limit_of
-from .. import requirements, secrets
+from .. import secrets
 from ..source import SourceRefused, unpack
 from . import download
 
@@ -140,7 +143,7 @@ class Task:
             return Failure(*reasons.BAD_INPUT.of(error))
         except SourceRefused as error:
             return Failure(*reasons.UNMENDABLE.of(error))
-        except (ServiceError, OutputError, requirements.RequirementsFailed) as error:
+        except (ServiceError, OutputError, RequirementsFailed) as error:
             return Failure(*reasons.SAID.of(one_line(str(error))))
         except OSError as error:
             return Failure(*reasons.SAID.of(describe(error, "")))
@@ -204,7 +207,8 @@ class Task:
 
     def _installed(self, archive: str, code: str) -> str:
         """The Python of an environment with what the source requires; "" where it requires nothing."""
-        if not (self._manifest["requirements"] and requirements.are_needed(code)):
+        isolated = bool(self._manifest.get("isolated"))
+        if not (isolated or (self._manifest["requirements"] and requirements.are_needed(code))):
             return ""
         wheels = os.path.join(self._folder, protocol.WHEELS)
         if self._manifest.get("wheels"):
@@ -212,9 +216,10 @@ class Task:
         # What pip leaves in the source goes with its copy.
         copy = os.path.join(self._folder, "requirements")
         unpack(archive, copy)
-        installation = requirements.Installation(copy, wheels, os.path.join(self._folder, "environment"))
+        folder = os.path.join(self._folder, "environment")
+        installation = layer.Installation(copy, folder, interpreter.own_facts(), wheels, isolated)
         places.close()
-        requirements.install(installation, self._variables, self._run_tool)
+        layer.install(installation, self._variables, self._run_tool)
         return installation.python
 
     def _run_tool(
@@ -288,11 +293,7 @@ class Task:
             protocol.REGION_VARIABLE: region,
             protocol.ENDPOINT_VARIABLE: endpoint,
         }
-        if python != sys.executable:
-            folder = os.path.dirname(python)
-            own["VIRTUAL_ENV"] = os.path.dirname(folder)
-            own["PATH"] = os.pathsep.join(filter(None, (folder, own.get("PATH", os.defpath))))
-        return own
+        return own if python == sys.executable else on_path(python, own)
 
     def _counted(self, outcome: Failure) -> int:
         """Write a failure down where the others of this launch are; the exit status that follows."""

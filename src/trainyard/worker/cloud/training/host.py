@@ -13,16 +13,18 @@ import sys
 import time
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
-from ... import protocol, reasons
+from ... import packages, protocol, reasons
 from ...contract.checkpoints import newest_checkpoint, remove_former
 from ...contract.configuration import TrainingSpec
 from ...contract.contract import failure
+from ...contract.entry import command
 from ...contract.hyperparameters import arguments
 from ...contract.lastwords import last_word, lay
 from ...contract.layout import Layout
 from ...contract.models import ModelRefused
 from ...contract.variables import environment
 from ...errors import InputError, OutputError, ServiceError
+from ...packages.paths import on_path
 from ...process import orphans
 from ...process.log import Log
 from ...process.script import OUTSIDE, Ended, Program, Script, Signals
@@ -191,20 +193,21 @@ class Host:
 
     def _install(self, wheels: str) -> str:
         """The Python of an environment with what the source requires; "" where it requires nothing."""
-        if not os.path.exists(os.path.join(self._layout.code, "requirements.txt")):
+        isolated = self._options.isolated
+        if not (isolated or packages.may_be_needed(self._layout.code)):
             return ""
-        from .. import requirements  # takes 10 ms with its regular expressions, and most need none
+        from ...packages import interpreter, layer, requirements, tools  # 10 ms, and most need none
 
-        if not requirements.are_needed(self._layout.code):
+        if not (isolated or requirements.are_needed(self._layout.code)):
             return ""
         # What pip leaves in the source goes with its copy, and what is installed from it stays.
         copy = os.path.join(self._layout.root, "requirements", "source")
         folder = os.path.join(self._layout.root, "requirements", "environment")
-        installation = requirements.Installation(copy, wheels, folder)
+        installation = layer.Installation(copy, folder, interpreter.own_facts(), wheels, isolated)
         unpack(os.path.join(self._layout.channel(CODE_CHANNEL), protocol.SOURCE_FILE), copy)
         try:
-            requirements.install(installation, self._plain_variables(), self._run_tool)
-        except requirements.RequirementsFailed as error:
+            layer.install(installation, self._plain_variables(), self._run_tool)
+        except tools.RequirementsFailed as error:
             raise Unfit(AttemptEnd(*reasons.UNMENDABLE.of(error), status=1)) from None
         return installation.python
 
@@ -239,12 +242,11 @@ class Host:
     def _program(self, number: int) -> Program:
         chosen = {**self._job.user_environment, **(self._secrets or {})}
         if self._python != sys.executable:
-            folder = os.path.dirname(self._python)
-            chosen["VIRTUAL_ENV"] = os.path.dirname(folder)
-            chosen["PATH"] = os.pathsep.join(filter(None, (folder, chosen.get("PATH", os.defpath))))
+            chosen = on_path(self._python, chosen)
         job = self._job._replace(user_environment=chosen)
         try:
-            line = [self._python, self._options.script, *arguments(job.hyperparameters)]
+            given = arguments(job.hyperparameters)
+            line = command(self._python, self._layout.code, self._options.script, given)
             variables = environment(job, self._layout, number)
         except ValueError as error:
             raise InputError(str(error)) from None

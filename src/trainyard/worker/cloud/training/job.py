@@ -44,6 +44,7 @@ def read_job(layout: Layout, script: str, environ: Mapping[str, str]) -> Trainin
         instance_type=str(resources.get("current_instance_type") or ""),
         network_interface=str(resources.get("network_interface_name") or "eth0"),
         job_arn=environ.get("TRAINING_JOB_ARN", ""),
+        topology=resources.get("topology") or (),
     )
 
 

@@ -25,6 +25,7 @@ class StartOptions(NamedTuple):
     retries: int = 0
     interruptions: tuple[Interruption, ...] = ()
     spot: bool = False
+    isolated: bool = False
 
 
 _WITH_VALUES = (
@@ -41,16 +42,16 @@ _WITH_VALUES = (
 
 def parse(arguments: Sequence[str]) -> StartOptions:
     """`--script train.py --histories s3://bucket/folder/ [--region R] [--endpoint URL] [--launch 1]
-    [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot]`.
+    [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot] [--isolated]`.
 
     Raises InputError for anything else.
     """
     found: dict[str, list[str]] = {name: [] for name in _WITH_VALUES}
-    spot = False
+    flags = {"--spot": False, "--isolated": False}
     rest = iter(arguments)
     for name in rest:
-        if name == "--spot":
-            spot = True
+        if name in flags:
+            flags[name] = True
             continue
         value = next(rest, None) if name in found else None
         if value is None:
@@ -69,7 +70,8 @@ def parse(arguments: Sequence[str]) -> StartOptions:
         grace=_number("--grace", found["--grace"], 120),
         retries=int(_number("--retries", found["--retries"], 0)),
         interruptions=tuple(map(_interruption, found["--interrupt-at"])),
-        spot=spot,
+        spot=flags["--spot"],
+        isolated=flags["--isolated"],
     )
 
 
