@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,16 @@ class CataloguePromises:
         data.write_text("changed")
         folder, _, _ = yard.pull(pushed.ref, str(tmp_path / "pulled"))
         assert (Path(folder) / "rows.csv").read_text() == "x\n1\n"
+
+    def test_nobody_else_can_lead_a_pull_elsewhere(self, yard: Yard, tmp_path: Path) -> None:
+        """In a folder where others may write, and who guess the names under which files are written aside."""
+        (tmp_path / "rows.csv").write_text("x\n1\n")
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / f".pulled.{os.getpid()}.part").symlink_to("elsewhere")
+        pushed, _ = yard.push("rows", str(tmp_path / "rows.csv"))
+        folder, _, _ = yard.pull(pushed.ref, str(tmp_path / "pulled"))
+        assert (Path(folder) / "rows.csv").read_text() == "x\n1\n"
+        assert not [*(tmp_path / "elsewhere").iterdir()]
 
     def test_a_name_that_both_have_is_told_apart(self, yard: Yard, project: Project, tmp_path: Path) -> None:
         yard.train(project.training(SAVE)).wait(timeout=PATIENCE)

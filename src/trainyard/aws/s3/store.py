@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from ...core.environments.facts import DATASETS, PREDICTIONS
 from ...core.errors import BadInput
-from ...core.files import archives, trees
+from ...core.files import archives, trees, trust
 from ...core.files.oserrors import in_words
 from ...core.ports.store import SourceFile, Staged
 from ...worker.protocol import SOURCE_FILE, STATE_FOLDER
@@ -100,8 +100,7 @@ class S3Store:
         not what its place says.
         """
         bucket, key = S3Address.parse(address)
-        parent = os.path.dirname(target)
-        aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
+        aside = trust.beside(target)
         with in_words(target), _removed_on_failure(aside):
             os.makedirs(aside)
             if key.endswith(_ARCHIVE):

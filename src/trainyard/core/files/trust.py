@@ -83,6 +83,13 @@ def mark_of(path: str, kind: str) -> str:
     return os.path.join(path, f".trainyard-{kind}")
 
 
+def beside(path: str) -> str:
+    """Where `path` is written before it is renamed: hidden beside it, under a name that nobody who may write
+    there can have given to a link of theirs before."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{os.urandom(8).hex()}.part")
+
+
 def refuse_foreign_link(path: str) -> None:
     """Raise `BadInput` where another user's link leads to `path`, which need not be there."""
     link = foreign_link(path)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ...core.errors import BadInput
+from ...core.files import trust
 from ...core.files.oserrors import in_words
 from ...core.ports.store import SourceFile, Staged
 from .home import Home
@@ -48,10 +49,9 @@ class FolderStore:
 
         if not os.path.isdir(address):
             raise BadInput("is gone", where=address)
-        parent = os.path.dirname(target)
-        aside = os.path.join(parent, f".{os.path.basename(target)}.{os.getpid()}.part")
+        aside = trust.beside(target)
         with _removed_on_failure(aside):
-            os.makedirs(parent, exist_ok=True)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
             counted = copy_tree(address, aside)
             if os.path.isdir(target):
                 os.rmdir(target)

@@ -16,7 +16,7 @@ def read_json(path: str) -> Any:
 
 def write_json(path: str, document: object) -> None:
     """Write `document` to `path`: readers see the old content or the new, never a half."""
-    temporary = f"{path}.tmp-{os.getpid()}"
+    temporary = f"{path}.tmp-{os.urandom(8).hex()}"
     try:
         with open(temporary, "w", encoding="utf-8") as stream:
             json.dump(document, stream, allow_nan=False)
@@ -52,9 +52,10 @@ def remove(path: str) -> None:
 
 
 def temporary_name(path: str, tag: str) -> str:
-    """Where the file `path` is written before it is published: beside it, hidden."""
+    """Where the file `path` is written before it is published: beside it, hidden, and under a name that
+    nobody who may write there can have given to a link before."""
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.tmp-{tag}")
+    return os.path.join(folder, f".{name}.tmp-{tag}-{os.urandom(8).hex()}")
 
 
 def remove_temporaries(path: str) -> None:
