@@ -9,6 +9,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import PATIENCE, Project, texts, wait_for_line
@@ -144,6 +146,33 @@ class InferencePromises:
         parts = sorted(output_of(yard, run, project).glob("part-*.csv"))
         assert [part.read_text() for part in parts] == ["5.1;3;5.1!\n", "4.9;3;4.9!\n"]
         assert run.warnings == ()
+
+    def test_values_keep_their_types_through_files_batches_and_shards(
+        self, yard: Yard, project: Project, model: Path, tmp_path: Path
+    ) -> None:
+        big, moment = 2**53 + 1, 1735689600123456789
+        for day, ids, kind in ((1, [big, None], "int64"), (2, [7], "int32")):
+            (tmp_path / f"in/day={day}").mkdir(parents=True)
+            moments = pa.array([moment] * len(ids), pa.timestamp("ns"))
+            table = pa.table({"id": pa.array(ids, kind), "when": moments})
+            pq.write_table(table, tmp_path / f"in/day={day}/0.parquet")
+        handler = (
+            "batch_format = 'columns'\ndef predict_fn(batch, model):\n"
+            "    boxes = [[0.5] if number == 7 else [] for number in batch['id']]\n"
+            "    return {'seen': list(map(repr, batch['id'])), 'boxes': boxes}\n"
+        )
+        job = project.inference(handler, batch_size=1)
+        run = yard.infer(job, model=str(model), input=str(tmp_path / "in")).wait(timeout=PATIENCE)
+        assert (run.state, run.rows_out) == (State.SUCCEEDED, 3), run.reason
+        parts = [pq.read_table(part) for part in sorted(output_of(yard, run, project).glob("part-*.parquet"))]
+        assert [len(part) for part in parts] == [1, 2]
+        table = pa.concat_tables(parts)
+        assert table["when"].cast("int64").to_pylist() == [moment] * 3
+        assert table.drop(["when"]).to_pylist() == [
+            {"id": big, "day": 1, "seen": str(big), "boxes": []},
+            {"id": None, "day": 1, "seen": "None", "boxes": []},
+            {"id": 7, "day": 2, "seen": "7", "boxes": [0.5]},
+        ]
 
     def test_a_shard_that_keeps_failing_fails_the_run_and_is_named(
         self, yard: Yard, project: Project, model: Path, rows: Path
