@@ -15,7 +15,7 @@ ALLOW, DENY = "Allow", "Deny"
 NEGATED = "all but "
 """How the text of a `NotAction`, `NotResource` or `NotPrincipal` begins."""
 
-_ENDPOINT = "AWS::EC2::VPCEndpoint"
+_ROLE, _ENDPOINT = "AWS::IAM::Role", "AWS::EC2::VPCEndpoint"
 _OPEN_ENDPOINT = {"Statement": {"Effect": ALLOW, "Principal": "*", "Action": "*", "Resource": "*"}}
 """What an endpoint without a policy lets pass ("Control access to VPC endpoints", PrivateLink guide)."""
 
@@ -64,38 +64,31 @@ def trusts(template: Mapping[str, Any]) -> set[Grant]:
     """Who may assume the template's roles; `resource` is the role."""
     return {
         grant._replace(resource=f"${{{name}}}", through="")
-        for name, resource in template.get("Resources", {}).items()
-        if resource.get("Type") == "AWS::IAM::Role"
-        for statement in _statements(_properties(resource).get("AssumeRolePolicyDocument", {}))
+        for name, role in _of_type(template, _ROLE)
+        for statement in _statements(role.get("AssumeRolePolicyDocument", {}))
         for grant in _of_statement((), name, statement)
     }
 
 
 def attachments(template: Mapping[str, Any]) -> set[tuple[str, str]]:
     """Roles (or users, groups) and the managed policies that they have."""
-    found = set()
-    for name, resource in template.get("Resources", {}).items():
-        properties = _properties(resource)
-        if resource.get("Type") == "AWS::IAM::Role":
-            found |= {(name, bare(each)) for each in as_list(properties.get("ManagedPolicyArns"))}
-        elif resource.get("Type") == "AWS::IAM::ManagedPolicy":
-            found |= {(holder, name) for holder in _attached(properties)}
-    return found
+    by_roles = {
+        (name, bare(each))
+        for name, role in _of_type(template, _ROLE)
+        for each in as_list(role.get("ManagedPolicyArns"))
+    }
+    policies = _of_type(template, "AWS::IAM::ManagedPolicy")
+    return by_roles | {(holder, name) for name, policy in policies for holder in _attached(policy)}
 
 
 def boundaries(template: Mapping[str, Any]) -> dict[str, str]:
     """The permissions boundary of each role, "" for none."""
-    return {
-        name: render(_properties(resource).get("PermissionsBoundary", ""))
-        for name, resource in template.get("Resources", {}).items()
-        if resource.get("Type") == "AWS::IAM::Role"
-    }
+    return {name: render(role.get("PermissionsBoundary", "")) for name, role in _of_type(template, _ROLE)}
 
 
 def endpoints(template: Mapping[str, Any]) -> set[str]:
     """The VPC endpoints, by logical id."""
-    resources = template.get("Resources", {})
-    return {name for name, resource in resources.items() if resource.get("Type") == _ENDPOINT}
+    return {name for name, _ in _of_type(template, _ENDPOINT)}
 
 
 def bare(value: Any) -> str:
@@ -105,9 +98,11 @@ def bare(value: Any) -> str:
     return lone[1] if lone else text
 
 
-def _properties(resource: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = resource.get("Properties", {})
-    return found
+def _of_type(template: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The resources of a type: their logical ids and properties."""
+    for name, resource in template.get("Resources", {}).items():
+        if resource.get("Type") == kind:
+            yield name, resource.get("Properties", {})
 
 
 def _attached(properties: Mapping[str, Any]) -> list[str]:
@@ -118,9 +113,9 @@ def _policies(
     name: str, resource: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[str, ...], str, Mapping[str, Any]]]:
     """The holders of each policy document, the resource whose policy it is, and the document."""
-    kind, properties = resource.get("Type"), _properties(resource)
+    kind, properties = resource.get("Type"), resource.get("Properties", {})
     document = properties.get("PolicyDocument", {})
-    if kind == "AWS::IAM::Role":
+    if kind == _ROLE:
         for each in as_list(properties.get("Policies")):
             yield (name,), "", each.get("PolicyDocument", {})
     elif kind == "AWS::IAM::RolePolicy":

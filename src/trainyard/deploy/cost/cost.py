@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from .prices import (
     NOTEBOOKS,
     PUBLIC_ADDRESS,
     VCPU,
+    Price,
 )
 
 _DEFAULT_NOTEBOOK = "ml.t2.medium"
@@ -59,9 +59,9 @@ def idle_cost(*templates: Mapping[str, Any]) -> list[CostItem]:
         *_endpoints(found),
         *_notebooks(found),
         *_machines(found),
-        *_dashboards(found),
+        *_priced(found, "CloudWatch::Dashboard", "dashboard", DASHBOARD, "an account's first three are free"),
         *_alarms(found),
-        *_keys(found),
+        *_priced(found, "KMS::Key", "KMS key", KEY, "requests are extra"),
         *_data(found),
     ]
 
@@ -166,11 +166,10 @@ def _machines(found: _Found) -> Iterator[CostItem]:
     yield CostItem("Batch machines", kept * VCPU.monthly, note)
 
 
-def _dashboards(found: _Found) -> Iterator[CostItem]:
-    count = len(found.of("AWS::CloudWatch::Dashboard"))
+def _priced(found: _Found, kind: str, noun: str, price: Price, note: str) -> Iterator[CostItem]:
+    count = len(found.of(f"AWS::{kind}"))
     if count:
-        note = "an account's first three are free"
-        yield CostItem(_counted(count, "dashboard"), count * DASHBOARD.monthly, note)
+        yield CostItem(_counted(count, noun), count * price.monthly, note)
 
 
 def _alarms(found: _Found) -> Iterator[CostItem]:
@@ -189,24 +188,10 @@ def _alarm(alarm: Mapping[str, Any]) -> float:
     return len(periods) * (FAST_ALARM_METRIC if fast else ALARM_METRIC).monthly
 
 
-def _keys(found: _Found) -> Iterator[CostItem]:
-    count = len(found.of("AWS::KMS::Key"))
-    if count:
-        yield CostItem(_counted(count, "KMS key"), count * KEY.monthly, "requests are extra")
-
-
 def _data(found: _Found) -> Iterator[CostItem]:
-    counts = Counter(
-        {
-            "bucket": len(found.of("AWS::S3::Bucket")),
-            "image repository": len(found.of("AWS::ECR::Repository")),
-        }
-    )
-    names = [
-        _counted(count, noun, "image repositories" if noun.endswith("y") else None)
-        for noun, count in counts.items()
-        if count
-    ]
+    buckets, repositories = len(found.of("AWS::S3::Bucket")), len(found.of("AWS::ECR::Repository"))
+    names = [_counted(buckets, "bucket")] if buckets else []
+    names += [_counted(repositories, "image repository", "image repositories")] if repositories else []
     if names:
         yield CostItem(" and ".join(names), 0.0, "by use")
 

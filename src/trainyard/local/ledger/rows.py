@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...core.ports.ledger import DataSet, Model
+from ...core.record import Record
 from ...core.runs import serialization
 from ...core.runs.run import Attempt, Observation, Run, State
 from ..home.home import Home
 
 YARD = "local"
+_JSON = ("metrics", "warnings", "data", "hyperparameters")
 
 
 def spec_of(run: Run, submission: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,60 +37,29 @@ def run_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row], home: Home) -> Run
 
 def observation_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Observation:
     """What the ledger says became of a run."""
-    return Observation(
-        state=State(row["state"]),
-        reason=row["reason"],
-        bad_input=bool(row["bad_input"]),
-        metrics=json.loads(row["metrics"]),
-        model=row["model"],
-        attempts=tuple(attempt_of(attempt) for attempt in attempts),
-        warnings=tuple(json.loads(row["warnings"])),
-        started=row["started"],
-        finished=row["finished"],
-        rows_in=row["rows_in"],
-        rows_out=row["rows_out"],
-    )
+    found = _fields(Observation, row)
+    found["state"], found["bad_input"] = State(row["state"]), bool(row["bad_input"])
+    found["warnings"] = tuple(found["warnings"])
+    return Observation(**found, attempts=tuple(map(attempt_of, attempts)))
 
 
 def attempt_of(row: sqlite3.Row) -> Attempt:
     """The attempt that a row of `attempts` tells of."""
-    return Attempt(
-        number=row["number"],
-        task=row["task"],
-        state=State(row["state"]),
-        reason=row["reason"],
-        started=row["started"],
-        finished=row["finished"],
-        lost_seconds=row["lost"],
-    )
+    found = {**_fields(Attempt, row), "state": State(row["state"])}
+    return Attempt(**found, lost_seconds=row["lost"])
 
 
 def dataset_of(row: sqlite3.Row, home: Home) -> DataSet:
     """The data set that a row of `datasets` tells of."""
-    return DataSet(
-        name=row["name"],
-        version=row["version"],
-        hash=row["hash"],
-        bytes=row["bytes"],
-        files=row["files"],
-        created=row["created"],
-        path=home.dataset(row["name"], row["version"]),
-    )
+    return DataSet(**_fields(DataSet, row), path=home.dataset(row["name"], row["version"]))
 
 
 def model_of(row: sqlite3.Row, home: Home) -> Model:
     """The model that a row of `models` tells of."""
-    return Model(
-        name=row["name"],
-        version=row["version"],
-        run=row["run"],
-        path=home.model(row["name"], row["version"]),
-        created=row["created"],
-        hash=row["hash"],
-        bytes=row["bytes"],
-        files=row["files"],
-        code=row["code"],
-        data=json.loads(row["data"]),
-        hyperparameters=json.loads(row["hyperparameters"]),
-        metrics=json.loads(row["metrics"]),
-    )
+    return Model(**_fields(Model, row), path=home.model(row["name"], row["version"]))
+
+
+def _fields(kind: type[Record], row: sqlite3.Row) -> dict[str, Any]:
+    """The columns of a row that are fields of that kind of record."""
+    found = {name: row[name] for name in row.keys() if name in kind._fields}  # noqa: SIM118  (a row is no dict)
+    return {name: json.loads(value) if name in _JSON else value for name, value in found.items()}
