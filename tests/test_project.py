@@ -196,6 +196,15 @@ def test_the_quick_tests_that_make_names_are_there() -> None:
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
+def test_every_test_that_security_names_is_there() -> None:
+    tests = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tests/promises").glob("*.py")]
+    known = {path.name for path in tests} | {str(path.relative_to(ROOT)) for path in tests}
+    known |= {name for path in tests for name in re.findall(r"def (test_\w+)", path.read_text())}
+    named = set(re.findall(r"`((?:tests/)?[\w/]*test_\w+(?:\.py)?)`", text_of("docs/security.md")))
+    assert len(named) > 20
+    assert not named - known
+
+
 def test_every_module_that_the_architecture_names_is_there() -> None:
     text = text_of("docs/architecture.md")
     package = ROOT / "src" / "trainyard"
