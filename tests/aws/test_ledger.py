@@ -219,16 +219,16 @@ def test_two_who_push_at_once_both_get_a_version(session: Session, buckets: Buck
 
 
 def test_a_run_has_one_model_whoever_settles_it(ledger: S3Ledger, session: Session) -> None:
-    assert ledger.add_model(model("digits-1")).version == 1
-    assert ledger.add_model(model("digits-2")).version == 2
-    assert S3Ledger(session, WHERE).add_model(model("digits-1")).version == 1
+    assert ledger.settle_model(model("digits-1")).version == 1
+    assert ledger.settle_model(model("digits-2")).version == 2
+    assert S3Ledger(session, WHERE).settle_model(model("digits-1")).version == 1
     assert [each.run for each in ledger.models("digits")] == ["digits-1", "digits-2"]
 
 
 def test_an_answer_that_is_lost_doubles_nothing(ledger: S3Ledger, proxy: Proxy, buckets: Buckets) -> None:
     proxy.judge = lambda request: Fault(reset_after=request.method == "PUT" and not request.again)
     assert ledger.add_dataset(dataset(), "s3://d/1/").version == 1
-    assert ledger.add_model(model("digits-1")).version == 1
+    assert ledger.settle_model(model("digits-1")).version == 1
     ledger.settle(training().observed(DONE))
     assert sorted(buckets.keys(BUCKET)) == [
         "ledger/datasets/rows/1.json",

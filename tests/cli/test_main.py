@@ -135,7 +135,12 @@ def test_another_yard_is_refused_in_words(
         "trainyard.toml", '[train]\nname="a"\nentry_script="a.py"\n[infer]\nname="a"\nhandler="a.py"\n'
     )
     project.write("a.py", "")
-    words = {"infer": ["m@1", "x"], "data push": ["d", "a.py"], "pull": ["m@1"]}.get(name, [])
+    words = {
+        "infer": ["m@1", "x"],
+        "models add": ["m", "a.py"],
+        "data push": ["d", "a.py"],
+        "pull": ["m@1"],
+    }.get(name, [])
     needs_run = VERBS[name].usage == "RUN"
     status, out, err = ends([*name.split(), *words, *(["x"] if needs_run else []), "--on", "lunar"], capsys)
     assert (status, out) == (2, "")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from conftest import PATIENCE, Project
+from conftest import PATIENCE, Project, wait_for_line
 from trainyard import BadInput, NotFound, State, Yard
 
 SAVE = """
@@ -15,6 +16,19 @@ import os
 print("accuracy=0.75")
 with open(os.path.join(os.environ["SM_MODEL_DIR"], "model.txt"), "w") as file: file.write("weights")
 """
+LEAVE = """
+import os
+os.makedirs(os.path.join(os.environ["SM_OUTPUT_DATA_DIR"], "deep"))
+open(os.path.join(os.environ["SM_OUTPUT_DATA_DIR"], "deep/report"), "w").write("good")
+open(os.path.join(os.environ["SM_MODEL_DIR"], "model.bin"), "w").write("weights")
+open(os.path.join(os.environ["TRAINYARD_CHECKPOINT_DIR"], "state"), "w").write("7")
+"""
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What every file below the folder holds, by its path."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
 class CataloguePromises:
@@ -71,10 +85,100 @@ class CataloguePromises:
 
     def test_a_model_is_pulled(self, yard: Yard, project: Project, tmp_path: Path) -> None:
         run = yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
-        for what, target in ((str(run.model), "by-name"), (run.id, "by-run")):
-            folder, files, size = yard.pull(what, str(tmp_path / target))
-            assert (files, size) == (1, len("weights"))
+        for what, target in ((str(run.model), "by-name"), (f"{run.id}/model", "by-run")):
+            folder, files, size, missing = yard.pull(what, str(tmp_path / target))
+            assert (files, size, missing) == (1, len("weights"), ())
             assert (Path(folder) / "model.txt").read_text() == "weights"
+
+    def test_all_that_a_run_left_is_pulled_however_it_ended(
+        self, yard: Yard, project: Project, tmp_path: Path
+    ) -> None:
+        run = yard.train(project.training(LEAVE, retries=0)).wait(timeout=PATIENCE)
+        assert run.state is State.SUCCEEDED, run.reason
+        pulled = yard.pull(run.id, str(tmp_path / "all"))
+        assert (pulled.files, pulled.missing) == (3, ())
+        assert contents(tmp_path / "all") == {
+            "checkpoints/state": "7",
+            "model/model.bin": "weights",
+            "output/deep/report": "good",
+        }
+        assert contents(Path(yard.pull(f"{run.id}/output", str(tmp_path / "one"))[0])) == {
+            "deep/report": "good"
+        }
+        failed = yard.train(project.training(LEAVE + "raise SystemExit(1)\n")).wait(timeout=PATIENCE)
+        pulled = yard.pull(failed.id, str(tmp_path / "failed"))
+        left = contents(tmp_path / "failed")
+        assert (left["checkpoints/state"], left["output/deep/report"]) == ("7", "good")
+        # What AWS does not keep is said.
+        assert ("model/model.bin" in left) == (not pulled.missing)
+        assert not pulled.missing or ("model: " in pulled.missing[0] and "SageMaker" in pulled.missing[0])
+        nothing = yard.train(project.training("")).wait(timeout=PATIENCE)
+        with pytest.raises(NotFound, match="nothing was written"):
+            yard.pull(nothing.id, str(tmp_path / "nothing"))
+        with pytest.raises(NotFound, match="no output of the run"):
+            yard.pull(f"{nothing.id}/output", str(tmp_path / "nothing"))
+        assert not (tmp_path / "nothing").exists()
+
+    def test_what_a_run_saved_as_it_was_ended_is_pulled_and_becomes_a_version(
+        self, yard: Yard, project: Project, tmp_path: Path
+    ) -> None:
+        script = SAVE + "import time\nprint('saved', flush=True)\ntime.sleep(60)\n"
+        run = yard.train(project.training(script, metrics={"accuracy": "accuracy=([0-9.]+)"}))
+        wait_for_line(run, "saved")
+        run.stop()
+        pulled = yard.pull(run.id, str(tmp_path / "all"))
+        assert contents(tmp_path / "all") == {"model/model.txt": "weights"}
+        assert [line.partition(":")[0] for line in pulled.missing] == ["output", "checkpoints"]
+        made, missing = yard.add_model("toy", run.id)
+        assert (made.ref, made.run, made.code, missing) == ("toy@1", run.id, run.record.code, ())
+        assert yard.models() == [made] == [yard.model("toy@latest")]
+        assert contents(Path(yard.pull("toy@1", str(tmp_path / "version"))[0])) == {"model.txt": "weights"}
+        # The run's own model, once it has made one, is the next version.
+        assert yard.train(project.training(SAVE)).wait(timeout=PATIENCE).model == "toy@2"
+
+    @pytest.mark.parametrize("name", ["folder", "weights.bin", "model.tar.gz"])
+    def test_a_version_is_made_of_anything(self, yard: Yard, tmp_path: Path, name: str) -> None:
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder/weights.bin").write_text("w")
+        (tmp_path / "weights.bin").write_text("w")
+        with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / "folder", ".")
+        first, _ = yard.add_model("mine", str(tmp_path / name))
+        second, _ = yard.add_model("mine", str(tmp_path / name))
+        assert [model.ref for model in yard.models("mine")] == [first.ref, second.ref] == ["mine@1", "mine@2"]
+        assert first.hash == second.hash
+        assert contents(Path(yard.pull("mine@2", str(tmp_path / "pulled"))[0])) == {"weights.bin": "w"}
+        with pytest.raises(BadInput, match="no name for a model"):
+            yard.add_model("not a name", str(tmp_path / name))
+
+    def test_a_model_with_a_link_out_of_it_makes_no_version_and_is_not_lost(
+        self, yard: Yard, project: Project, tmp_path: Path
+    ) -> None:
+        script = """
+import os
+os.chdir(os.environ["SM_MODEL_DIR"])
+open("/opt/ml/checkpoints/7", "w").write("the best")
+open("weights", "w").write("w")
+os.symlink("/opt/ml/model/weights", "same")
+os.symlink("/opt/ml/checkpoints/7", "best")
+os.symlink("/nowhere/at/all", "lost")
+"""
+        run = yard.train(project.training(script)).wait(timeout=PATIENCE)
+        assert (run.state, run.model, yard.models()) == (State.FAILED, None, [])
+        assert "is a link to /" in run.reason and f"trainyard models add toy {run.id}" in run.reason
+        made, missing = yard.add_model("toy", run.id)
+        assert [line.partition(":")[0] for line in missing] in ([], ["lost"])
+        model = contents(Path(yard.pull(made.ref, str(tmp_path / "model"))[0]))
+        assert model == {"weights": "w", "same": "w", "best": "the best"}
+
+    def test_an_absolute_link_that_stays_in_the_model_is_kept(
+        self, yard: Yard, project: Project, tmp_path: Path
+    ) -> None:
+        script = SAVE + "d = os.environ['SM_MODEL_DIR']\nos.symlink(d + '/model.txt', d + '/latest')\n"
+        run = yard.train(project.training(script)).wait(timeout=PATIENCE)
+        assert (run.state, run.model) == (State.SUCCEEDED, "toy@1"), run.reason
+        model = contents(Path(yard.pull("toy@1", str(tmp_path / "model"))[0]))
+        assert model == {"model.txt": "weights", "latest": "weights"}
 
     def test_nothing_is_pulled_over_what_is_there(self, yard: Yard, project: Project, tmp_path: Path) -> None:
         run = yard.train(project.training(SAVE)).wait(timeout=PATIENCE)
@@ -112,7 +216,7 @@ class CataloguePromises:
         data.write_text("x\n1\n")
         pushed, _ = yard.push("rows", str(data))
         data.write_text("changed")
-        folder, _, _ = yard.pull(pushed.ref, str(tmp_path / "pulled"))
+        folder, *_ = yard.pull(pushed.ref, str(tmp_path / "pulled"))
         assert (Path(folder) / "rows.csv").read_text() == "x\n1\n"
 
     def test_nobody_else_can_lead_a_pull_elsewhere(self, yard: Yard, tmp_path: Path) -> None:
@@ -121,7 +225,7 @@ class CataloguePromises:
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / f".pulled.{os.getpid()}.part").symlink_to("elsewhere")
         pushed, _ = yard.push("rows", str(tmp_path / "rows.csv"))
-        folder, _, _ = yard.pull(pushed.ref, str(tmp_path / "pulled"))
+        folder, *_ = yard.pull(pushed.ref, str(tmp_path / "pulled"))
         assert (Path(folder) / "rows.csv").read_text() == "x\n1\n"
         assert not [*(tmp_path / "elsewhere").iterdir()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from conftest import PATIENCE, Project, texts
 from trainyard import Resources, State, Yard
@@ -36,9 +37,11 @@ print(json.dumps(facts))
 """
 WRITE = """
 import os
-name = os.environ["SM_CURRENT_HOST"] if {own} else "same"
-os.makedirs(os.path.join(os.environ["SM_MODEL_DIR"], "shards"), exist_ok=True)
-with open(os.path.join(os.environ["SM_MODEL_DIR"], "shards", name), "w") as file: file.write(name)
+host = os.environ["SM_CURRENT_HOST"]
+for name, content in {files}.items():
+    path = os.path.join(os.environ["SM_MODEL_DIR"], "shards", eval(name))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file: file.write(eval(content))
 """
 ONE_FAILS = """
 import os, sys, time
@@ -74,18 +77,31 @@ class HostPromises:
         assert run.state is State.FAILED
         assert run.reason == "algo-2: the second one gave up (exit status 1)"
 
-    def test_the_models_of_the_hosts_are_merged(self, yard: Yard, project: Project) -> None:
-        job = project.training(WRITE.format(own=True), resources=hosts(3))
-        run = yard.train(job).wait(timeout=PATIENCE)
+    def test_the_models_of_the_hosts_are_merged_and_the_same_bytes_are_one_file(
+        self, yard: Yard, project: Project
+    ) -> None:
+        script = WRITE.format(files={"host": "host", "'same'": "'of all'"})
+        run = yard.train(project.training(script, resources=hosts(3))).wait(timeout=PATIENCE)
         assert run.state is State.SUCCEEDED, run.reason
-        assert yard.model(str(run.model)).files == 3
+        model = yard.model(str(run.model))
+        assert (model.files, model.bytes) == (4, 3 * len("algo-1") + len("of all"))
 
-    def test_a_file_that_two_hosts_wrote_fails_the_run_in_words(self, yard: Yard, project: Project) -> None:
-        run = yard.train(project.training(WRITE.format(own=False), resources=hosts(2)))
+    def test_a_file_that_two_hosts_wrote_differently_makes_no_version_and_is_not_lost(
+        self, yard: Yard, project: Project, tmp_path: Path
+    ) -> None:
+        script = WRITE.format(files={"host": "host", "'same'": "host"})
+        run = yard.train(project.training(script, resources=hosts(2)))
         run.wait(timeout=PATIENCE)
         assert run.state is State.FAILED
-        assert "algo-1 and algo-2 both wrote shards/same" in run.reason
+        assert "algo-1 and algo-2 wrote shards/same differently" in run.reason
+        assert f"trainyard models add toy {run.id}" in run.reason
         assert (run.model, yard.models()) == (None, [])
+        made, _ = yard.add_model("toy", run.id)
+        folder = Path(yard.pull(made.ref, str(tmp_path / "model"))[0])
+        found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        assert {"shards/algo-1", "shards/algo-2", "shards/same"} <= found
+        # Of two files of one name SageMaker's archive holds one, as the reason says.
+        assert ("algo-2/shards/same" in found) != ("SageMaker keeps one of them" in run.reason)
 
     def test_an_interruption_takes_all_hosts(self, yard: Yard, project: Project) -> None:
         script = """

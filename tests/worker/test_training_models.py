@@ -91,12 +91,13 @@ def test_empty_folders_make_no_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "path"),
     [
-        ({"a/weights": "1"}, {"a/weights": "1"}, "a/weights"),
+        ({"a/weights": "1"}, {"a/weights": "2"}, "a/weights"),
+        ({"a/weights": "1"}, {"a/weights": "11"}, "a/weights"),
         ({"a": "1"}, {"a/b": "2"}, "a"),
         ({"a/b": "1"}, {"a": "2"}, "a"),
     ],
 )
-def test_the_same_file_of_two_hosts_is_a_conflict_and_nothing_moves(
+def test_different_bytes_of_two_hosts_under_one_name_are_a_conflict_and_nothing_moves(
     tmp_path: Path, first: dict[str, str], second: dict[str, str], path: str
 ) -> None:
     sources = [folder(tmp_path / "1", {"only": "x", **first}), folder(tmp_path / "2", second)]
@@ -105,7 +106,7 @@ def test_the_same_file_of_two_hosts_is_a_conflict_and_nothing_moves(
     message = one_line(conflict)
     assert "algo-3" in message
     assert "algo-7" in message
-    assert f" {path};" in message
+    assert f" {path} differently;" in message
     assert contents(sources[0]) == {"only": "x", **first}
     assert contents(sources[1]) == second
     assert names(tmp_path) == ["1", "2"]
@@ -114,8 +115,7 @@ def test_the_same_file_of_two_hosts_is_a_conflict_and_nothing_moves(
 def test_links_inside_the_model_are_kept(tmp_path: Path) -> None:
     sources = [folder(tmp_path / "1", {"step/7": "w"}), folder(tmp_path / "2", {"other": "o"})]
     (sources[0] / "best").symlink_to("step/7")
-    (sources[0] / "step" / "self").symlink_to("../step")
-    assert merge(sources, tmp_path / "model") == 4
+    assert merge(sources, tmp_path / "model") == 3
     assert str((tmp_path / "model" / "best").readlink()) == "step/7"
     assert (tmp_path / "model" / "best").read_text() == "w"
 
@@ -132,18 +132,42 @@ def test_links_out_of_the_model_are_refused(tmp_path: Path, destination: str) ->
     assert not (tmp_path / "model").exists()
 
 
+def test_the_same_bytes_of_several_hosts_are_one_file(tmp_path: Path) -> None:
+    sources = [folder(tmp_path / str(host), {"a/weights": "w", f"part-{host}": ""}) for host in (1, 2, 3)]
+    for source in sources:
+        (source / "latest").symlink_to("a/weights")
+    assert merge(sources, tmp_path / "model") == 5
+    assert contents(tmp_path / "model")["a/weights"] == "w"
+    assert str((tmp_path / "model" / "latest").readlink()) == "a/weights"
+
+
 def test_a_link_that_leaves_by_way_of_another_link_is_refused(tmp_path: Path) -> None:
-    source = folder(tmp_path / "1", {"weights": "w"})
-    (source / "here").symlink_to(".")
-    (source / "best").symlink_to("here/../outside")
+    source = folder(tmp_path / "1", {"a/b/weights": "w"})
+    (source / "here").symlink_to("a/b")
+    (source / "best").symlink_to("here/../../../outside")
     with pytest.raises(ModelRefused, match="best is a link"):
         merge([source], tmp_path / "model")
 
 
-def test_an_absolute_link_into_the_model_is_refused_since_the_model_moves(tmp_path: Path) -> None:
+def test_an_absolute_link_that_stays_inside_becomes_relative(tmp_path: Path) -> None:
+    source = folder(tmp_path / "1", {"step/7": "w"})
+    (source / "step" / "best").symlink_to("/opt/ml/model/step/7")
+    (source / "latest").symlink_to(source / "step" / "best")
+    merge([source], tmp_path / "model")
+    links = [str((tmp_path / "model" / name).readlink()) for name in ("step/best", "latest")]
+    assert links == ["7", "step/best"]
+    assert (tmp_path / "model" / "latest").read_text() == "w"
+
+
+@pytest.mark.parametrize(
+    ("destination", "why"), [("gone", "leads nowhere"), (".", "leads back"), ("best", "leads nowhere")]
+)
+def test_links_that_lead_nowhere_or_in_circles_are_refused(
+    tmp_path: Path, destination: str, why: str
+) -> None:
     source = folder(tmp_path / "1", {"weights": "w"})
-    (source / "best").symlink_to(source / "weights")
-    with pytest.raises(ModelRefused, match="make the link relative"):
+    (source / "best").symlink_to(destination)
+    with pytest.raises(ModelRefused, match=f"best is a link that {why}"):
         merge([source], tmp_path / "model")
 
 
@@ -168,10 +192,10 @@ def test_a_model_folder_that_became_a_link_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_message_is_one_line_whatever_the_file_is_called(tmp_path: Path) -> None:
-    sources = [folder(tmp_path / str(host), {"two\nlines": ""}) for host in (1, 2)]
+    sources = [folder(tmp_path / str(host), {"two\nlines": str(host)}) for host in (1, 2)]
     with pytest.raises(ModelConflict) as conflict:
         merge(sources, tmp_path / "model")
-    assert "both wrote 'two\\nlines'" in one_line(conflict)
+    assert "wrote 'two\\nlines' differently" in one_line(conflict)
 
 
 def test_every_model_folder_has_its_host(tmp_path: Path) -> None:

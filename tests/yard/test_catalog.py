@@ -132,7 +132,7 @@ def test_a_file_that_is_no_model_is_refused(local_yard: Yard, project: Project, 
 
 def test_pulled_files_are_ones_own_to_write(local_yard: Yard, data: Path, tmp_path: Path) -> None:
     pushed, _ = local_yard.push("rows", str(data))
-    folder, files, size = local_yard.pull("rows@latest", str(tmp_path / "deep/down/mine"))
+    folder, files, size, _ = local_yard.pull("rows@latest", str(tmp_path / "deep/down/mine"))
     assert (files, size) == (2, 8)
     (Path(folder) / "a.csv").write_text("mine now")
     assert (Path(pushed.path) / "a.csv").read_text() == "n\n1\n"

@@ -139,14 +139,8 @@ def test_the_output_of_an_inference_run_is_pulled(
 ) -> None:
     job = project.inference("def predict_fn(batch, model): return [1] * len(batch)\n", shards=1)
     run = local_yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
-    folder, _, _ = local_yard.pull(run.id, str(tmp_path / "mine"))
+    folder, *_ = local_yard.pull(run.id, str(tmp_path / "mine"))
     assert (Path(folder) / "part-00000.csv").exists() and (Path(folder) / "_SUCCESS").exists()
-
-
-def test_a_run_without_output_has_nothing_to_pull(local_yard: Yard, project: Project, tmp_path: Path) -> None:
-    run = local_yard.train(project.training("")).wait(timeout=PATIENCE)
-    with pytest.raises(NotFound, match="no output"):
-        local_yard.pull(run.id, str(tmp_path / "mine"))
 
 
 @pytest.mark.parametrize("name", ["notes.json", "empty/"])

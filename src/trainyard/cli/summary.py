@@ -9,6 +9,7 @@ from ..core.errors import BadInput
 from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.jobs.sources import is_remote
 from ..core.jobs.variables import shown
+from ..core.runs import outcomes
 from ..core.runs.run import Attempt, Run, State
 from ..worker.protocol import is_shard
 from ..yard.yard import Yard
@@ -117,6 +118,8 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
 
 def _next(run: Run, file: str) -> str:
     there = at(run.yard, file)
+    if outcomes.has_kept_no_model(run):
+        return f"trainyard models add {run.name} {run.id}{there}"
     if run.state is not State.SUCCEEDED and not run.seen.bad_input:
         return f"trainyard resume {run.id}{there}"
     if run.is_training and run.model and _can_infer(file):

@@ -96,7 +96,11 @@ SHARD_FAULT = Cause(FAILED, BY_RETRIES, "a fault of trainyard: {}: {}")
 UNMENDABLE = Cause(FAILED, NEVER, "{}")
 FAULT = SHARD_FAULT._replace(again=NEVER)
 COULD_NOT_START = Cause(FAILED, NEVER, "could not be started: {}")
-MODEL_NOT_KEPT = Cause(FAILED, NEVER, "the model could not be kept: {}")
+MODEL_NOT_KEPT = Cause(
+    FAILED,
+    NEVER,
+    "the model could not be kept: {}; all of it stays with the run, and `{}` makes a version of it",
+)
 GIVEN_UP = Cause(FAILED, NEVER, "given up: each of its last {} attempts ended within seconds, as {}")
 RAN_TOO_LONG = Cause(FAILED, NEVER, "MaxRuntimeExceeded: it ran longer than train.spot.max_runtime, {} s")
 WAITED_TOO_LONG = Cause(FAILED, NEVER, "MaxWaitTimeExceeded: it took longer than train.spot.max_wait, {} s")

@@ -30,7 +30,7 @@ class Catalog:
         Returns it and True, or the latest version and False where its content is the same already.
         Raises `BadInput` for a name that AWS would refuse and for a path that is absent or empty.
         """
-        _check_name(name)
+        check_name(name, "a data set")
         if not os.path.exists(path):
             raise BadInput("no such file or folder", where=path)
         staged = self._store.stage(path)
@@ -150,9 +150,10 @@ def _pick(reference: str, versions: Callable[[str | None], list[_Version]], kind
     raise NotFound(f"no {kind} {reference!r}", key=key, cure=f"the latest is {named[-1].ref}")
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str, kind: str) -> None:
+    """Raise `BadInput` for a name that AWS would refuse."""
     if len(name) > NAME_LENGTH or re.fullmatch(NAME, name) is None:
         raise BadInput(
-            f"{name!r} is no name for a data set",
+            f"{name!r} is no name for {kind}",
             cure=f"use up to {NAME_LENGTH} letters, digits and single hyphens between them",
         )

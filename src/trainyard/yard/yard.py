@@ -18,6 +18,7 @@ from ..core.runs.metrics import Extractor, Point
 from ..core.runs.run import Attempt, Channel, Interruption, Run, State
 from . import source
 from .catalog import Catalog
+from .leftovers import Leftovers, Pulled
 
 _SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SUFFIX_LENGTH = 7
@@ -46,6 +47,7 @@ class Yard:
         self._cloud = cloud
         self.engine, self.ledger, self._store = engine, ledger, store  # the ports that it stands on
         self._catalog = Catalog(ledger, store)
+        self._leftovers = Leftovers(self._catalog, ledger, store, lambda word: self.get(word).record)
 
     @property
     def is_remote(self) -> bool:
@@ -219,14 +221,15 @@ class Yard:
         """Make a file or folder the next version of a data set; False where its content is unchanged."""
         return self._catalog.push(name, os.path.abspath(os.path.expanduser(path)))
 
-    def pull(self, what: str, target: str | None = None) -> tuple[str, int, int]:
-        """Copy a model or data set (`name@version`; `models/…` or `data/…` where both have it) or a run's
-        output to the new folder `target`: (folder, files, bytes)."""
-        address, name = self._address(what)
-        folder = os.path.abspath(os.path.expanduser(target or name))
-        if os.path.lexists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
-            raise BadInput("exists and is not an empty folder", where=folder, cure="name another folder")
-        return (folder, *self._store.fetch(address, folder))
+    def pull(self, what: str, target: str | None = None) -> Pulled:
+        """Copy a model or data set (`name@version`; `models/…` or `data/…` where both have it), all that a
+        run left, or a part of that (`RUN/model`, `RUN/output`, `RUN/checkpoints`) to the folder `target`."""
+        return self._leftovers.pull(what, target)
+
+    def add_model(self, name: str, what: str) -> tuple[Model, tuple[str, ...]]:
+        """Make the next version of a model of what a run left (`RUN`, `RUN/checkpoints`), a folder, a file or
+        an archive; it, and a line for each thing of it that could not be kept."""
+        return self._leftovers.add_model(name, what)
 
     def _source_of(self, run: Run) -> source.Source:
         inputs = [run.input, *(channel.uri for channel in run.channels.values())]
@@ -266,21 +269,6 @@ class Yard:
             found = self._catalog.dataset(uri, key=f"train.channels.{name}")
             return Channel(uri=found.path, dataset=found.ref)
         return Channel(uri=_address_of(uri))
-
-    def _address(self, what: str) -> tuple[str, str]:
-        found = self._catalog.find(what)
-        if found is not None:
-            return found.path, f"{found.name}-{found.version}"
-        try:
-            run = self.get(what).record
-        except NotFound as error:
-            latest = self._catalog.latest(what)
-            raise NotFound(error.problem, cure=latest or error.cure) from None
-        if run.kind == TrainingJob.kind and run.model:
-            return self.model(run.model).path, run.id
-        if run.output and (os.path.isdir(run.output) or (is_remote(run.output) and run.state.ended)):
-            return run.output, run.id
-        raise NotFound(f"the run has no output yet: it is {run.state}", where=run.id)
 
 
 class RunHandle:

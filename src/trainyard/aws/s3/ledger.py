@@ -130,9 +130,13 @@ class S3Ledger:
     def datasets(self, name: str | None = None) -> list[DataSet]:
         return self._versions(DataSet, name)
 
-    def add_model(self, model: Model) -> Model:
-        """Make it the next version of its name; the version there is where its run has one."""
-        return self._add(model, ("run",))
+    def add_model(self, staged: Model, address: str) -> Model:
+        return self._add(staged.replace(path=address), ("created", "hash"))
+
+    def settle_model(self, made: Model) -> Model:
+        """Make what a launch left at its path the next version of its name; the version there is where it is
+        one already."""
+        return self._add(made, ("run", "path"))
 
     def models(self, name: str | None = None) -> list[Model]:
         self.settle_open(name)

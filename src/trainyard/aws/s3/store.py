@@ -6,14 +6,15 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ...core.environments.facts import DATASETS, PREDICTIONS
 from ...core.errors import BadInput
 from ...core.files import archives, trees, trust
 from ...core.files.oserrors import in_words
-from ...core.ports.store import SourceFile, Staged
+from ...core.ports.store import CHECKPOINTS, MODEL, OUTPUT, Copied, Part, SourceFile, Staged
+from ...core.runs.run import Run, State
 from ...worker.protocol import SOURCE_FILE, STATE_FOLDER
 from ...worker.s3.address import S3Address
 from ..account import names
@@ -21,7 +22,8 @@ from ..account.deployment import Deployment
 from ..account.session import Session
 from . import objects, transfers, wheels, zipping
 
-_ARCHIVE = "/model.tar.gz"
+_ARCHIVES = {MODEL: "model.tar.gz", OUTPUT: "output.tar.gz"}
+"""What SageMaker makes of a job's folders."""
 _LONGEST_KEY = 1024
 """Bytes of UTF-8 (Amazon S3 user guide, "Naming Amazon S3 objects")."""
 
@@ -47,6 +49,18 @@ class S3Store:
             content = self._send(path)
         address = S3Address(self._datasets, names.dataset_prefix(content.hash)).uri
         return Staged(address, f"sha256:{content.hash}", content.bytes, content.files)
+
+    def stage_model(self, fill: Callable[[str], Copied], address: str = "") -> tuple[Staged, Copied]:
+        """Send it as an archive, as SageMaker makes them."""
+        with in_words(""), tempfile.TemporaryDirectory(prefix="trainyard-model-") as folder:
+            model = os.path.join(folder, MODEL)
+            copied = fill(model)
+            content = trees.hash_tree(model)
+            if not address:
+                archive = os.path.join(folder, _ARCHIVES[MODEL])
+                archives.pack(model, archive)
+                address = self.publish(archive)
+        return Staged(address, f"sha256:{content.hash}", content.bytes, content.files), copied
 
     def discard(self, staged: Staged) -> None:
         """Nothing: what was sent is found again by its content, and nothing is ever deleted."""
@@ -94,26 +108,55 @@ class S3Store:
         return S3Address(self._models, names.worker_key(zipping.worker_archive().sha256)).uri
 
     def fetch(self, address: str, target: str) -> tuple[int, int]:
-        """Fetch an object, or what lies below an address that ends in `/`; a model's archive is unpacked.
+        """Fetch an object, or what lies below an address that ends in `/`; an archive of SageMaker's is
+        unpacked.
 
         Raises `BadInput` too for an object whose name leads out of the folder, and for a data set that is
         not what its place says.
         """
+        return self._fetch(address, target)[:2]
+
+    def _fetch(self, address: str, target: str, lost: list[str] | None = None) -> Copied:
+        """The same; `lost` takes the names of what an archive holds that cannot be unpacked."""
         bucket, key = S3Address.parse(address)
         aside = trust.beside(target)
         with in_words(target), _removed_on_failure(aside):
             os.makedirs(aside)
-            if key.endswith(_ARCHIVE):
-                self._fetch_archive(bucket, key, aside)
+            if key.rpartition("/")[2] in _ARCHIVES.values():
+                self._fetch_archive(bucket, key, aside, lost)
             else:
                 self._fetch_below(bucket, key, aside)
             counted = _counted(aside)
             if os.path.isdir(target):
                 os.rmdir(target)
             os.rename(aside, target)
-        return counted
+        return Copied(*counted, tuple(lost or ()))
 
-    def _fetch_archive(self, bucket: str, key: str, aside: str) -> None:
+    def left(self, run: Run) -> Mapping[str, Part | str]:
+        if not run.is_training:
+            address = run.output or ""
+            is_there = run.state.ended and any(objects.keys(self._session, *S3Address.parse(address)))
+            return {OUTPUT: self._part(address) if is_there else f"the run is {run.state}"}
+        found: dict[str, Part | str] = {name: _why_none(run, name) for name in _ARCHIVES}
+        for launch in range(1, run.launch + 1) if run.state.ended else ():
+            job = names.launch_name(self._deployment.prefix, run.replace(launch=launch))
+            folder = names.model_key(job).removesuffix(_ARCHIVES[MODEL])
+            there = set(objects.keys(self._session, self._models, folder))
+            for name, archive in _ARCHIVES.items():
+                if folder + archive in there:
+                    found[name] = self._part(S3Address(self._models, folder + archive).uri)
+        prefix = names.checkpoint_prefix(run.id)
+        kept = any(objects.keys(self._session, self._models, prefix))
+        found[CHECKPOINTS] = (
+            self._part(S3Address(self._models, prefix).uri) if kept else "nothing was written"
+        )
+        return found
+
+    def _part(self, address: str) -> Part:
+        is_model = address.endswith("/" + _ARCHIVES[MODEL])
+        return Part(lambda target: self._fetch(address, target, []), address if is_model else "")
+
+    def _fetch_archive(self, bucket: str, key: str, aside: str, lost: list[str] | None) -> None:
         archive = aside + ".tar.gz"
         sizes = dict(objects.sizes(self._session, bucket, key))
         if key not in sizes:
@@ -122,7 +165,7 @@ class S3Store:
             item = transfers.Item(key, sizes[key], archive)
             transfers.download(self._session, bucket, [item], progress=self._progress)
             os.rmdir(aside)
-            archives.unpack(archive, aside, where=S3Address(bucket, key).uri)
+            archives.unpack(archive, aside, where=S3Address(bucket, key).uri, lost=lost)
         finally:
             if os.path.exists(archive):
                 os.unlink(archive)
@@ -165,6 +208,15 @@ class S3Store:
     def _address(self, path: str, content: trees.TreeHash) -> str:
         name = os.path.basename(os.path.abspath(path)) if os.path.isfile(path) else ""
         return S3Address(self._datasets, names.dataset_prefix(content.hash) + name).uri
+
+
+def _why_none(run: Run, name: str) -> str:
+    if not run.state.ended:
+        return f"the run is {run.state}"
+    if run.state is State.SUCCEEDED:
+        return "nothing was written"
+    of = "it of a job that fails" if name == OUTPUT else "the model folder of a job that fails"
+    return f"nothing was written, or SageMaker has not kept it, which does not promise to keep {of}"
 
 
 def _check_key(key: str, path: str) -> None:

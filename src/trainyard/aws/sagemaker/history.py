@@ -25,12 +25,14 @@ class ModelFile(NamedTuple):
 
 
 class History(NamedTuple):
-    """What one host wrote: its attempts as they are in the file, warnings, and the files of its model."""
+    """What one host wrote: its attempts as they are in the file, warnings, and the files of its model, or why
+    they make none."""
 
     host: str
     attempts: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     files: tuple[ModelFile, ...] = ()
+    refused: str = ""
 
 
 class Fate(NamedTuple):
@@ -66,7 +68,8 @@ def parse(host: str, content: bytes) -> History:
             host,
             tuple(found["attempts"]),
             tuple(found.get("warnings", ())),
-            tuple(ModelFile(path, int(size), sha) for path, size, sha in (model or {"files": ()})["files"]),
+            tuple(ModelFile(path, int(size), sha) for path, size, sha in (model or {}).get("files", ())),
+            str((model or {}).get("refused", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return History(host)

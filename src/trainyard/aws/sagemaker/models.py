@@ -12,8 +12,7 @@ from ...core.ports.ledger import Model
 from ...core.runs import outcomes
 from ...core.runs.metrics import without_value
 from ...core.runs.run import Observation, Run, State
-from ...worker.contract.models import ModelConflict, check_paths
-from ...worker.reasons import MODEL_NOT_KEPT
+from ...worker.contract.models import ModelConflict, ModelRefused, check_paths
 from ...worker.s3.address import S3Address
 from ..account import names
 from ..account.deployment import Deployment
@@ -40,25 +39,28 @@ class Models:
     def _with_model(self, run: Run, histories: Sequence[history.History]) -> Observation:
         try:
             record = self._model(run, histories)
-        except ModelConflict as error:
-            return run.seen.replace(state=State.FAILED, reason=MODEL_NOT_KEPT.of(error).reason)
+        except ModelRefused as error:
+            kept = "; SageMaker keeps one of them" if isinstance(error, ModelConflict) else ""
+            ending = outcomes.model_not_kept(run, f"{error}{kept}")
+            return run.seen.replace(state=ending.state, reason=ending.reason)
         if record is None:
             return run.seen
-        made = self._ledger.add_model(record)
+        made = self._ledger.settle_model(record)
         image = images.training_image(run.training, self._deployment.region)
         trouble = self._register(run, made, image)
         warnings = (*run.warnings, trouble) if trouble else run.warnings
         return run.seen.replace(model=made.ref, warnings=warnings)
 
     def _model(self, run: Run, histories: Sequence[history.History]) -> Model | None:
-        """The model that the hosts together made; None where none wrote any. Raises `ModelConflict`."""
+        """The model that the hosts together made; None where none wrote any. Raises `ModelRefused`."""
+        if refused := next((host.refused for host in histories if host.refused), ""):
+            raise ModelRefused(refused)
         written = [(host.host, host.files) for host in histories if host.files]
         if not written:
             return None
-        check_paths(
-            [[each.relative for each in files] for _, files in written], [host for host, _ in written]
-        )
-        content = trees.hash_of(each for _, files in written for each in files)
+        files = [{each.relative: each for each in found} for _, found in written]
+        check_paths(files, [host for host, _ in written])
+        content = trees.hash_of({path: each for found in files for path, each in found.items()}.values())
         key = names.model_key(names.launch_name(self._deployment.prefix, run))
         return Model(
             name=run.name,

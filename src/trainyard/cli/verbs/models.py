@@ -23,6 +23,7 @@ _COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="only the versions of that model")
+    parser.epilog = "trainyard models add NAME WHAT makes a version of a run's, a folder or an archive."
     add_yard(parser)
 
 

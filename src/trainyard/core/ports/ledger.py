@@ -70,6 +70,9 @@ class Ledger(Protocol):
     def add_dataset(self, staged: DataSet, address: str) -> DataSet:
         """Give what lies at `address` the next version of `staged.name`, and its place; all or nothing."""
 
+    def add_model(self, staged: Model, address: str) -> Model:
+        """The same for a model."""
+
     def datasets(self, name: str | None = None) -> list[DataSet]:
         """All versions, by name and version, the newest last."""
 

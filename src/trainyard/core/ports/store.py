@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from ..runs.run import Run
+
+MODEL, OUTPUT, CHECKPOINTS = PARTS = ("model", "output", "checkpoints")
+"""What a training run can leave; an inference run leaves its output."""
 
 
 class Staged(NamedTuple):
@@ -13,6 +18,22 @@ class Staged(NamedTuple):
     hash: str
     bytes: int
     files: int
+
+
+class Copied(NamedTuple):
+    """What was copied: how many files, their bytes, and the names of what could not be."""
+
+    files: int
+    bytes: int
+    lost: tuple[str, ...] = ()
+
+
+class Part(NamedTuple):
+    """Something that a run left. `fetch` copies it to a new folder, where what was copied before an error
+    stays; `address` is where a version of a model may find it, "" where it has to be staged first."""
+
+    fetch: Callable[[str], Copied]
+    address: str = ""
 
 
 class SourceFile(NamedTuple):
@@ -33,8 +54,14 @@ class Store(Protocol):
     def discard(self, staged: Staged) -> None:
         """Forget what was staged; silent when it is gone."""
 
+    def stage_model(self, fill: Callable[[str], Copied], address: str = "") -> tuple[Staged, Copied]:
+        """The same of the new folder that `fill` makes, as a model; it stays at `address` if it has one."""
+
     def fetch(self, address: str, target: str) -> tuple[int, int]:
         """Copy what lies at `address` to the new folder `target`, whole or not at all: (files, bytes)."""
+
+    def left(self, run: Run) -> Mapping[str, Part | str]:
+        """What the run has left so far, by name; a text says why there is none of that."""
 
     def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
         """Keep the source files under the hash `code`; nothing to do when it is known."""

@@ -52,6 +52,22 @@ def waited_too_long(spot: Spot) -> Outcome:
     return of(reasons.WAITED_TOO_LONG, spot.max_wait)
 
 
+def model_not_kept(run: Run, why: str) -> Outcome:
+    """A training run whose script did all it had to, and whose model folder makes no model as it is."""
+    return of(reasons.MODEL_NOT_KEPT, why, keeping(run))
+
+
+def keeping(run: Run) -> str:
+    """The command that makes a version of what a run left, whatever that is."""
+    yard = "" if run.yard == "local" else f" --on {run.yard}"
+    return f"trainyard models add {run.name} {run.id}{yard}"
+
+
+def has_kept_no_model(run: Run) -> bool:
+    """Whether that is how the run ended."""
+    return run.reason.startswith(reasons.MODEL_NOT_KEPT.words.partition("{")[0])
+
+
 def unreached(run: Run) -> list[str]:
     """A warning for each interruption that was to be rehearsed and never came, once the run has ended."""
     return [text for index in range(len(run.interrupt_at)) if (text := _unreached(run, index))]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ...core.errors import BadInput
 from ...core.files import trust
 from ...core.files.oserrors import in_words
-from ...core.ports.store import SourceFile, Staged
+from ...core.ports.store import MODEL, OUTPUT, Copied, Part, SourceFile, Staged
+from ...core.runs.run import Run
 from .home import Home
+from .runfolder import RunPaths
 
 _ABANDONED = 3600.0
 """Seconds after which what a process that is no more has left aside is removed."""
@@ -25,21 +27,27 @@ class FolderStore:
 
     def stage(self, path: str) -> Staged:
         """Copy `path` aside in the home; a file becomes a folder that holds it."""
-        # Copying and hashing are not on the way of every command.
-        from ...core.files.trees import hash_tree
-        from ...machine.copying import copy_tree
+        from ...machine.copying import copy_tree  # not on the way of every command
+
+        def copy(target: str) -> Copied:
+            place = target
+            if os.path.isfile(path):
+                os.mkdir(target)
+                place = os.path.join(target, os.path.basename(path))
+            return Copied(*copy_tree(path, place, read_only=True))
+
+        return self.stage_model(copy)[0]
+
+    def stage_model(self, fill: Callable[[str], Copied], address: str = "") -> tuple[Staged, Copied]:
+        from ...core.files.trees import hash_tree  # not on the way of every command
 
         self._home.create()
         self._sweep()
         target = self._aside()
         with _removed_on_failure(target):
-            if os.path.isfile(path):
-                os.mkdir(target)
-                copy_tree(path, os.path.join(target, os.path.basename(path)), read_only=True)
-            else:
-                copy_tree(path, target, read_only=True)
-        content = hash_tree(target)
-        return Staged(target, f"sha256:{content.hash}", content.bytes, content.files)
+            copied = fill(target)
+            content = hash_tree(target)
+        return Staged(target, f"sha256:{content.hash}", content.bytes, content.files), copied
 
     def discard(self, staged: Staged) -> None:
         _remove(staged.address)
@@ -57,6 +65,20 @@ class FolderStore:
                 os.rmdir(target)
             os.rename(aside, target)
         return counted
+
+    def left(self, run: Run) -> Mapping[str, Part | str]:
+        if not run.is_training:
+            output = run.output or ""
+            is_there = os.path.isdir(output)
+            return {OUTPUT: self._part(output) if is_there else f"the run is {run.state}"}
+        from . import left  # not on the way of every command
+
+        model = os.path.realpath(RunPaths(run.folder).model)
+        published = {MODEL: self._part(model)} if os.path.isdir(model) else {}
+        return {**left.of(run), **published}
+
+    def _part(self, address: str) -> Part:
+        return Part(lambda target: Copied(*self.fetch(address, target)))
 
     def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
         place = os.path.join(self._home.code, code)

@@ -17,6 +17,7 @@ from ...core.ports.ledger import Model
 from ..home.home import Home
 from . import database
 from .ledger import free_version
+from .rows import model_row
 
 
 class Journal:
@@ -141,20 +142,7 @@ class Journal:
         version = int(os.path.basename(os.readlink(link))) if is_moved else self._next_version(model.name)
         place = self._home.model(model.name, version)
         self._db.execute(
-            "INSERT OR IGNORE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                model.name,
-                version,
-                model.run,
-                model.hash,
-                model.bytes,
-                model.files,
-                model.created,
-                model.code,
-                json.dumps(dict(model.data)),
-                json.dumps(dict(model.hyperparameters)),
-                json.dumps(dict(model.metrics)),
-            ),
+            "INSERT OR IGNORE INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", model_row(model, version)
         )
         if not is_moved:
             os.makedirs(os.path.dirname(place), exist_ok=True)

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from ...core.ports.ledger import DataSet, Model
 from ...core.runs.run import Observation, Run
 from ..home.home import Home
 from . import database
-from .rows import dataset_of, model_of, observation_of, run_of, spec_of
+from .rows import dataset_of, model_of, model_row, observation_of, run_of, spec_of
 
 _LATEST_ATTEMPTS = "SELECT * FROM attempts WHERE run = ? ORDER BY started IS NULL, started, task, number"
 
@@ -105,22 +105,35 @@ class SqliteLedger:
             )
 
     def add_dataset(self, staged: DataSet, address: str) -> DataSet:
+        def row(version: int) -> tuple[Any, ...]:
+            return (staged.name, version, staged.hash, staged.bytes, staged.files, staged.created)
+
+        version, place = self._add("datasets", staged.name, self._home.dataset, row, address)
+        return staged.replace(version=version, path=place)
+
+    def add_model(self, staged: Model, address: str) -> Model:
+        version, place = self._add(
+            "models", staged.name, self._home.model, lambda version: model_row(staged, version), address
+        )
+        return staged.replace(version=version, path=place)
+
+    def _add(
+        self,
+        table: str,
+        name: str,
+        place_of: Callable[[str, int], str],
+        row: Callable[[int], tuple[Any, ...]],
+        address: str,
+    ) -> tuple[int, str]:
+        """Give what lies at `address` the next version of its name, and its place; both."""
         with self._writing() as db:
-            latest = db.execute(
-                "SELECT max(version) FROM datasets WHERE name = ?", (staged.name,)
-            ).fetchone()[0]
-            version = free_version(latest or 0, os.path.dirname(self._home.dataset(staged.name, 1)))
-            place = self._home.dataset(staged.name, version)
-            db.execute(
-                "INSERT INTO datasets VALUES (?, ?, ?, ?, ?, ?)",
-                (staged.name, version, staged.hash, staged.bytes, staged.files, staged.created),
-            )
+            latest = db.execute(f"SELECT max(version) FROM {table} WHERE name = ?", (name,)).fetchone()[0]
+            version = free_version(latest or 0, os.path.dirname(place_of(name, 1)))
+            place, values = place_of(name, version), row(version)
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
             os.makedirs(os.path.dirname(place), exist_ok=True)
             os.rename(address, place)
-            row = db.execute(
-                "SELECT * FROM datasets WHERE name = ? AND version = ?", (staged.name, version)
-            ).fetchone()
-        return dataset_of(row, self._home)
+        return version, place
 
     def datasets(self, name: str | None = None) -> list[DataSet]:
         sql = "SELECT * FROM datasets WHERE name = ifnull(?, name) ORDER BY name, version"

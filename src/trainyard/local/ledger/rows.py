@@ -59,6 +59,15 @@ def model_of(row: sqlite3.Row, home: Home) -> Model:
     return Model(**_fields(Model, row), path=home.model(row["name"], row["version"]))
 
 
+def model_row(model: Model, version: int) -> tuple[Any, ...]:
+    """The row of `models` that tells of a model, as that version."""
+    data, asked, metrics = (
+        json.dumps(dict(each)) for each in (model.data, model.hyperparameters, model.metrics)
+    )
+    known = (model.hash, model.bytes, model.files, model.created, model.code)
+    return (model.name, version, model.run, *known, data, asked, metrics)
+
+
 def _fields(kind: type[Record], row: sqlite3.Row) -> dict[str, Any]:
     """The columns of a row that are fields of that kind of record."""
     found = {name: row[name] for name in row.keys() if name in kind._fields}  # noqa: SIM118  (a row is no dict)

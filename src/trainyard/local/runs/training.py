@@ -15,7 +15,6 @@ from ...core.runs import outcomes
 from ...core.runs.outcomes import Outcome
 from ...core.runs.run import State
 from ...machine import namespace
-from ...worker import reasons
 from ...worker.contract import contract
 from ..home.home import Home
 from ..ledger.journal import Journal
@@ -181,7 +180,7 @@ class TrainingWork(Work):
         if outcome.state is State.INTERRUPTED:
             return
         if outcome.state is not State.SUCCEEDED:
-            ending = outcomes.of(reasons.MODEL_NOT_KEPT, outcome.reason)
+            ending = outcomes.model_not_kept(self.run, outcome.reason)
             self.fail(ending._replace(bad_input=outcome.bad_input))
             return
         with open(self._published_file(number), encoding="utf-8") as stream:

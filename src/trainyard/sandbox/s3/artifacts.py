@@ -9,43 +9,10 @@ import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterable
 
+from ...machine.jobfiles import JobFile
 from ...worker.s3.address import S3Address
-from .jobfiles import JobFile, is_absent
 from .transfers import Transfers, under
-
-
-def collect(folders: Iterable[JobFile]) -> dict[str, JobFile]:
-    """The files and empty folders below the folders by their relative paths; of two at one path, the later
-    folder's counts. Links are followed as the job could follow them below `/opt/ml`, but for those that lead
-    nowhere or in circles."""
-    found: dict[str, JobFile] = {}
-    for folder in folders:
-        pending = [("", folder, frozenset[tuple[int, int]]())]
-        while pending:
-            prefix, file, above = pending.pop()
-            try:
-                descriptor = file.descriptor()
-            except OSError as error:
-                if not is_absent(error):
-                    raise
-                continue
-            try:
-                status = os.fstat(descriptor)
-                if not stat.S_ISDIR(status.st_mode):
-                    found.update({prefix: file} if prefix else {})
-                    continue
-                if (status.st_dev, status.st_ino) in above:
-                    continue
-                names = os.listdir(descriptor)
-            finally:
-                os.close(descriptor)
-            if prefix and not names:
-                found[prefix + "/"] = file
-            above |= {(status.st_dev, status.st_ino)}
-            pending += [(os.path.join(prefix, name), file.at(name), above) for name in names]
-    return found
 
 
 def upload(transfers: Transfers, found: dict[str, JobFile], place: S3Address, scratch: str) -> None:

@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ...machine.jobfiles import JobFile, is_absent
 from ...worker.s3.address import S3Address
 from .channels import ChannelFile, download
-from .jobfiles import JobFile, is_absent
 from .transfers import Transfers
 
 
@@ -34,7 +34,7 @@ class Checkpoints:
         """Bring everything here; `check` is called between the files and may raise."""
         start = len(self._place.key)
         items = [ChannelFile(each, each.key[start:]) for each in self._transfers.list(self._place)]
-        folder = os.path.join(*self._folder)
+        folder = os.path.join(self._folder.root, self._folder.path)
         for _ in download(self._transfers, [each for each in items if each.path], folder):
             check()
         self._known = _look(self._folder)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...machine import namespace
+from ...machine.jobfiles import ROOT, JobFile
 from ...machine.namespace import Mount
 from ...worker.contract.configuration import INSTANCE_GROUP
 from ..s3.channels import download, items_of
-from ..s3.jobfiles import ROOT, JobFile
 from ..s3.transfers import Transfers, place_of
 from ..tasks import containers
 from ..tasks.spec import TaskSpec, uncontained

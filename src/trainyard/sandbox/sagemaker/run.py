@@ -14,9 +14,9 @@ import time
 from typing import NamedTuple
 
 from ...core.errors import BadInput
-from ..s3.artifacts import collect, upload, upload_files
+from ...machine.jobfiles import JobFile, collect
+from ..s3.artifacts import upload, upload_files
 from ..s3.checkpoints import Checkpoints
-from ..s3.jobfiles import JobFile
 from ..s3.transfers import TransferRefused, Transfers, place_of, under
 from ..tasks.spec import TaskEnd
 from ..world.world import World
@@ -272,8 +272,9 @@ class TrainingRun:
                 raise _Failed(f"ClientError: Checkpoint upload failed:{error}") from None
 
     def _hand_over(self, hosts: list[HostTask], ended_by: str, failed: str) -> None:
-        """Upload what was made, whatever came of the job, and raise what did."""
-        models = collect(host.left(host.model) for host in hosts)
+        """Upload what was made, and raise what came of the job. Only of one that completes or is stopped does
+        DescribeTrainingJob's documentation promise the model."""
+        models = {} if failed else collect(host.left(host.model) for host in hosts)
         data = collect(host.left(host.output_data) for host in hosts)
         if models or data:
             with self._world.lock:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Sequence
+from typing import Any, Callable, Mapping, Sequence
+
+SEEN = "/opt/ml/model"
+"""Where a script sees its model folder."""
+_BLOCK = 1 << 20
 
 
 class ModelRefused(Exception):
@@ -16,7 +20,7 @@ class ModelRefused(Exception):
 
 
 class ModelConflict(ModelRefused):
-    """Two hosts wrote the same file of the model."""
+    """Two hosts wrote different bytes as the same file of the model."""
 
 
 def merge_models(folders: Sequence[str], target: str, hosts: Sequence[str] = ()) -> int:
@@ -24,12 +28,13 @@ def merge_models(folders: Sequence[str], target: str, hosts: Sequence[str] = ())
 
     `target` appears whole or not at all, and only when there is at least one file; a folder that is
     missing or has only empty folders in it adds nothing. Where only one host wrote a model, it is
-    renamed as it is. Relative symbolic links that stay inside the model are kept. `hosts` are the
-    names for messages, algo-1, algo-2, … when left out.
+    renamed as it is; what several wrote with the same bytes is one file. Symbolic links that stay inside
+    the model are kept, absolute ones made relative. `hosts` are the names for messages, algo-1, algo-2, …
+    when left out.
 
     Everything is checked before anything is moved (but for names that differ only in capitals, where the
-    file system cannot tell them apart). Raises ModelConflict when two hosts wrote the same
-    file; ModelRefused for links that are absolute or lead out of the model, for sockets, pipes and
+    file system cannot tell them apart). Raises ModelConflict when two hosts wrote different bytes as the same
+    file; ModelRefused for links that lead out of the model or nowhere, for sockets, pipes and
     devices, and for a model folder that is no folder; FileExistsError when `target` is there and not
     empty; OSError when a move fails, and then what was moved is in `<target>.merging`; ValueError when
     `hosts` are not as many as `folders`.
@@ -38,7 +43,7 @@ def merge_models(folders: Sequence[str], target: str, hosts: Sequence[str] = ())
     if len(names) != len(folders):
         raise ValueError(f"hosts: {len(names)} names for {len(folders)} model folders; name every host")
     contents = [_content(folder, name) for folder, name in zip(folders, names)]
-    _check_conflicts(contents, names)
+    _check_conflicts(contents, names, lambda one, two, path: _are_same(folders[one], folders[two], path))
     written = [index for index, (_, files) in enumerate(contents) if files]
     if not written:
         return 0
@@ -48,10 +53,12 @@ def merge_models(folders: Sequence[str], target: str, hosts: Sequence[str] = ())
     else:
         aside = target + ".merging"
         _check_target(aside)
+        poured: set[str] = set()
         for index in written:
-            _pour(folders[index], contents[index], aside)
+            _pour(folders[index], contents[index], aside, poured)
+            poured.update(contents[index][1])
         os.rename(aside, target)
-    return sum(len(files) for _, files in contents)
+    return len({path for _, files in contents for path in files})
 
 
 def open_up(folder: str) -> None:
@@ -72,19 +79,20 @@ def open_up(folder: str) -> None:
 
 
 def check_model(folder: str, host: str) -> None:
-    """Raises ModelRefused for what `merge_models` would refuse of this one folder."""
+    """Raises ModelRefused for what `merge_models` would refuse of this one folder, and makes links relative
+    as that does."""
     _content(folder, host)
 
 
-def check_paths(files: Sequence[Sequence[str]], hosts: Sequence[str]) -> None:
-    """Raises ModelConflict when two hosts wrote the same file; `files` are the paths of each of the
-    `hosts`.
+def check_paths(files: Sequence[Mapping[str, Any]], hosts: Sequence[str]) -> None:
+    """Raises ModelConflict when two hosts wrote the same file otherwise; `files` are each host's, what tells
+    their content by their paths.
     """
     contents = []
     for paths in files:
         folders = {path[:at] for path in paths for at, char in enumerate(path) if char == "/"}
         contents.append((sorted(folders), list(paths)))
-    _check_conflicts(contents, hosts)
+    _check_conflicts(contents, hosts, lambda one, two, path: files[one][path] == files[two][path])
 
 
 def _content(folder: str, host: str) -> tuple[list[str], list[str]]:
@@ -95,6 +103,7 @@ def _content(folder: str, host: str) -> tuple[list[str], list[str]]:
         )
     folders: list[str] = []
     files: list[str] = []
+    links: list[str] = []
     if not os.path.isdir(folder):
         return folders, files
     pending = [""]
@@ -107,50 +116,93 @@ def _content(folder: str, host: str) -> tuple[list[str], list[str]]:
                     folders.append(path)
                     pending.append(path)
                 else:
-                    _check_file(entry, folder, path, host)
                     files.append(path)
+                    if entry.is_symlink():
+                        links.append(path)
+                    elif not entry.is_file(follow_symlinks=False):
+                        raise ModelRefused(
+                            f"model of {host}: {_shown(path)} is a socket, a pipe or a device;"
+                            " remove it before the script ends"
+                        )
+    # One may lead on to another: all are made relative before any is looked at.
+    for path in links:
+        _make_relative(folder, path)
+    for path in links:
+        _check_link(folder, path, host)
     return folders, files
 
 
-def _check_file(entry: os.DirEntry[str], folder: str, path: str, host: str) -> None:
-    if entry.is_symlink():
-        _check_link(entry.path, folder, path, host)
-    elif not entry.is_file(follow_symlinks=False):
-        raise ModelRefused(
-            f"model of {host}: {_shown(path)} is a socket, a pipe or a device;"
-            " remove it before the script ends"
-        )
-
-
-def _check_link(place: str, folder: str, path: str, host: str) -> None:
+def _make_relative(folder: str, path: str) -> None:
+    """Where the link is absolute and stays inside of the folder, as the script sees it, write it so that it
+    leads there wherever the folder is."""
+    place = os.path.join(folder, path)
     destination = os.readlink(place)
-    top = os.path.realpath(folder)
-    real = os.path.realpath(place)
-    if os.path.isabs(destination) or not (real == top or real.startswith(top + os.sep)):
+    for top in (SEEN, os.path.abspath(folder), os.path.realpath(folder)):
+        if destination == top or (destination.startswith(top + "/") and ".." not in destination.split("/")):
+            aside = f"{place}.{os.urandom(4).hex()}"
+            os.symlink(os.path.relpath(destination, os.path.join(top, os.path.dirname(path))), aside)
+            os.replace(aside, place)
+            return
+
+
+def _check_link(folder: str, path: str, host: str) -> None:
+    place = os.path.join(folder, path)
+    destination = os.readlink(place)
+    top, real = os.path.realpath(folder), os.path.realpath(place)
+    if os.path.isabs(destination) or not _is_within(real, top):
         raise ModelRefused(
             f"model of {host}: {_shown(path)} is a link to {_shown(destination)}, which is not"
-            " there once the model is packed; copy the file, or make the link relative and inside the model"
-            " folder"
+            " there once the model is packed; copy the file, or link to one inside of the model folder"
         )
+    if not os.path.exists(place):
+        raise ModelRefused(f"model of {host}: {_shown(path)} is a link that leads nowhere; remove it")
+    if _is_within(os.path.realpath(os.path.dirname(place)), real):
+        raise ModelRefused(
+            f"model of {host}: {_shown(path)} is a link that leads back to a folder above it; remove it"
+        )
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
 
 
 def _shown(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-def _check_conflicts(contents: Sequence[tuple[list[str], list[str]]], names: Sequence[str]) -> None:
-    owners: dict[str, tuple[str, bool]] = {}
-    for (folders, files), name in zip(contents, names):
+def _check_conflicts(
+    contents: Sequence[tuple[list[str], list[str]]],
+    names: Sequence[str],
+    is_same: Callable[[int, int, str], bool],
+) -> None:
+    owners: dict[str, tuple[int, bool]] = {}
+    for index, (folders, files) in enumerate(contents):
         if not files:
             continue
         for paths, is_file in ((folders, False), (files, True)):
             for path in paths:
-                other, other_is_file = owners.setdefault(path, (name, is_file))
-                if other != name and (is_file or other_is_file):
+                other, other_is_file = owners.setdefault(path, (index, is_file))
+                if other == index or not (is_file or other_is_file):
+                    continue
+                if not (is_file and other_is_file and is_same(other, index, path)):
                     raise ModelConflict(
-                        f"model: {other} and {name} both wrote {_shown(path)}; let one host write it,"
-                        " or put the host's name into the file's"
+                        f"model: {names[other]} and {names[index]} wrote {_shown(path)} differently; let one"
+                        " host write it, or put the host's name into the file's"
                     )
+
+
+def _are_same(one: str, two: str, path: str) -> bool:
+    """Whether the file or link at `path` is the same in both folders."""
+    places = [os.path.join(folder, path) for folder in (one, two)]
+    if all(map(os.path.islink, places)):
+        return len(set(map(os.readlink, places))) == 1
+    if not all(map(os.path.isfile, places)) or len(set(map(os.path.getsize, places))) > 1:
+        return False
+    with open(places[0], "rb") as first, open(places[1], "rb") as second:
+        while block := first.read(_BLOCK):
+            if block != second.read(_BLOCK):
+                return False
+    return True
 
 
 def _check_target(target: str) -> None:
@@ -159,13 +211,15 @@ def _check_target(target: str) -> None:
     os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
 
 
-def _pour(folder: str, content: tuple[list[str], list[str]], aside: str) -> None:
+def _pour(folder: str, content: tuple[list[str], list[str]], aside: str, poured: set[str]) -> None:
     folders, files = content
     os.makedirs(aside, exist_ok=True)
     for path in folders:
         os.makedirs(os.path.join(aside, path), exist_ok=True)
     for path in files:
         place = os.path.join(aside, path)
+        if path in poured:
+            continue
         # A file system that does not tell capitals apart finds conflicts that no comparison found.
         if os.path.lexists(place):
             raise ModelConflict(f"model: {_shown(path)} of two hosts differs only in capitals; rename one")

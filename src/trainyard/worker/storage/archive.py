@@ -14,6 +14,7 @@ import os
 import shutil
 import tarfile
 import zlib
+from contextlib import contextmanager
 from typing import IO, Any, Iterator, NamedTuple, NoReturn
 
 from ..errors import InputError
@@ -44,12 +45,12 @@ def limit_of(model_size_gb: int) -> Limit:
     return Limit(model_size_gb, "raise infer.model_size_gb where that is meant")
 
 
-def unpack(stream: IO[bytes], folder: str, name: str, limit: Limit) -> None:
+def unpack(stream: IO[bytes], folder: str, name: str, limit: Limit, lost: list[str] | None = None) -> None:
     """Unpack the tar file `stream` (plain, gzip, bzip2 or xz), called `name`, into the new `folder`.
 
     The folder appears whole or not at all. Raises InputError for what is no such archive, is cut short or
     damaged, would be larger than the limit, or has names that lead out of the folder, devices, pipes, sparse
-    files, or links to what is not in it.
+    files, or links to what is not in it; `lost` takes the names of such members, which are left out then.
     """
     aside = f"{folder}.unpacking-{os.urandom(4).hex()}"
     os.makedirs(aside)
@@ -57,7 +58,7 @@ def unpack(stream: IO[bytes], folder: str, name: str, limit: Limit) -> None:
         try:
             with _plain(stream) as plain:
                 with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header) as archive:
-                    _Unpacking(aside, name, limit).all(archive)
+                    _Unpacking(aside, name, limit, lost).all(archive)
                 # The checksum of what was compressed stands at its end.
                 while plain.read(_BLOCK):
                     pass
@@ -111,9 +112,10 @@ class _Header(tarfile.TarInfo):
 class _Unpacking:
     """One archive on its way into one folder."""
 
-    def __init__(self, folder: str, name: str, limit: Limit) -> None:
+    def __init__(self, folder: str, name: str, limit: Limit, lost: list[str] | None) -> None:
         self._folder = folder
         self._name = name
+        self._lost = lost
         self._limit = limit
         self._left = limit.gib << 30
         self._files: dict[str, str] = {}
@@ -128,14 +130,40 @@ class _Unpacking:
                 field: archive.pax_headers[field] for field in _FIELDS & {*archive.pax_headers}
             }
             self._count(member)
-            self._one(archive, member)
-        for path, target in self._links.items():
-            self._make_link(path, target)
-        root = os.path.realpath(self._folder)
-        for path in self._links:
-            real = os.path.realpath(os.path.join(self._folder, path))
-            if real != root and not real.startswith(os.path.join(root, "")):
-                self._refuse(path, "is a link that leads out of the model")
+            with self._leaving_out(member.name):
+                self._one(archive, member)
+        for path, target in list(self._links.items()):
+            with self._leaving_out(path):
+                self._make_link(path, target)
+        left = list(self._links)
+        while bad := next((path for path in left if self._problem(path)), ""):
+            if self._lost is None:
+                self._refuse(bad, self._problem(bad))
+            self._lost.append(bad)
+            os.unlink(os.path.join(self._folder, bad))
+            left.remove(bad)
+
+    def _problem(self, path: str) -> str:
+        """What is wrong with a link; one that leads nowhere is, where what is wrong is left out."""
+        root, place = os.path.realpath(self._folder), os.path.join(self._folder, path)
+        real = os.path.realpath(place)
+        if real != root and not real.startswith(os.path.join(root, "")):
+            return "is a link that leads out of the model"
+        if self._lost is None or not os.path.islink(place):
+            return ""
+        above = os.path.join(os.path.realpath(os.path.dirname(place)), "")
+        is_whole = os.path.exists(place) and not above.startswith(os.path.join(real, ""))
+        return "" if is_whole else "is a link that leads nowhere or in circles"
+
+    @contextmanager
+    def _leaving_out(self, member: str) -> Iterator[None]:
+        """Go on without the member where it is refused and that is wanted."""
+        try:
+            yield
+        except InputError:
+            if self._lost is None:
+                raise
+            self._lost.append(member)
 
     def _count(self, member: tarfile.TarInfo) -> None:
         self._left -= max(member.size, _SMALLEST)

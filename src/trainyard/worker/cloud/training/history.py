@@ -3,7 +3,8 @@
 SageMaker knows a job and not the attempts inside of it, and a new machine has nothing but the checkpoints,
 whose folder is the script's alone. So `<host>.json` in the run's folder of histories, elsewhere in S3, holds
 `{"attempts": [{"number", "launch", "state", "reason", "bad_input", "started", "finished", "checkpoint",
-"lost_seconds", "seen"}, …], "warnings": [text, …], "model": {"files": [[path, size, sha256], …]} or null}`.
+"lost_seconds", "seen"}, …], "warnings": [text, …], "model": {"files": [[path, size, sha256], …]} or null}`,
+or in the place of the files `{"refused": reason}` where they make no model.
 States are those of `protocol`. Times are seconds since the epoch; `checkpoint` is when the newest one was
 written, `seen` when the attempt was last known to run.
 """
@@ -35,7 +36,7 @@ class History:
         found = keeper.read()
         self.attempts: list[dict[str, Any]] = _attempts_of(former if found is None else found)
         self.warnings: list[str] = []
-        self.model: list[list[Any]] | None = None
+        self.model: dict[str, Any] | None = None
 
     @property
     def last_number(self) -> int:
@@ -114,8 +115,7 @@ class History:
     def _document(self) -> dict[str, Any]:
         # Copies: another thread writes them down.
         attempts = [dict(each) for each in self.attempts]
-        model = None if self.model is None else {"files": self.model}
-        return {"attempts": attempts, "warnings": list(self.warnings), "model": model}
+        return {"attempts": attempts, "warnings": list(self.warnings), "model": self.model}
 
     def _tend(self) -> None:
         self._keeper.write_soon()

@@ -274,7 +274,8 @@ class Host:
         return AttemptEnd(*reasons.exited(ended.status, self._log.tail, word), code, ended.finished)
 
     def _keep_model(self, outcome: AttemptEnd) -> AttemptEnd:
-        """Write down the files of the model; the outcome is another where they make none."""
+        """Write down the files of the model, or why they make none: SageMaker keeps them all the same, where
+        the job does not fail."""
         from . import modelfiles  # nothing of it is needed before
 
         host = self._job.current_host
@@ -283,8 +284,10 @@ class Host:
         except modelfiles.HashingStopped:
             return AttemptEnd(*reasons.SIGTERM_FROM_OUTSIDE.of(), _STOP, outcome.finished)
         except (ModelRefused, OSError) as error:
-            return AttemptEnd(*reasons.MODEL_NOT_KEPT.of(error), 1, outcome.finished)
-        self._history.model = files or None
+            self._log.say(f"the model could not be kept: {error}")
+            self._history.model = {"refused": str(error)}
+            return outcome
+        self._history.model = {"files": files} if files else None
         return outcome
 
     def _close(self, outcome: AttemptEnd) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainyard.sandbox.s3.artifacts import collect
-from trainyard.sandbox.s3.jobfiles import JobFile
+from trainyard.machine.jobfiles import JobFile, collect
 
 
 @pytest.fixture

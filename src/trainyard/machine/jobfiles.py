@@ -12,9 +12,11 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, NamedTuple
 
 ROOT = "/opt/ml"
+_NONE: Mapping[str, str] = {}
 _MOST_LINKS = 40  # as Linux has it (path_resolution(7))
 _HERE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
@@ -26,10 +28,12 @@ def is_absent(error: OSError) -> bool:
 
 
 class JobFile(NamedTuple):
-    """A file or folder of a job: the folder of the machine that is its `/opt/ml`, and the path below that."""
+    """A file or folder of a job: the folder of the machine that is its `/opt/ml`, the path below that, and
+    the folders that were mounted below it, by their names there."""
 
     root: str
     path: str
+    mounts: Mapping[str, str] = _NONE
 
     def at(self, name: str) -> JobFile:
         """What is called so in this folder."""
@@ -40,7 +44,7 @@ class JobFile(NamedTuple):
         have opened; the owner is let in where the script forbade it, as root is in a container."""
         folders = [os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
         try:
-            return _walk(self.path, folders)
+            return _walk(self, folders)
         finally:
             for folder in folders:
                 os.close(folder)
@@ -54,22 +58,59 @@ class JobFile(NamedTuple):
         return open(descriptor, "rb", buffering=0)
 
 
-def _walk(path: str, folders: list[int]) -> int:
-    """A descriptor of what lies at `path` below the first of the folders, which are those on the way."""
-    pending, links = path.split("/")[::-1], 0
+def collect(folders: Iterable[JobFile], lost: Callable[[str], object] = str) -> dict[str, JobFile]:
+    """The files and empty folders below the folders by their relative paths; of two at one path, the later
+    folder's counts. Links are followed as the job could follow them below `/opt/ml`; `lost` is told of those
+    that lead nowhere or in circles, and of sockets, pipes and devices."""
+    found: dict[str, JobFile] = {}
+    for folder in folders:
+        pending = [("", folder, frozenset[tuple[int, int]]())]
+        while pending:
+            prefix, file, above = pending.pop()
+            try:
+                descriptor = file.descriptor()
+            except OSError as error:
+                if not is_absent(error):
+                    raise
+                lost(prefix)
+                continue
+            try:
+                status = os.fstat(descriptor)
+                if not stat.S_ISDIR(status.st_mode):
+                    found.update({prefix: file} if prefix else {})
+                    continue
+                if (status.st_dev, status.st_ino) in above:
+                    lost(prefix)
+                    continue
+                names = os.listdir(descriptor)
+            finally:
+                os.close(descriptor)
+            if prefix and not names:
+                found[prefix + "/"] = file
+            above |= {(status.st_dev, status.st_ino)}
+            pending += [(os.path.join(prefix, name), file.at(name), above) for name in names]
+    return found
+
+
+def _walk(file: JobFile, folders: list[int]) -> int:
+    """A descriptor of the file below the first of the folders, which are those on the way."""
+    path, links = file.path, 0
+    pending = path.split("/")[::-1]
     while pending:
         part = pending.pop()
         if part == os.pardir:
             if len(folders) == 1:
                 raise _error(errno.ENOENT, path)
             os.close(folders.pop())
+        elif len(folders) == 1 and part in file.mounts:
+            folders.append(os.open(file.mounts[part], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         elif part not in ("", os.curdir):
             status = os.stat(part, dir_fd=folders[-1], follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 links += 1
                 if links > _MOST_LINKS:
                     raise _error(errno.ELOOP, path)
-                pending += _target(os.readlink(part, dir_fd=folders[-1]), folders, path).split("/")[::-1]
+                pending += _target(os.readlink(part, dir_fd=folders[-1]), folders, file).split("/")[::-1]
                 continue
             opened = _open(part, status, folders[-1])
             if not stat.S_ISDIR(status.st_mode):
@@ -81,15 +122,17 @@ def _walk(path: str, folders: list[int]) -> int:
     return os.dup(folders[-1])
 
 
-def _target(target: str, folders: list[int], path: str) -> str:
+def _target(target: str, folders: list[int], file: JobFile) -> str:
     """Where a link goes on, from the last of the folders; back to the first for an absolute one."""
     if not target.startswith("/"):
         return target
-    if target != ROOT and not target.startswith(ROOT + "/"):
-        raise _error(errno.ENOENT, path)
+    # Where jobs have no namespace of their own, its own paths are the machine's.
+    top = next((top for top in (ROOT, file.root) if f"{target}/".startswith(f"{top}/")), None)
+    if top is None:
+        raise _error(errno.ENOENT, file.path)
     while len(folders) > 1:
         os.close(folders.pop())
-    return target[len(ROOT) :]
+    return target[len(top) :]
 
 
 def _open(name: str, status: os.stat_result, folder: int) -> int:

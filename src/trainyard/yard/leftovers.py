@@ -1,0 +1,165 @@
+"""What runs left, models and data sets, copied to a folder; and versions that are made of what is there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ..core.errors import BadInput, NotFound
+from ..core.files import trust
+from ..core.files.oserrors import in_words
+from ..core.ports.ledger import Ledger, Model
+from ..core.ports.store import MODEL, OUTPUT, PARTS, Copied, Part, Store
+from ..core.runs.run import Run
+from .catalog import Catalog, check_name
+
+_ARCHIVES = (".tar.gz", ".tgz", ".tar")
+
+
+class Pulled(NamedTuple):
+    """What was copied to `folder`: how many files, their bytes, and a line for each thing that was not."""
+
+    folder: str
+    files: int
+    bytes: int
+    missing: tuple[str, ...] = ()
+
+
+class Leftovers:
+    """Finds what is named, and copies it. `find` gives the run of an id, a part of one or `latest`."""
+
+    def __init__(self, catalog: Catalog, ledger: Ledger, store: Store, find: Callable[[str], Run]) -> None:
+        self._catalog, self._ledger, self._store, self._find = catalog, ledger, store, find
+
+    def pull(self, what: str, target: str | None) -> Pulled:
+        """Copy a version, all that a run left, or a part of it (`RUN/model`) to a new folder."""
+        found = self._catalog.find(what)
+        if found is not None:
+            folder = _new_folder(target or f"{found.name}-{found.version}")
+            return Pulled(folder, *self._store.fetch(found.path, folder))
+        run, part = self._run(what)
+        left = self._store.left(run)
+        folder = _new_folder(target or (f"{run.id}-{part}" if part else run.id))
+        if run.is_training and not part:
+            return _whole(folder, lambda aside: _all(run, left, aside))
+        one = _one(run, left, part or OUTPUT)
+        return _whole(folder, lambda aside: _told(one.fetch(aside)))
+
+    def add_model(self, name: str, what: str) -> tuple[Model, tuple[str, ...]]:
+        """Make the next version of a model of what a run left (`RUN`, `RUN/checkpoints`), a folder, a file or
+        an archive; it, and a line for each thing of it that could not be kept."""
+        check_name(name, "a model")
+        path = os.path.abspath(os.path.expanduser(what))
+        run = None
+        # A folder that is called as a run is what was pulled of it.
+        if os.path.exists(path) and self._ledger.run(what) is None:
+            fill, address = _copier(path), ""
+        else:
+            run, part = self._run(what)
+            found = _one(run, self._store.left(run), part or MODEL)
+            fill, address = found.fetch, found.address
+        staged, copied = self._store.stage_model(fill, address)
+        try:
+            if not staged.files:
+                raise BadInput("there are no files", where=what)
+            record = Model(
+                name=name,
+                version=0,
+                run=run.id if run else "",
+                path="",
+                created=time.time(),
+                hash=staged.hash,
+                bytes=staged.bytes,
+                files=staged.files,
+            )
+            if run is not None and run.is_training:
+                record = record.replace(
+                    code=run.code,
+                    data={name: channel.dataset or channel.uri for name, channel in run.channels.items()},
+                    hyperparameters=run.training.hyperparameters,
+                    metrics=run.metrics,
+                )
+            return self._ledger.add_model(record, staged.address), _told(copied)[2]
+        finally:
+            self._store.discard(staged)
+
+    def _run(self, what: str) -> tuple[Run, str]:
+        """The run, and the part of what it left that is meant; "" for all of it."""
+        word, slash, part = what.rpartition("/")
+        if not slash or part not in PARTS:
+            word, part = what, ""
+        try:
+            return self._find(word), part
+        except NotFound as error:
+            raise NotFound(error.problem, cure=self._catalog.latest(what) or error.cure) from None
+
+
+def _new_folder(target: str) -> str:
+    folder = os.path.abspath(os.path.expanduser(target))
+    if os.path.lexists(folder) and (not os.path.isdir(folder) or os.listdir(folder)):
+        raise BadInput("exists and is not an empty folder", where=folder, cure="name another folder")
+    return folder
+
+
+def _one(run: Run, left: Mapping[str, Part | str], name: str) -> Part:
+    found = left.get(name, "a run of inference leaves its output")
+    if isinstance(found, Part):
+        return found
+    raise NotFound(f"there is no {name} of the run: {found}", where=run.id)
+
+
+def _all(run: Run, left: Mapping[str, Part | str], folder: str) -> tuple[int, int, tuple[str, ...]]:
+    """Everything, each part in a folder of its name."""
+    missing = [f"{name}: {why}" for name, why in left.items() if isinstance(why, str)]
+    if len(missing) == len(left):
+        raise NotFound(f"there is nothing of the run: {'; '.join(missing)}", where=run.id)
+    files = size = 0
+    os.makedirs(folder)
+    for name, part in left.items():
+        if isinstance(part, Part):
+            more, more_bytes, lost = _told(part.fetch(os.path.join(folder, name)))
+            files, size = files + more, size + more_bytes
+            missing += [f"{name}/{line}" for line in lost]
+    return files, size, tuple(missing)
+
+
+def _whole(folder: str, copy: Callable[[str], tuple[int, int, tuple[str, ...]]]) -> Pulled:
+    """Copy aside, then rename."""
+    aside = trust.beside(folder)
+    try:
+        with in_words(folder):
+            os.makedirs(os.path.dirname(folder), exist_ok=True)
+            copied = copy(aside)
+            if os.path.isdir(folder):
+                os.rmdir(folder)
+            os.rename(aside, folder)
+    except BaseException:
+        import shutil  # only a failure is worth it
+
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return Pulled(folder, *copied)
+
+
+def _told(copied: Copied) -> tuple[int, int, tuple[str, ...]]:
+    return copied.files, copied.bytes, tuple(f"{name}: leads nowhere, or is no file" for name in copied.lost)
+
+
+def _copier(path: str) -> Callable[[str], Copied]:
+    """What copies the folder, the file or the content of the archive to a new folder."""
+
+    def copy(target: str) -> Copied:
+        from ..core.files import archives
+        from ..machine.copying import copy_tree
+
+        if os.path.isdir(path):
+            return Copied(*copy_tree(path, target))
+        if path.endswith(_ARCHIVES):
+            archives.unpack(path, target)
+            return Copied(0, 0)
+        os.makedirs(target)
+        return Copied(*copy_tree(path, os.path.join(target, os.path.basename(path))))
+
+    return copy
