@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -210,6 +211,27 @@ def test_the_script_runs_in_the_python_of_the_submitter(local_yard: Yard, projec
     assert texts(run) == [sys.executable, "True"], run.reason
 
 
+def test_another_python_runs_the_job_where_the_file_or_the_shell_names_one(
+    local_yard: Yard, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = (tmp_path / name for name in ("mine", "other"))
+    for folder in (mine, other):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    script = "import shutil, sys\nprint(sys.prefix, shutil.which('python'))\nimport absent_module"
+    monkeypatch.setenv("VIRTUAL_ENV", str(mine))
+    monkeypatch.delenv("TRAINYARD_PYTHON", raising=False)
+    failed = local_yard.train(project.training(script)).wait(timeout=PATIENCE)
+    cure = f'it ran in {sys.executable}: for the active environment write python = "{mine}/bin/python"'
+    assert cure in failed.reason
+    job = project.training(script, python=str(mine / "bin/python"))
+    run = local_yard.train(job).wait(timeout=PATIENCE)
+    assert texts(run)[0] == f"{mine} {mine}/bin/python"
+    assert run.reason.startswith("ModuleNotFoundError") and "active" not in run.reason
+    monkeypatch.setenv("TRAINYARD_PYTHON", str(other / "bin/python"))
+    run = local_yard.train(job).wait(timeout=PATIENCE)
+    assert texts(run)[0] == f"{other} {other}/bin/python"
+
+
 def test_an_interpreter_that_is_gone_is_said_in_a_line(
     local_yard: Yard, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,14 +253,20 @@ class TestRequirements:
         write_wheel(project.folder / "wheels", "tinypkg", "1.0", "value = 'from the wheel'\n")
         project.write("requirements.txt", f"--no-index\n--find-links ./wheels\n{requirement}\n")
 
-    def test_a_script_has_the_packages_it_requires(self, local_yard: Yard, project: Project) -> None:
+    def test_a_script_has_the_packages_it_requires_and_isolated_no_others(
+        self, local_yard: Yard, project: Project
+    ) -> None:
         self.require(project, "tinypkg==1.0")
-        script = "import sys, tinypkg\nprint(tinypkg.value)\nprint(sys.executable)"
-        run = local_yard.train(project.training(script)).wait(timeout=60)
-        assert run.state is State.SUCCEEDED, run.reason
-        value, interpreter = [line.text for line in run.logs() if line.task == "algo-1"]
-        assert value == "from the wheel" and interpreter != sys.executable
-        assert [attempt.task for attempt in run.attempts] == ["train"]
+        script = """
+import importlib.util, sys, tinypkg
+print(tinypkg.value, sys.prefix != sys.base_prefix, importlib.util.find_spec("pathspec") is None)
+"""
+        for isolated in (False, True):
+            run = local_yard.train(project.training(script, isolated=isolated)).wait(timeout=60)
+            assert run.state is State.SUCCEEDED, run.reason
+            [text] = [line.text for line in run.logs() if line.task == "algo-1"]
+            assert text == f"from the wheel True {isolated}"
+            assert [attempt.task for attempt in run.attempts] == ["train"]
 
     def test_a_handler_has_the_packages_it_requires(
         self, local_yard: Yard, project: Project, model: Path, rows: Path

@@ -11,6 +11,24 @@ import pytest
 from conftest import PATIENCE, Project, texts
 from trainyard import BadInput, State, Yard
 
+BACKEND = """
+import zipfile
+INFO = "toy-1.0.dist-info/"
+FILES = {
+    "toymodule.py": "value = 'installed'",
+    INFO + "METADATA": "Metadata-Version: 2.1\\nName: toy\\nVersion: 1.0\\n",
+    INFO + "WHEEL": "Wheel-Version: 1.0\\nGenerator: toy\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+}
+def build_wheel(folder, settings=None, metadata=None):
+    name = "toy-1.0-py3-none-any.whl"
+    record = "".join(f"{path},,\\n" for path in [*FILES, INFO + "RECORD"])
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        for path, text in {**FILES, INFO + "RECORD": record}.items():
+            wheel.writestr(path, text)
+    return name
+"""
+"""Builds the wheel of a package without anything from an index."""
+
 TELL = "import json, os, sys\nprint(json.dumps({expression}))\n"
 
 
@@ -165,3 +183,42 @@ sys.exit(1)
 
     def test_the_attempt_is_told_to_the_script(self, yard: Yard, project: Project) -> None:
         assert tell(yard, project, "os.environ['TRAINYARD_ATTEMPT']") == "1"
+
+    def test_requirements_come_on_top_of_what_is_there_and_a_package_is_installed(
+        self, yard: Yard, project: Project
+    ) -> None:
+        backend = "requires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+        project.write("pyproject.toml", f"[build-system]\n{backend}")
+        project.write("backend.py", BACKEND)
+        project.write("requirements.txt", "--no-index\npathspec\n")
+        project.write("runner/__init__.py", "")
+        project.write("runner/sibling.py", "value = 'a sibling'\n")
+        script = """
+import os, shutil, sys, pathspec, toymodule
+from . import sibling
+print(toymodule.value, sibling.value, sys.argv[1:])
+print(shutil.which("python") == os.path.join(sys.prefix, "bin", "python"))
+"""
+        project.write("runner/train.py", script)
+        job = project.training(None, entry_script="runner/train.py", hyperparameters={"rate": 1})
+        run = yard.train(job).wait(timeout=2 * PATIENCE)
+        assert run.state is State.SUCCEEDED, (run.reason, texts(run))
+        assert texts(run)[-2:] == ["installed a sibling ['--rate', '1']", "True"]
+
+    def test_an_entry_script_may_be_any_program_and_dependencies_lie_beside_it(
+        self, yard: Yard, project: Project, tmp_path: Path
+    ) -> None:
+        project.write("train.sh", 'echo "$0 $* $OF_MINE"\nexec python -c "import shared.inner, alone"\n')
+        for name in ("lib/shared/inner.py", "alone.py"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("print(__name__)\n")
+        job = project.training(
+            None,
+            entry_script="train.sh",
+            dependencies=[str(tmp_path / "lib/shared"), str(tmp_path / "alone.py")],
+            hyperparameters={"rate": 0.5, "name": "a  b"},
+            environment={"OF_MINE": "mine"},
+        )
+        run = yard.train(job).wait(timeout=PATIENCE)
+        assert run.state is State.SUCCEEDED, (run.reason, texts(run))
+        assert texts(run) == ["./train.sh --name a  b --rate 0.5 mine", "shared.inner", "alone"]

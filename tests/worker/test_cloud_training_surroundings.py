@@ -92,6 +92,16 @@ def test_requirements_come_from_the_wheels_beside_the_source(
     assert subprocess.run([python, "-m", "pip", "list"], capture_output=True, check=True).stdout == before
 
 
+def test_an_isolated_job_has_what_it_requires_and_nothing_of_the_image(
+    container: Container, tmp_path: Path
+) -> None:
+    container.wheels.append(write_wheel(tmp_path / "made", "tinypkg", {"tinypkg.py": "value = 1\n"}))
+    script = "import importlib.util as u, tinypkg\nprint(tinypkg.value, u.find_spec('pytest'))"
+    container.files.update({"requirements.txt": "tinypkg", "train.py": script})
+    worker = container.run("--isolated")
+    assert (worker.status, worker.lines[-1]) == (0, "1 None"), worker.content.decode()
+
+
 def test_an_image_without_pip_gets_one_of_its_pythons_own(container: Container, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([base_python(), "-m", "venv", "--without-pip", str(bare)], check=True)

@@ -73,6 +73,7 @@ def expected(host: str, rank: int, hosts: list[str]) -> dict[str, str]:
         "output_dir": "/opt/ml/output",
         "output_intermediate_dir": "/opt/ml/output/intermediate",
         "resource_config": resources,
+        "topology": [],
         "user_entry_point": "train.py",
     }
     return {
@@ -152,6 +153,14 @@ def test_every_host_sees_the_whole_table_and_nothing_else(hosts: list[str]) -> N
             master_addr="127.0.0.1",
         )
         assert environment(job, ML, 2) == expected(host, rank, hosts)
+
+
+def test_the_topology_of_an_ultra_server_is_told_where_sagemaker_tells_it() -> None:
+    topology = [{"hostName": "algo-1", "capacityUnitId": "unit-1"}]
+    variables = environment(spec(topology=topology), ML, 1)
+    assert json.loads(variables["SM_TOPOLOGY"]) == topology
+    assert json.loads(variables["SM_TRAINING_ENV"])["topology"] == topology
+    assert json.loads(variables["SM_RESOURCE_CONFIG"])["topology"] == topology
 
 
 def test_the_rank_is_the_place_in_sm_hosts_however_many_there_are() -> None:

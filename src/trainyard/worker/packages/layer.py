@@ -13,7 +13,7 @@ from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from ..protocol import OWN_WHEELS
 from .interpreter import Facts
-from .requirements import wanted
+from .requirements import wanted, what_of
 from .tools import failed, find_uv, tool_environ
 
 Run = Callable[[Sequence[str], Mapping[str, str], str], "tuple[int, bytes]"]
@@ -55,7 +55,7 @@ def install(installation: Installation, variables: Mapping[str, str], run: Run) 
     def execute(*command: str, folder: str = installation.source) -> None:
         status, output = run(command, environ, folder)
         if status:
-            raise failed(command[0], status, output)
+            raise failed(what_of(installation.source), command[0], status, output)
 
     if os.path.isdir(installation.folder):
         shutil.rmtree(installation.folder)

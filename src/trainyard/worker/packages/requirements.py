@@ -47,6 +47,12 @@ def wanted(source: str) -> list[str]:
     return [*listed, *(["."] if is_package(source) else [])]
 
 
+def what_of(source: str) -> str:
+    """What the folder requires packages by, in the words of an error."""
+    names = (REQUIREMENTS, *PACKAGE)
+    return next((name for name in names if os.path.isfile(os.path.join(source, name))), "the environment")
+
+
 def is_package(source: str) -> bool:
     """Whether the folder is a package to be installed: it has a `setup.py`, or a `pyproject.toml` that names
     its build system.

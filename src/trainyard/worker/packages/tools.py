@@ -8,7 +8,6 @@ import shutil
 from typing import Mapping
 
 from ..reasons import one_line
-from .requirements import REQUIREMENTS
 
 # What would send packages elsewhere than into the environment, or leave out their bytecode.
 DROPPED = frozenset(
@@ -47,15 +46,15 @@ def find_uv(environ: Mapping[str, str]) -> str:
         return ""
 
 
-def failed(command: str, status: int, output: bytes) -> RequirementsFailed:
-    """Why a tool that ended with a status other than 0 did so."""
+def failed(what: str, command: str, status: int, output: bytes) -> RequirementsFailed:
+    """Why `what` could not be installed by a tool that ended with a status other than 0."""
     text = output.decode("utf-8", "replace")
     cause = tool_error(text) or f"{os.path.basename(command)} ended with status {status}"
     if "No module named ensurepip" in text or "ensurepip is not" in text:
         cause = "the Python has neither pip nor ensurepip; install pip for it"
     elif any(sign in text for sign in _UNREACHABLE):
         cause += " (the package index cannot be reached from here)"
-    return RequirementsFailed(f"{REQUIREMENTS} could not be installed: {cause}")
+    return RequirementsFailed(f"{what} could not be installed: {cause}")
 
 
 def tool_error(output: str) -> str:
