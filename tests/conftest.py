@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from hypothesis import settings
 
 import trainyard
 from trainyard import InferenceJob, RunHandle, TrainingJob, Yard
@@ -27,6 +28,10 @@ from trainyard.local.runs.work import home_mark
 from trainyard.machine import processes
 
 pytest.register_assert_rewrite("promises", "engine_contract")
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PATIENCE = 30.0
 """Seconds after which what a test waits for is taken never to come."""

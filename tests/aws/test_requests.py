@@ -52,9 +52,7 @@ def request_of(job: TrainingJob, where: Deployment | None = None, **values: Any)
     return request
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(trainings, deployments(), interruptions, st.integers(1, 999))
 def test_whatever_check_accepts_sagemakers_model_accepts(
     job: TrainingJob, where: Deployment, interrupt_at: tuple[Interruption, ...], launch: int
@@ -270,7 +268,7 @@ models = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(models, deployments(), st.text(max_size=80))
 def test_any_model_becomes_a_package_that_sagemakers_model_accepts(
     model: Model, where: Deployment, token: str
@@ -332,7 +330,7 @@ def test_bad_input_is_what_a_refusal_of_check_is() -> None:
     assert refused.value.exit_status == 2
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(trainings, interruptions, st.integers(1, 999))
 def test_the_worker_reads_from_its_arguments_what_the_run_says(
     job: TrainingJob, interrupt_at: tuple[Interruption, ...], launch: int

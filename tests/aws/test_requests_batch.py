@@ -47,7 +47,7 @@ def submissions(plan: InferencePlan) -> list[dict[str, Any]]:
     return [each for each in (plan.plan, plan.shards, plan.commit) if each is not None]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(inferences, deployments(), st.integers(1, 999), st.data())
 def test_whatever_check_accepts_batch_accepts(
     job: InferenceJob, where: Deployment, launch: int, data: Any

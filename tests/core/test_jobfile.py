@@ -307,7 +307,7 @@ SECTIONS = [
 ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(SECTIONS), st.text(max_size=30).filter(lambda key: key.isascii() or key.isprintable()))
 def test_an_unknown_key_is_refused_in_one_line_at_any_level(
     folder: Path, section: tuple[str, Any], key: str
@@ -376,7 +376,7 @@ def to_value(value: Any) -> str:
     return str(value).lower()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trainings)
 def test_any_job_written_as_toml_is_read_as_it_was(folder: Path, job: TrainingJob) -> None:
     data = job_to_json(job)

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard.deploy.cost import prices
@@ -71,7 +71,6 @@ def test_a_nat_gateway_pays_for_its_address_and_not_twice() -> None:
     assert usd(resource("AWS::EC2::NatGateway", ConnectivityType="private")) == 32.85
 
 
-@settings(deadline=None)
 @given(st.integers(0, 6), st.integers(0, 4))
 def test_an_interface_endpoint_costs_7_30_a_zone(count: int, zones: int) -> None:
     subnets = [{"Ref": f"Subnet{zone}"} for zone in range(zones)]

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard.deploy.changes.changes import (
@@ -45,13 +45,11 @@ def by_name(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Change]:
     return {each.logical_id: each for each in changes({"Resources": old}, {"Resources": new})}
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_a_value_does_not_differ_from_itself(value: Any) -> None:
     assert list(differences(value, copy.deepcopy(value))) == []
 
 
-@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_values_that_differ_have_a_line_that_says_so(old: Any, new: Any) -> None:
     found = list(differences(old, new, "Properties"))
@@ -60,7 +58,6 @@ def test_values_that_differ_have_a_line_that_says_so(old: Any, new: Any) -> None
     assert all(each.path and each.text.isprintable() for each in found)
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_a_value_that_comes_or_goes_has_one_line(value: Any) -> None:
     assert len(list(differences(ABSENT, value, "X"))) == len(list(differences(value, ABSENT, "X"))) == 1
@@ -71,7 +68,6 @@ def test_our_templates_do_not_differ_from_themselves(part: int) -> None:
     assert changes(furnished()[part], copy.deepcopy(furnished()[part])) == []
 
 
-@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_in_which_a_template_is_written_changes_nothing(random: Any) -> None:
     def shuffled(template: dict[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def operation() -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_each_resource_is_told_once_however_the_events_turn_up(data: st.DataObject) -> None:
     whole = operation()

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainyard.deploy.changes.grants import Grant, grants, is_narrower
@@ -59,13 +59,11 @@ CHECKPOINTS = {"Fn::Sub": "arn:${AWS::Partition}:s3:::${ModelBucket}/checkpoints
 TLS = {"Bool": {"aws:SecureTransport": "true"}}
 
 
-@settings(deadline=None)
 @given(st.lists(statements(), max_size=4))
 def test_equal_policies_differ_in_nothing(found: list[dict[str, Any]]) -> None:
     assert changes(of(*found), of(*copy.deepcopy(found))) == []
 
 
-@settings(deadline=None)
 @given(st.lists(statements(), max_size=4), st.randoms(use_true_random=False))
 def test_statements_put_together_otherwise_say_nothing(found: list[dict[str, Any]], random: Any) -> None:
     apart = [
@@ -78,7 +76,6 @@ def test_statements_put_together_otherwise_say_nothing(found: list[dict[str, Any
     assert changes(of(*found), of(*apart)) == []
 
 
-@settings(deadline=None)
 @given(st.lists(statements(), max_size=3), statements())
 def test_one_allow_more_never_narrows_and_one_deny_more_never_widens(
     found: list[dict[str, Any]], more: dict[str, Any]
@@ -89,7 +86,6 @@ def test_one_allow_more_never_narrows_and_one_deny_more_never_widens(
     assert all(line.startswith(opposite) for line in changes(of(*found, more), of(*found)))
 
 
-@settings(deadline=None)
 @given(st.lists(statements(), max_size=3), st.lists(statements(), max_size=3))
 def test_what_is_not_covered_by_what_was_allowed_is_said_to_be_wider(
     old: list[dict[str, Any]], new: list[dict[str, Any]]
@@ -100,7 +96,6 @@ def test_what_is_not_covered_by_what_was_allowed_is_said_to_be_wider(
     assert not is_wider or any(line.startswith(WIDENED) for line in changes(of(*old), of(*new)))
 
 
-@settings(deadline=None)
 @given(ACTIONS, RESOURCES, ACTIONS, RESOURCES)
 def test_a_grant_that_covers_another_lets_all_through_that_it_does(
     action: str, resource: str, other_action: str, other_resource: str

@@ -16,7 +16,7 @@ from trainyard.local.home.runfolder import times_of
 from trainyard.local.tasks.follower import Follower
 
 PIECES = st.lists(st.sampled_from([b"a", b"\n", b"caf\xc3\xa9", b"\xff", b"long " * 9, b"\n\n"]), max_size=25)
-FILES = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FILES = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def lines_of(content: bytes) -> list[str]:

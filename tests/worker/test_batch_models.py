@@ -238,7 +238,7 @@ members = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(members, max_size=8))
 def test_no_mixture_of_files_folders_and_links_leads_outside(
     tmp_path_factory: pytest.TempPathFactory, found: list[Member]

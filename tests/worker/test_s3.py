@@ -62,7 +62,7 @@ def test_what_was_put_is_read_under_any_name(bucket: Any, client: Client) -> Non
     assert [each.key for each in client.listing(S3Address(BUCKET, "predictions/"))] == [KEY]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=30))
 def test_any_name_that_botocore_can_write_is_the_same_here(bucket: Any, client: Client, name: str) -> None:
     key = f"k/{name}"

@@ -62,7 +62,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps, st.booleans(), st.one_of(st.none(), st.integers(0, 110_000)), st.sampled_from([16, 5_000]))
 def test_it_reads_what_a_file_reads(
     found: list[tuple[str, int]], ahead: bool, end: int | None, buffer: int

@@ -145,7 +145,7 @@ def test_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
         code_hash(files)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(one=TREES, other=TREES)
 def test_equal_code_has_an_equal_hash_wherever_it_lies(
     tmp_path_factory: pytest.TempPathFactory, one: dict[str, bytes], other: dict[str, bytes]

@@ -6,6 +6,7 @@ import math
 import os
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ..core.errors import BadInput
 from ..core.files.oserrors import no_room
@@ -98,10 +99,8 @@ def _make_folder(path: str, written: list[str]) -> None:
 
 def _undo(written: list[str]) -> None:
     for path in reversed(written):
-        try:
+        with suppress(OSError):
             os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
-        except OSError:
-            pass
 
 
 def _taken(folder: str, name: str) -> BadInput:

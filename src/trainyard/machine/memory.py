@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import NamedTuple
 
 from ..worker.process import procfs
 from . import processes
 
 _PROC = "/proc"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class _Process(NamedTuple):
-    parent: int
-    session: int
-    resident: int
 
 
 def resident(leaders: Collection[int]) -> dict[int, int]:
@@ -26,10 +19,9 @@ def resident(leaders: Collection[int]) -> dict[int, int]:
     """
     if not os.path.isdir(_PROC):
         return {leader: processes.memory_of_group(leader) for leader in leaders}
-    table = _table()
-    children = _children(table)
     return {
-        leader: sum(table[pid].resident for pid in _family(leader, table, children)) for leader in leaders
+        leader: sum(int(fields[21]) for fields in each.values()) * _PAGE
+        for leader, each in families(leaders).items()
     }
 
 
@@ -40,32 +32,24 @@ def proportional(leader: int) -> int:
     """
     if not os.path.isdir(_PROC):
         return processes.memory_of_group(leader)
-    table = _table()
-    return sum(_proportional_of(pid) for pid in _family(leader, table, _children(table)))
+    return sum(map(_proportional_of, families([leader])[leader]))
 
 
-def _table() -> dict[int, _Process]:
-    return {
-        pid: _Process(int(fields[1]), int(fields[3]), int(fields[21]) * _PAGE)
-        for pid, fields in procfs.stats().items()
-    }
-
-
-def _children(table: dict[int, _Process]) -> dict[int, list[int]]:
+def families(leaders: Collection[int]) -> dict[int, dict[int, list[bytes]]]:
+    """By leader: it, its session and all their descendants, by id, each with the fields of proc(5)'s stat
+    from the third on. In one pass over /proc; nothing where there is none."""
+    stats = procfs.stats()
     children: dict[int, list[int]] = {}
-    for pid, process in table.items():
-        children.setdefault(process.parent, []).append(pid)
-    return children
-
-
-def _family(leader: int, table: dict[int, _Process], children: dict[int, list[int]]) -> set[int]:
-    found: set[int] = set()
-    left = [pid for pid, process in table.items() if pid == leader or process.session == leader]
-    while left:
-        pid = left.pop()
-        if pid not in found:
-            found.add(pid)
-            left += children.get(pid, ())
+    for pid, fields in stats.items():
+        children.setdefault(int(fields[1]), []).append(pid)
+    found: dict[int, dict[int, list[bytes]]] = {leader: {} for leader in leaders}
+    for leader, family in found.items():
+        left = [pid for pid, fields in stats.items() if pid == leader or fields[3] == b"%d" % leader]
+        while left:
+            pid = left.pop()
+            if pid not in family:
+                family[pid] = stats[pid]
+                left += children.get(pid, ())
     return found
 
 

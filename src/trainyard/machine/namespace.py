@@ -15,7 +15,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from .mounts import mountinfo
@@ -149,11 +150,11 @@ def _unshare() -> None:
     _try("have a user and a mount namespace", lambda: _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
     # The kernel wants setgroups denied before an ordinary user may map a group.
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        try:
-            with open(f"/proc/self/{name}", "w", encoding="utf-8") as mapping:
-                mapping.write(text)
-        except OSError as error:
-            raise _failed(f"write {name} of the user namespace", error.errno or 0) from None
+        with (
+            _step(f"write {name} of the user namespace"),
+            open(f"/proc/self/{name}", "w", encoding="utf-8") as mapping,
+        ):
+            mapping.write(text)
 
 
 def _stage_opt(opt: str, stage: str, own: Collection[str]) -> None:
@@ -176,25 +177,20 @@ def _stage_opt(opt: str, stage: str, own: Collection[str]) -> None:
 
 
 def _read_entries(opt: str) -> list[tuple[str, bool, bool]]:
-    try:
-        with os.scandir(opt) as entries:
-            return [
-                (entry.name, entry.is_symlink(), entry.is_dir(follow_symlinks=False))
-                for entry in entries
-                if entry.name != "ml"
-            ]
-    except OSError as error:
-        raise _failed(f"list {OPT} of this machine", error.errno or 0) from None
+    with _step(f"list {OPT} of this machine"), os.scandir(opt) as entries:
+        return [
+            (entry.name, entry.is_symlink(), entry.is_dir(follow_symlinks=False))
+            for entry in entries
+            if entry.name != "ml"
+        ]
 
 
 def _bind_mount(mount: Mount, stage: str) -> None:
     step = f"bind {mount.source} on {mount.target}"
     target = stage + mount.target[len(OPT) :] if _is_in_opt(mount) else mount.target
-    try:
+    with _step(f"{step}: make the mount point"):
         if not os.path.lexists(target):
             _make_point(target, os.path.isdir(mount.source))
-    except OSError as error:
-        raise _failed(f"{step}: make the mount point", error.errno or 0) from None
     _mount(mount.source, target, _MS_BIND | _MS_REC, step)
     if mount.read_only:
         _set_read_only(target)
@@ -244,11 +240,8 @@ def _bind_hosts(hosts: Sequence[str], scratch: str) -> None:
 
 
 def _read_hosts() -> str:
-    try:
-        with open(HOSTS_FILE, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError as error:
-        raise _failed(f"read {HOSTS_FILE}", error.errno or 0) from None
+    with _step(f"read {HOSTS_FILE}"), open(HOSTS_FILE, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def _hosts_text(machine: str, hosts: Sequence[str]) -> str:
@@ -270,6 +263,15 @@ def _try(step: str, call: Callable[[], int]) -> None:
         import ctypes
 
         raise _failed(step, ctypes.get_errno())
+
+
+@contextmanager
+def _step(step: str) -> Iterator[None]:
+    """Raise an OSError of the block as one that names the step."""
+    try:
+        yield
+    except OSError as error:
+        raise _failed(step, error.errno or 0) from None
 
 
 def _failed(step: str, number: int) -> OSError:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from ..worker.process import procfs
 from . import MARK
@@ -38,11 +39,8 @@ def is_alive(pid: int, started: str, boot: str) -> bool:
 
 def signal_group(pid: int, number: int) -> None:
     """Signal the process group that `pid` leads; silent when it is gone."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        # macOS answers EPERM for a group of zombies.
-        pass
 
 
 def marked(prefix: str) -> list[int]:
@@ -60,10 +58,8 @@ def is_marked(pid: int, mark: str) -> bool:
 
 def signal_one(pid: int, number: int = signal.SIGKILL) -> None:
     """Signal a process; silent when it is gone."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def memory_of_group(pid: int) -> int:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import NamedTuple
 
 from ..core.errors import BadInput, TrainyardError
 from ..core.files import trust
-from ..machine import interpreters
+from ..machine import interpreters, processes
 from . import address as sandbox_address
 from .address import Address
 from .tasks.spec import jobs_python
@@ -72,7 +73,7 @@ def stop() -> bool:
         holder = sandbox_address.holder(folder)
         if holder is not None and holder != asked:
             asked = holder
-            _signal(holder, signal.SIGTERM)
+            processes.signal_one(holder, signal.SIGTERM)
         if time.monotonic() > deadline:
             raise TrainyardError(f"the sandbox does not end; its process is {holder}")
         time.sleep(_STEP)
@@ -190,17 +191,8 @@ def _remove(folder: str) -> None:
 
 
 def _unlink(path: str) -> None:
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
-
-
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _private(path: str, flags: int) -> int:

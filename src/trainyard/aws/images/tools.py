@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ...core.errors import BadInput, TrainyardError
+from ...core.files.whole import written
 from ...core.jobs.limits import legal_name
 
 KNOWN = ("docker", "podman")
@@ -118,9 +119,8 @@ def record(folder: str, environment: str, reference: str) -> str:
         known = {name: str(value) for name, value in tomllib.load(stream).items()}
     known[environment] = reference
     lines = [f'{name} = "{value}"' for name, value in sorted(known.items())]
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
+    with written(path) as file:
         file.write("\n".join(["# The images that were pushed last, by environment.", *lines, ""]))
-    os.replace(f"{path}.new", path)
     return path
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 from ...core.environments.facts import DATASETS, PREDICTIONS
 from ...core.errors import BadInput
-from ...core.files import archives, trees, trust
+from ...core.files import archives, trees
 from ...core.files.oserrors import in_words
+from ...core.files.whole import new_folder
 from ...core.ports.store import CHECKPOINTS, MODEL, OUTPUT, Copied, Part, SourceFile, Staged
 from ...core.runs.run import Run, State
 from ...worker.protocol import SOURCE_FILE, STATE_FOLDER
@@ -119,17 +118,13 @@ class S3Store:
     def _fetch(self, address: str, target: str, lost: list[str] | None = None) -> Copied:
         """The same; `lost` takes the names of what an archive holds that cannot be unpacked."""
         bucket, key = S3Address.parse(address)
-        aside = trust.beside(target)
-        with in_words(target), _removed_on_failure(aside):
+        with new_folder(target) as aside:
             os.makedirs(aside)
             if key.rpartition("/")[2] in _ARCHIVES.values():
                 self._fetch_archive(bucket, key, aside, lost)
             else:
                 self._fetch_below(bucket, key, aside)
             counted = _counted(aside)
-            if os.path.isdir(target):
-                os.rmdir(target)
-            os.rename(aside, target)
         return Copied(*counted, tuple(lost or ()))
 
     def left(self, run: Run) -> Mapping[str, Part | str]:
@@ -242,12 +237,3 @@ def _counted(folder: str) -> tuple[int, int]:
         os.lstat(os.path.join(where, name)).st_size for where, _, found in os.walk(folder) for name in found
     ]
     return len(sizes), sum(sizes)
-
-
-@contextmanager
-def _removed_on_failure(aside: str) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise

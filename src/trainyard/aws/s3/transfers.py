@@ -72,14 +72,11 @@ def upload(
     total, left = sum(file.size for file in files), sum(file.size for file in missing)
     done = _Progress(progress, total, len(files))
     done.add(total - left, len(files) - len(missing))
-    wire = Wire(session, bucket)
-    try:
+    with closing(Wire(session, bucket)) as wire:
         small = [file for file in missing if file.size <= WHOLE]
         new = {file.relative: prefix + file.relative not in there for file in missing}
         send = partial(_send_whole, session, wire, bucket, prefix, done)
         _all(_FILES_AT_ONCE, [partial(send, file, new[file.relative]) for file in small])
-    finally:
-        wire.close()
     for file in missing:
         if file.size > WHOLE:
             place = {"Bucket": bucket, "Key": prefix + file.relative}
@@ -113,12 +110,9 @@ def download(
     for folder in sorted({os.path.dirname(item.path) for item in items}):
         os.makedirs(folder, exist_ok=True)
     done = _Progress(progress, sum(item.size for item in items), len(items))
-    wire = Wire(session, bucket)
-    try:
+    with closing(Wire(session, bucket)) as wire:
         small = [item for item in items if item.size <= WHOLE]
         _all(_FILES_AT_ONCE, [partial(_fetch_whole, session, bucket, wire, item, done) for item in small])
-    finally:
-        wire.close()
     for item in items:
         if item.size > WHOLE:
             _fetch_in_spans(session, bucket, item, done)
@@ -139,13 +133,13 @@ class _Progress:
                 self._progress(self._bytes, self._total, self._count, self._files)
 
 
-def _all(at_once: int, deeds: Sequence[Callable[[], None]]) -> None:
+def _all(at_once: int, actions: Sequence[Callable[[], None]]) -> None:
     """Do all of them, some at a time; after the first error none is begun, and it is raised."""
-    if not deeds:
+    if not actions:
         return
     halted = Event()
-    with ThreadPoolExecutor(min(at_once, len(deeds))) as pool:
-        futures = [pool.submit(_unless, halted, deed) for deed in deeds]
+    with ThreadPoolExecutor(min(at_once, len(actions))) as pool:
+        futures = [pool.submit(_unless, halted, action) for action in actions]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
@@ -154,9 +148,9 @@ def _all(at_once: int, deeds: Sequence[Callable[[], None]]) -> None:
             halted.set()
 
 
-def _unless(halted: Event, deed: Callable[[], None]) -> None:
+def _unless(halted: Event, action: Callable[[], None]) -> None:
     if not halted.is_set():
-        deed()
+        action()
 
 
 def _send_whole(
@@ -238,10 +232,8 @@ def _require_same(session: Session, place: Mapping[str, str], size: int, sha256:
 def _open(file: HashedFile) -> FileIO:
     try:
         return FileIO(file.path)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise _changed(file) from None
-        raise
+    except FileNotFoundError:
+        raise _changed(file) from None
 
 
 def _changed(file: HashedFile) -> BadInput:

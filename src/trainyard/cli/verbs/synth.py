@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 
 from ...core.environments.environment import DEFAULT
 from ...core.environments.file import load_environment
 from ...core.errors import BadInput
+from ...core.files.whole import written
 from ...infra.synthesis import StackTemplate, synthesise
 from ..formatting import many
 from ..parser import add_environment
@@ -52,21 +52,7 @@ def _make_folder(folder: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    """Aside, then renamed: a template is whole or as it was."""
     if os.path.isdir(path):
         raise BadInput("is a folder", where=path, cure="name another folder with --output")
-    descriptor, aside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".template-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with written(path) as file:
+        file.write(text)

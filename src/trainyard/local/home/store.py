@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from ...core.errors import BadInput
-from ...core.files import trust
-from ...core.files.oserrors import in_words
+from ...core.files.whole import new_folder, remove, removed_on_failure
 from ...core.ports.store import MODEL, OUTPUT, Copied, Part, SourceFile, Staged
 from ...core.runs.run import Run
 from .home import Home
@@ -44,27 +43,21 @@ class FolderStore:
         self._home.create()
         self._sweep()
         target = self._aside()
-        with _removed_on_failure(target):
+        with removed_on_failure(target):
             copied = fill(target)
             content = hash_tree(target)
         return Staged(target, f"sha256:{content.hash}", content.bytes, content.files), copied
 
     def discard(self, staged: Staged) -> None:
-        _remove(staged.address)
+        remove(staged.address)
 
     def fetch(self, address: str, target: str) -> tuple[int, int]:
         from ...machine.copying import copy_tree
 
         if not os.path.isdir(address):
             raise BadInput("is gone", where=address)
-        aside = trust.beside(target)
-        with _removed_on_failure(aside):
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            counted = copy_tree(address, aside)
-            if os.path.isdir(target):
-                os.rmdir(target)
-            os.rename(aside, target)
-        return counted
+        with new_folder(target) as aside:
+            return copy_tree(address, aside)
 
     def left(self, run: Run) -> Mapping[str, Part | str]:
         if not run.is_training:
@@ -86,7 +79,7 @@ class FolderStore:
             return
         self._home.create()
         aside = self._aside()
-        with _removed_on_failure(aside):
+        with removed_on_failure(aside):
             _copy_source(files, aside)
             _check_is(code, aside)
             try:
@@ -95,7 +88,7 @@ class FolderStore:
                 # Another command has just kept the same code.
                 if not os.path.isdir(place):
                     raise
-                _remove(aside)
+                remove(aside)
 
     def publish(self, path: str) -> str:
         """The path itself: jobs are processes of this machine."""
@@ -115,21 +108,10 @@ class FolderStore:
             with suppress(FileNotFoundError):
                 is_old = time.time() - os.stat(path).st_mtime > _ABANDONED
                 if is_old and pid.isdecimal() and not processes.start_time(int(pid)):
-                    _remove(path)
+                    remove(path)
 
     def _aside(self) -> str:
         return os.path.join(self._home.aside, f"{os.getpid()}-{os.urandom(4).hex()}")
-
-
-@contextmanager
-def _removed_on_failure(aside: str) -> Iterator[None]:
-    """Leave nothing half-written at `aside`, and say why in a line."""
-    try:
-        with in_words(aside):
-            yield
-    except BaseException:
-        _remove(aside)
-        raise
 
 
 def _copy_source(files: Sequence[SourceFile], folder: str) -> None:
@@ -148,10 +130,3 @@ def _check_is(code: str, folder: str) -> None:
 
     if hash_source(folder) != code:
         raise BadInput("the source changed while it was copied", cure="start the run once it is saved")
-
-
-def _remove(folder: str) -> None:
-    if os.path.lexists(folder):
-        import shutil
-
-        shutil.rmtree(folder, ignore_errors=True)

@@ -8,9 +8,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from ..tasks.tasks import ENVIRONMENT, LAUNCHER, RunningTask
-from ..world.cloudwatch import Usage, Value, put_metrics
+from ..world.cloudwatch import Value, put_metrics, usage
 from ..world.world import World
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
@@ -45,19 +46,15 @@ class ScriptMetrics:
     def follow(self, log: str) -> None:
         """Look into this log, too."""
         if self._process and self._process.stdin:
-            try:
+            with suppress(BrokenPipeError):
                 self._process.stdin.write(os.fsencode(log) + b"\n")
                 self._process.stdin.flush()
-            except BrokenPipeError:
-                pass
 
     def finish(self) -> None:
         """The logs are complete; every value was told when this returns."""
         if self._process and self._process.stdin:
-            try:
+            with suppress(BrokenPipeError):
                 self._process.stdin.close()
-            except BrokenPipeError:
-                pass
             self._reader.join()
             self._process.wait()
             self._process = None
@@ -76,7 +73,6 @@ class MachineMetrics:
 
     def __init__(self, world: World, job_name: str, hosts: Mapping[str, RunningTask]) -> None:
         self._world, self._job, self._hosts = world, job_name, hosts
-        self._usage = Usage()
         self._last = dict.fromkeys(hosts, 0.0)
         self._since = time.monotonic()
         # The first one soon: many a job is over after a few seconds.
@@ -86,7 +82,7 @@ class MachineMetrics:
         """Store what was used since the last time."""
         now = time.monotonic()
         seconds, self._since = max(now - self._since, 0.01), now
-        used = self._usage.of_trees([task.pid for task in self._hosts.values()])
+        used = usage([task.pid for task in self._hosts.values()])
         values: list[Value] = []
         for host, task in self._hosts.items():
             if task.pid in used:

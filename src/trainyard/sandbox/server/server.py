@@ -13,12 +13,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
 from ...core.errors import BadInput
+from ...core.files.whole import written
 from ...machine import namespace, processes
 from .. import address as sandbox_address
 from ..api.control import Call, Controls, control
@@ -106,7 +108,8 @@ class Sandbox:
         for set_up in SETUPS:
             set_up(self.world)
         if not self.world.is_ending:
-            _write_private(os.path.join(self.folder, sandbox_address.ADDRESS), self.address())
+            with written(os.path.join(self.folder, sandbox_address.ADDRESS), mode=0o600) as file:
+                json.dump(self.address(), file)
 
     def address(self) -> Mapping[str, object]:
         """What a client needs to know. Administrators' requests are not held to any policy."""
@@ -133,10 +136,8 @@ class Sandbox:
 
     def _close(self) -> None:
         self.world.is_ending = True
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(os.path.join(self.folder, sandbox_address.ADDRESS))
-        except FileNotFoundError:
-            pass
         self._server.server_close()
         self.world.end()
         self._lock.close()
@@ -221,10 +222,3 @@ def _sweep(folder: str, mark: str) -> list[str]:
         containers.end_all(containers.engines(), mark)
     shutil.rmtree(work, ignore_errors=True)
     return [name.partition("-")[2] for name in left]
-
-
-def _write_private(path: str, content: Mapping[str, object]) -> None:
-    aside = f"{path}.{os.getpid()}"
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-        json.dump(content, stream)
-    os.replace(aside, path)

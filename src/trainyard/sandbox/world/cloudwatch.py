@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from ...worker.process import procfs
+from ...machine import memory
 from .world import World
 
 LONGEST_EVENT = 256 * 1024 - 26
@@ -162,34 +162,17 @@ def put_metrics(world: World, namespace: str, values: Sequence[Value]) -> None:
         world.backend("cloudwatch").put_metric_data(namespace, content)
 
 
-Stats = dict[int, list[bytes]]
-"""The fields of proc(5)'s stat from the third on, by pid."""
-
-
-class Usage:
-    """What processes use of this machine, measured from /proc; nothing where there is none."""
-
-    def __init__(self) -> None:
-        self._ticks = os.sysconf("SC_CLK_TCK")
-        self._memory = os.sysconf("SC_PHYS_PAGES") or 1
-
-    def of_trees(self, roots: Sequence[int]) -> dict[int, tuple[float, float]]:
-        """By root: the CPU seconds that it and its living descendants have used, and the share of the
-        machine's memory that they hold, in percent."""
-        stats = procfs.stats()
-        children: dict[int, list[int]] = {}
-        for pid, fields in stats.items():
-            children.setdefault(int(fields[1]), []).append(pid)
-        return {root: self._sum(root, stats, children) for root in roots if root in stats}
-
-    def _sum(self, root: int, stats: Stats, children: dict[int, list[int]]) -> tuple[float, float]:
-        ticks = pages = 0
-        pending = [root]
-        while pending:
-            pid = pending.pop()
-            fields = stats[pid]
-            # With those that it has waited for: they are no longer there to be asked.
-            ticks += sum(map(int, fields[11:15]))
-            pages += int(fields[21])
-            pending += children.get(pid, ())
-        return ticks / self._ticks, 100.0 * pages / self._memory
+def usage(roots: Sequence[int]) -> dict[int, tuple[float, float]]:
+    """By root, as far as it runs: the CPU seconds that it, its session and their living descendants have
+    used, and the share of the machine's memory that they hold, in percent; nothing where there is no /proc.
+    """
+    ticks, pages = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PHYS_PAGES") or 1
+    return {
+        # With those that each has waited for: they are no longer there to be asked.
+        root: (
+            sum(int(ticked) for fields in family.values() for ticked in fields[11:15]) / ticks,
+            100.0 * sum(int(fields[21]) for fields in family.values()) / pages,
+        )
+        for root, family in memory.families(roots).items()
+        if root in family
+    }
