@@ -91,7 +91,7 @@ def test_a_bad_network_neither_loses_nor_doubles_the_jobs_of_an_inference_run(
     proxy.judge = once_each(fault)
     run = yard.infer(project.inference(DOUBLE), model=str(model), input=str(rows)).wait(timeout=PATIENCE)
     assert run.reason == "predicted 200 rows", run.reason
-    assert len(predictions(yard, run)) == 200
+    assert len(predictions(yard, run, project)) == 200
     batch = sandbox.client("batch")
     [queue] = batch.describe_job_queues()["jobQueues"]
     filters = [{"name": "JOB_NAME", "values": [f"trainyard-sandbox-{run.id}-*"]}]

@@ -64,7 +64,7 @@ def test_a_submitter_trains_and_predicts(
     assert texts(run) == ["loss=0.5"]
     predicted = yard.infer(project.inference(DOUBLE), model="toy@latest", input=pushed.ref)
     assert predicted.wait(timeout=PATIENCE).reason == "predicted 200 rows", predicted.reason
-    assert len(predictions(yard, predicted)) == 200
+    assert len(predictions(yard, predicted, project)) == 200
     assert yard.pull("toy@1", str(tmp_path / "model"))[1:] == (1, 1, ())
     assert [each.ref for each in yard.data()] == ["rows@1"]
     assert {each.id for each in yard.runs()} == {run.id, predicted.id}
