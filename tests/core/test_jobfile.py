@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from trainyard.core.jobs.job import (
     job_to_json,
 )
 from trainyard.core.jobs.paths import check_paths
+from trainyard.worker.contract.hyperparameters import Typed, arguments, encode_hyperparameter, user_values
 
 TRAIN = '[train]\nname = "digits"\nentry_script = "train.py"\n'
 INFER = '[infer]\nname = "digits-inference"\nhandler = "predict.py"\n'
@@ -256,8 +258,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_taken(folder: Path) -> None
         ),
         (TRAIN + "[train.metrics]\n# a\nm = '('\n", "trainyard.toml:6: train.metrics.m: '(' is no regular"),
         (
-            TRAIN + "[train.hyperparameters]\nx = [1]\n",
-            "trainyard.toml:5: train.hyperparameters.x: must be a string, an integer, a float or a boolean",
+            TRAIN + "[train.hyperparameters]\nx = [2024-01-01]\n",
+            "trainyard.toml:5: train.hyperparameters.x: must be a string, a number, a boolean",
         ),
         ("[train]\nname = 'a'\n", "trainyard.toml:1: train.entry_script: is missing; write it under [train]"),
         ("[infer]\nname = 'a'\n", "trainyard.toml:1: infer.handler: is missing; write it under [infer]"),
@@ -356,6 +358,14 @@ inferences = st.builds(
 )
 
 
+def test_arrays_and_tables_are_hyperparameters() -> None:
+    read = write(
+        f"{TRAIN}[train.hyperparameters]\nsizes = [1, [2.5]]\n[train.hyperparameters.net]\na.b = true"
+    ).train
+    assert read and read.hyperparameters == {"sizes": [1, [2.5]], "net": {"a": {"b": True}}}
+    assert job_from_json(json.loads(json.dumps(job_to_json(read)))) == read
+
+
 @given(trainings | inferences)
 def test_any_job_comes_back_from_json_as_it_was(job: TrainingJob | InferenceJob) -> None:
     assert job_from_json(json.loads(json.dumps(job_to_json(job)))) == job
@@ -388,6 +398,13 @@ def test_any_job_written_as_toml_is_read_as_it_was(folder: Path, job: TrainingJo
     assert job_to_json(read) == {"kind": "training", **expected}
 
 
+TYPED = st.one_of(
+    st.from_regex(r"[-+]?[0-9]{1,3}(\.[0-9]{1,3})?([eE][-+]?[0-9]{1,3})?", fullmatch=True),
+    st.sampled_from(["true", "false", "-", "-x", "-1e-3", "--flag=1", "-5.", "-.5", "1_0", "nan", "[1]"]),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\"'"), max_size=9),
+)
+
+
 def job(**values: Any) -> TrainingJob:
     return TrainingJob(**{"name": "digits", "entry_script": "train.py", **values})
 
@@ -398,11 +415,21 @@ def job(**values: Any) -> TrainingJob:
         ("20", 20),
         ("-3", -3),
         ("0.1", 0.1),
-        ("1e-3", 0.001),
-        ("0x10", 16),
-        ("1_000", 1000),
-        ("true", True),
-        ("false", False),
+        ("1e-3", Typed("1e-3")),
+        ("-2.5E-04", Typed("-2.5E-04")),
+        ("1e-05", 1e-05),
+        ("1.10", "1.10"),
+        ("123e4", "123e4"),
+        ("1e-999", "1e-999"),
+        ("+1e-3", "+1e-3"),
+        ("+5", "+5"),
+        ("-0", "-0"),
+        ("nan", "nan"),
+        ("0x10", "0x10"),
+        ("1_000", "1_000"),
+        (" 5", " 5"),
+        ("true", Typed("true")),
+        ("false", Typed("false")),
         ("True", "True"),
         ('"20"', "20"),
         ("'20'", "20"),
@@ -421,7 +448,9 @@ def job(**values: Any) -> TrainingJob:
         ("9" * 2_499, int("9" * 2_499)),
     ],
 )
-def test_a_hyperparameter_of_the_command_line_is_typed_as_toml_would(text: str, value: Any) -> None:
+def test_a_hyperparameter_of_the_command_line_is_a_number_where_toml_would_write_it_so(
+    text: str, value: Any
+) -> None:
     made = with_hyperparameters(job(), [f"x={text}"]).hyperparameters["x"]
     assert made == value
     assert type(made) is type(value)
@@ -434,10 +463,28 @@ def test_hyperparameters_are_added_and_replaced_and_the_last_wins() -> None:
     assert with_hyperparameters(plain, []) is plain
 
 
-@pytest.mark.parametrize("pair", ["epochs", "=3", "", " =1", "a b=1", "x=nan", "x=" + "y" * 2_500])
+@pytest.mark.parametrize("pair", ["epochs", "=3", "", " =1", "a b=1", "x=" + "y" * 2_500])
 def test_a_pair_that_is_no_hyperparameter_is_refused(pair: str) -> None:
     with pytest.raises(BadInput, match=r"^-p: "):
         with_hyperparameters(job(), [pair])
+
+
+@given(TYPED.filter("--".__ne__))  # which argparse takes for its own
+def test_a_script_gets_the_text_that_was_typed_and_sm_hps_a_value_that_reads_so(text: str) -> None:
+    made = job_from_json(json.loads(json.dumps(job_to_json(with_hyperparameters(job(), [f"x={text}"])))))
+    assert isinstance(made, TrainingJob)
+    wire = {"x": encode_hyperparameter(made.hyperparameters["x"])}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-x")
+    assert parser.parse_args(arguments(wire)).x == text
+    assert user_values(wire)["x"] in (text, *_read(text))
+
+
+def _read(text: str) -> list[Any]:
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return []
 
 
 @given(st.text(max_size=30))

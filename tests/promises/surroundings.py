@@ -10,6 +10,7 @@ import pytest
 
 from conftest import PATIENCE, Project, texts
 from trainyard import BadInput, State, Yard
+from trainyard.worker.contract.hyperparameters import Typed
 
 BACKEND = """
 import zipfile
@@ -58,11 +59,16 @@ class SurroundingPromises:
         assert "PATH" in seen
 
     def test_hyperparameters_are_arguments_and_a_file(self, yard: Yard, project: Project) -> None:
-        values = {"epochs": 3, "rate": 0.5, "name": "a b", "flag": True}
+        values = {"epochs": 3, "rate": Typed("5e-1"), "name": "a b", "flag": True, "sizes": [1, {"a": 2}]}
         file = "json.load(open(os.environ['SM_INPUT_CONFIG_DIR'] + '/hyperparameters.json'))"
-        arguments, strings = tell(yard, project, f"[sys.argv[1:], {file}]", hyperparameters=values)
+        seen = f"[sys.argv[1:], json.loads(os.environ['SM_HPS']), {file}]"
+        arguments, typed, strings = tell(yard, project, seen, hyperparameters={**values, "z": "-a b"})
+        assert arguments.pop() == "-z-a b"
         pairs = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        assert pairs == {"--epochs": "3", "--rate": "0.5", "--name": "a b", "--flag": "True"}
+        assert pairs.pop("--sizes") == "[1, {'a': 2}]"
+        assert pairs == {"--epochs": "3", "--rate": "5e-1", "--name": "a b", "--flag": "True"}
+        assert typed == {**values, "rate": 0.5, "z": "-a b"}
+        values["z"] = "-a b"
         assert set(strings) == set(values) and all(isinstance(value, str) for value in strings.values())
 
     def test_output_is_not_buffered(self, yard: Yard, project: Project) -> None:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from ...worker.contract.hyperparameters import Typed
 from ..checks import entry
 from ..errors import BadInput
 from ..files.toml import TABLES, as_table, located, make, make_sections, parse_file, refuse_unknown
@@ -19,7 +20,10 @@ from .sources import is_remote
 _TRAIN_SECTIONS: dict[str, type[Record]] = {"resources": Resources, "spot": Spot}
 _INFER_SECTIONS: dict[str, type[Record]] = {"resources": ShardResources}
 _Made = TypeVar("_Made")
-_SCALAR = r""""(?:[^"\\]|\\.)*"|'[^']*'|[\w.+-]+"""
+_QUOTED = r""""(?:[^"\\]|\\.)*"|'[^']*'"""
+_BARE = r"[\w.+-]+"
+_NOT_FINITE = ("nan", "inf", "-inf")
+_SMALL = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?[eE]-[0-9]+"
 
 
 class JobFile(NamedTuple):
@@ -67,7 +71,9 @@ def load(path: str = "trainyard.toml") -> JobFile:
 def with_hyperparameters(job: TrainingJob, pairs: Sequence[str]) -> TrainingJob:
     """The job with hyperparameters added or replaced by `key=value` pairs, the last of a key winning.
 
-    A value is typed as TOML would where it is a TOML scalar (`20`, `0.1`, `true`, `"20"`), else it is text.
+    A value is a number where TOML would write it so (`20`, `0.1`) or it has a negative exponent (`1e-3`), a
+    boolean where it is `true` or `false`, what is in the quotes of a TOML string (`"20"`), else the text that
+    it is (`1.10`, `123e4`, `007`).
     Raises `BadInput` for a pair without `=`, and for what a job refuses.
     """
     if not pairs:
@@ -77,7 +83,7 @@ def with_hyperparameters(job: TrainingJob, pairs: Sequence[str]) -> TrainingJob:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise BadInput(f"{pair!r} is no hyperparameter", where="-p", cure="write -p key=value")
-        given[key.strip()] = _scalar(value)
+        given[key.strip()] = _value(value)
     try:
         return job.replace(hyperparameters={**job.hyperparameters, **given})
     except BadInput as error:
@@ -127,11 +133,20 @@ def _environments(tables: Any) -> Mapping[str, Mapping[str, Any]]:
     return dict(tables)
 
 
-def _scalar(text: str) -> str | int | float | bool:
-    value: Any = text
-    if re.fullmatch(_SCALAR, text.strip()):
-        try:
-            value = tomllib.loads(f"value = {text.strip()}")["value"]
-        except ValueError:
-            return text
-    return value if isinstance(value, (str, int, float)) else text
+def _value(text: str) -> str | int | float:
+    """What is meant by a text of the command line: `Typed` for what JSON has and Python writes otherwise."""
+    if re.fullmatch(_QUOTED, text):
+        return str(_toml(text))
+    value = _toml(text) if re.fullmatch(_BARE, text) else text
+    if isinstance(value, bool):
+        return Typed(text)
+    if isinstance(value, (int, float)) and str(value) == text and text not in _NOT_FINITE:
+        return value
+    return Typed(text) if re.fullmatch(_SMALL, text) and value else text
+
+
+def _toml(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from ...worker.contract.hyperparameters import Typed
 from ...worker.protocol import MODEL_SIZE_GB
 from ..record import NOTHING, Record, make_tuples
 from . import limits
 
-Scalar: TypeAlias = str | int | float | bool
+Hyperparameter: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any]
 
 
 class Resources(Record):
@@ -72,7 +73,7 @@ class TrainingJob(Record):
     grace: int = 120
     input_mode: str = "File"
     channels: Mapping[str, str] = NOTHING
-    hyperparameters: Mapping[str, Scalar] = NOTHING
+    hyperparameters: Mapping[str, Hyperparameter] = NOTHING
     environment: Mapping[str, str] = NOTHING
     metrics: Mapping[str, str] = NOTHING
     resources: Resources = Resources()
@@ -139,13 +140,22 @@ Job: TypeAlias = TrainingJob | InferenceJob
 
 def job_to_json(job: Job) -> dict[str, Any]:
     """A JSON object that `job_from_json` turns into an equal job."""
-    return {"kind": job.kind, **job.as_json()}
+    document = {"kind": job.kind, **job.as_json()}
+    typed = [name for name, value in _hyperparameters(job).items() if isinstance(value, Typed)]
+    return document | ({"typed": typed} if typed else {})
+
+
+def _hyperparameters(job: Job) -> Mapping[str, Hyperparameter]:
+    return job.hyperparameters if isinstance(job, TrainingJob) else {}
 
 
 def job_from_json(data: Mapping[str, Any]) -> Job:
     """The job that `job_to_json` wrote."""
     plain = dict(data)
+    typed = plain.pop("typed", ())
     if plain.pop("kind") == TrainingJob.kind:
+        given = plain["hyperparameters"]
+        plain["hyperparameters"] = {k: Typed(v) if k in typed else v for k, v in given.items()}
         plain["resources"] = Resources(**plain["resources"])
         plain["spot"] = Spot(**plain["spot"])
         return TrainingJob(**plain)

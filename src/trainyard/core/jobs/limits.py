@@ -216,15 +216,7 @@ def _check_hyperparameters(values: Any) -> None:
 
 
 def _check_hyperparameter(value: Any, key: str) -> None:
-    if not isinstance(value, (str, int, float)):
-        raise wrong_type(value, key, "a string, an integer, a float or a boolean")
-    if isinstance(value, str):
-        check_text(value, key, 0, HYPERPARAMETER_VALUE)
-        check_argument(value, key)
-    elif value != value or value in (float("inf"), float("-inf")):
-        raise BadInput(
-            f"{value} is not finite, and JSON knows no such number", key=key, cure=f"write '{value}'"
-        )
+    _check_json(value, key)
     length = _encoded_length(value)
     if length > HYPERPARAMETER_VALUE:
         raise BadInput(
@@ -234,7 +226,27 @@ def _check_hyperparameter(value: Any, key: str) -> None:
         )
 
 
-def _encoded_length(value: str | int | float) -> int:
+def _check_json(value: Any, key: str) -> None:
+    if isinstance(value, dict):
+        check_table(value, key, HYPERPARAMETER_VALUE, "keys")
+        for name, item in value.items():
+            check_text(name, key, 0, HYPERPARAMETER_VALUE)
+            _check_json(item, entry(key, name))
+    elif isinstance(value, list):
+        for item in value:
+            _check_json(item, key)
+    elif isinstance(value, str):
+        check_text(value, key, 0, HYPERPARAMETER_VALUE)
+        check_argument(value, key)
+    elif not isinstance(value, (int, float)):
+        raise wrong_type(value, key, "a string, a number, a boolean, or an array or a table of such")
+    elif value != value or value in (float("inf"), float("-inf")):
+        raise BadInput(
+            f"{value} is not finite, and JSON knows no such number", key=key, cure=f"write '{value}'"
+        )
+
+
+def _encoded_length(value: Any) -> int:
     # JSON writes a character in 12 at most, so that few values need to be encoded to know.
     if isinstance(value, str) and 12 * len(value) + 2 <= HYPERPARAMETER_VALUE:
         return len(value)

@@ -28,13 +28,22 @@ _SETTINGS = frozenset(
 )
 
 
-def encode_hyperparameter(value: str | int | float | bool) -> str:
+_TYPED = " "
+"""What stands behind a `Typed` on the wire: JSON does not mind it, and nobody else writes it."""
+
+
+class Typed(str):
+    """A number or a boolean as somebody typed it: its text is the script's argument, while SM_HPS has what
+    it reads as."""
+
+
+def encode_hyperparameter(value: Any) -> str:
     """The string SageMaker carries for `value`: its JSON text, as the SageMaker Python SDK writes it.
 
     `decode_hyperparameter` gives the same value of the same type back; so a text that looks like a
-    number stays a text.
+    number stays a text, but for a `Typed` one.
     """
-    return json.dumps(value)
+    return value + _TYPED if isinstance(value, Typed) else json.dumps(value)
 
 
 def decode_hyperparameter(text: str) -> Any:
@@ -68,21 +77,20 @@ def arguments(hyperparameters: Mapping[str, str]) -> list[str]:
 
     `hyperparameters` are the strings on the wire. Sorted by key; a key of one letter becomes `-k`;
     decoded values are written as Python writes them (`True`, `1e-05`), null as an empty argument, an
-    object as `a=1,b=2`; SageMaker's own settings are left out. As on SageMaker a value that begins
-    with a dash follows its key as it is, and argparse takes it for an option unless it is a plain
-    negative number.
+    object as `a=1,b=2`; SageMaker's own settings are left out. A value that argparse would take for an
+    option, since it begins with a dash and is no plain negative number, is joined to its key.
 
     Raises ValueError for one that no process can be given (a NUL character, half a surrogate pair).
     """
     values = user_values(hyperparameters)
     line: list[str] = []
     for key in sorted(values):
-        pair = (_argument_name(key), _argument_text(values[key]))
+        pair = (_argument_name(key), _argument_text(values[key], hyperparameters[key]))
         if not all(map(is_passable, pair)):
             raise ValueError(
                 f"hyperparameter {key!r}: has a character that cannot be passed to a program; remove it"
             )
-        line.extend(pair)
+        line.extend([_joined(*pair)] if _looks_like_option(pair[1]) else pair)
     return line
 
 
@@ -100,7 +108,19 @@ def _argument_name(key: str) -> str:
     return "-" + key if key else ""
 
 
-def _argument_text(value: Any) -> str:
+def _looks_like_option(text: str) -> bool:
+    whole, _, rest = text[1:].partition(".")
+    is_number = (whole + rest).isdecimal() and not text.endswith(".")
+    return len(text) > 1 and text[0] == "-" and not is_number
+
+
+def _joined(name: str, text: str) -> str:
+    return f"{name}={text}" if name.startswith("--") else name + text
+
+
+def _argument_text(value: Any, wire: str) -> str:
+    if wire.endswith(_TYPED) and isinstance(value, (bool, int, float)):
+        return wire[: -len(_TYPED)]
     if value is None:
         return ""
     if isinstance(value, dict):
