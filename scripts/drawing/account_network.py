@@ -229,7 +229,10 @@ class Network:
             self._bar(member, place, f"Endpoint of {service}", f"an interface in {count} subnets")
         elif template.kind(member) == MACHINES:
             wanted = properties["ComputeResources"]
-            kinds = " ".join(wanted["InstanceTypes"])
+            types = wanted["InstanceTypes"]
+            if isinstance(types, dict):  # chosen by the region; the last are the most regions'
+                types = types["Fn::If"][-1]
+            kinds = " ".join(dict.fromkeys(each.partition(".")[0] for each in types))
             told = f"{wanted['Type']}, {wanted['MinvCpus']} to {wanted['MaxvCpus']} vCPUs, {kinds}"
             self._bar(member, place, name(member), told)
             self._queue(member, wanted)

@@ -174,8 +174,9 @@ class Drawing:
             rights = self._platform.rights(holder)
             for place, middle in self._columns.items():
                 self._letters(middle, y, rights.get(place, ""))
-            attached = ", ".join(words(each) for each in self._platform.attached(holder))
-            draw.text(LAST, y + 20, attached, size=11)
+            attached = [words(each) for each in self._platform.attached(holder)]
+            for line, each in enumerate(attached):
+                draw.text(LAST, y + 26 - 6 * len(attached) + 13 * line, each, size=11)
         self._y = top + 34 * len(holders) + 10
 
     def _letters(self, middle: float, y: float, allowed: str) -> None:

@@ -13,7 +13,7 @@ from trainyard.aws.batch import checks as batch_checks
 from trainyard.aws.sagemaker import checks as training_checks
 from trainyard.core.environments.facts import job_name_prefix
 from trainyard.core.environments.limits import NAME, PREFIX, PREFIX_LENGTH
-from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.core.environments.regions import DEEP_LEARNING_CONTAINERS
 from trainyard.core.jobs.instance_types import instance_types
 from trainyard.core.jobs.job import InferenceJob, Job, Resources, ShardResources, Spot, TrainingJob
 from trainyard.core.runs.run import Channel, Interruption, Run

@@ -25,20 +25,23 @@ SAVE = "import os\nopen(os.environ['SM_MODEL_DIR'] + '/factor', 'w').write('2')\
 def person(
     sandbox_yard: Yard, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, Any]]:
-    """The credentials of a role with the submitter policy, in this process's environment."""
+    """The credentials of a role with the submitters' policies, in this process's environment."""
     iam = sandbox.client("iam")
-    facts = sandbox.client("ssm").get_parameter(Name="/trainyard/sandbox/submitter-policy-arn")
+    names = [f"/trainyard/sandbox/submitter{each}-policy-arn" for each in ("", "-data")]
+    facts = sandbox.client("ssm").get_parameters(Names=names)["Parameters"]
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = iam.create_role(RoleName="Scientist", AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    iam.attach_role_policy(RoleName="Scientist", PolicyArn=facts["Parameter"]["Value"])
+    for fact in facts:
+        iam.attach_role_policy(RoleName="Scientist", PolicyArn=fact["Value"])
     keys = sandbox.client("sts").assume_role(RoleArn=role, RoleSessionName="ana")["Credentials"]
     monkeypatch.setenv("AWS_ENDPOINT_URL", sandbox.address["endpoint"])
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
     yield keys
-    iam.detach_role_policy(RoleName="Scientist", PolicyArn=facts["Parameter"]["Value"])
+    for fact in facts:
+        iam.detach_role_policy(RoleName="Scientist", PolicyArn=fact["Value"])
     iam.delete_role(RoleName="Scientist")
 
 

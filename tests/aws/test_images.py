@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from trainyard.aws.images import images, releases
-from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.core.environments.regions import DEEP_LEARNING_CONTAINERS
 from trainyard.core.errors import Unsupported
 from trainyard.core.jobs.instance_types import FAMILIES, has_local_disk, instance_types
 from trainyard.core.jobs.job import Resources

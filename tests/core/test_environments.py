@@ -32,6 +32,7 @@ from trainyard.core.environments.environment import (
 from trainyard.core.environments.facts import job_name_prefix
 from trainyard.core.environments.families import MOST
 from trainyard.core.environments.file import load_environment
+from trainyard.core.environments.regions import DEEP_LEARNING_CONTAINERS
 from trainyard.core.errors import BadInput
 
 INT_MAX = 2**31 - 1
@@ -182,7 +183,7 @@ TEXTS: list[tuple[Callable[..., Environment], str, str, list[str], list[str]]] =
         Environment,
         "region",
         "region",
-        ["us-east-1", "ap-southeast-7", "us-gov-west-1", "us-isob-east-1", "eusc-de-east-1", "cn-north-1"],
+        ["us-east-1", "ap-southeast-7", "us-gov-west-1"],
         [
             "us-east",
             "us-east-1a",
@@ -344,11 +345,11 @@ def test_another_name_is_refused_under_its_own_table(name: Any) -> None:
     assert error.cure or "must be a string" in error.problem
 
 
-def test_every_region_that_botocore_knows_is_one() -> None:
+def test_a_region_is_one_that_botocore_knows_and_that_images_for_training_are_in() -> None:
     partitions = Loader().load_data("endpoints")["partitions"]
-    regions = [region for partition in partitions for region in partition["regions"]]
-    assert len(regions) > 40
-    for region in regions:
+    regions = {region for partition in partitions for region in partition["regions"]}
+    assert set(DEEP_LEARNING_CONTAINERS) <= regions
+    for region in DEEP_LEARNING_CONTAINERS:
         assert Environment(region=region).region == region
 
 
@@ -427,6 +428,8 @@ LISTS: list[tuple[Callable[..., Environment], str, str, list[tuple[str, ...]], l
         "families",
         "batch.families",
         [
+            ("default_x86_64",),
+            ("default_arm64",),
             ("m6i",),
             ("m6i.xlarge", "c5.2xlarge", "c5n.xlarge", "t3.xlarge"),
             ("m7i-flex", "u-6tb1", "u7i-12tb.224xlarge", "hpc6a", "x2iedn"),
@@ -438,7 +441,11 @@ LISTS: list[tuple[Callable[..., Environment], str, str, list[tuple[str, ...]], l
         [
             (),
             ("optimal",),
-            ("default_x86_64",),
+            ("default_x86_64", "m5"),
+            ("default_arm64", "default_x86_64"),
+            ("zz9plural",),
+            ("mac2",),
+            ("t1",),
             ("M5",),
             ("m5.",),
             ("m5.large.x",),
@@ -517,13 +524,16 @@ def instance_types() -> Iterator[dict[str, Any]]:
     yield from json.loads(gzip.decompress(packed)).values()
 
 
+OF_OLD = ("c1", "m1", "m2", "t1")
+
+
 def test_what_names_tell_of_instance_types_is_what_ec2_says_of_them() -> None:
     # moto has the answer of DescribeInstanceTypes.
     checked = 0
     for each in instance_types():
         name, family = each["InstanceType"], each["InstanceType"].partition(".")[0]
         architectures = set(each["ProcessorInfo"]["SupportedArchitectures"])
-        if not architectures & {"arm64", "x86_64"} or family in ("a1", "m2", "t8i"):
+        if not architectures & {"arm64", "x86_64"} or family in ("a1", "t8i", *OF_OLD):
             continue
         checked += 1
         fits = each["VCpuInfo"]["DefaultVCpus"] >= 4 and each["MemoryInfo"]["SizeInMiB"] > 8_192
@@ -868,3 +878,41 @@ def test_any_text_is_a_value_or_refused_in_one_line(text: str) -> None:
         except BadInput as error:
             assert str(error).isprintable()
             assert error.key.startswith("environments")
+
+
+def test_a_region_that_lacks_a_part_is_refused_by_name_or_does_without() -> None:
+    assert Environment(region="eu-west-1").has_notebook
+    assert not Environment(region="me-central-1").has_notebook
+    for values, key, problem in (
+        ({"region": "cn-north-1"}, "region", "China is not supported"),
+        ({"region": "xx-north-1"}, "region", "no Deep Learning Containers in 'xx-north-1'"),
+        (
+            {"region": "us-gov-east-1", "notebook": Notebook(enabled=True)},
+            "notebook.enabled",
+            "no notebook instances in us-gov-east-1",
+        ),
+        (
+            {"region": "eu-north-1", "budget_usd": 5, "alarm_email": "a@example.com"},
+            "budget_usd",
+            "no budgets in eu-north-1",
+        ),
+    ):
+        error = refusal(lambda values=values: Environment(**values))  # type: ignore[misc]
+        assert (error.key, problem in error.problem) == (f"environments.dev.{key}", True), error
+        assert error.cure
+
+
+def test_zones_are_counted_or_named() -> None:
+    assert Environment().zone_count == 2
+    assert Environment(zone_ids=("use1-az6", "use1-az4", "use1-az2")).zone_count == 3
+    assert Environment(zone_ids=("eu-west-1c",), region="eu-west-1").zone_count == 1
+    for values in (
+        {"zone_ids": ("use1-az1", "us-east-1a")},
+        {"zone_ids": ("us-east-1a",), "region": "eu-west-1"},
+        {"zone_ids": ("use1-az1",), "zones": 3},
+        {"zone_ids": ("a", "b")},
+        {"zone_ids": ("use1-az1", "use1-az1")},
+        {"zone_ids": ("use1-az1",), "nats": 2},
+        {"zone_ids": ("use1-az1",), "notebook": Notebook(zone=2)},
+    ):
+        assert refusal(lambda values=values: Environment(**values)).cure  # type: ignore[misc]

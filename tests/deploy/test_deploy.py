@@ -31,6 +31,20 @@ def test_first_deploy_makes_both_stacks_and_says_what_to_type_next(
     assert "up to 32 vCPUs" in result.stdout
 
 
+def test_machines_that_the_region_does_not_have_are_refused_before_anything_is_made(
+    deploying: Project, cloudformation: CloudFormation
+) -> None:
+    for key, item, near in (("families", "m5plural", "m5"), ("gpu_families", "g5.999xlarge", "g5")):
+        deploying.write_job_file(f'[environments.dev.batch]\n{key} = ["{item}"]\n')
+        result = deploying.run("deploy", "dev", "--yes")
+        assert result.returncode == 2
+        assert f"environments.dev.batch.{key}: '{item}' is not offered in {REGION}" in result.stderr
+        assert near in result.stderr.partition("; ")[2]
+        assert not cloudformation.stacks
+    deploying.write_job_file('[environments.dev.batch]\nfamilies = ["m5", "r5.2xlarge"]\n')
+    assert deploying.run("deploy", "dev", "--yes").returncode == 0
+
+
 def test_each_resource_is_told_once(deploying: Project, cloudformation: CloudFormation) -> None:
     result = deploying.run("deploy", "--yes")
 

@@ -12,6 +12,7 @@ from trainyard.core.errors import AccountRefused, BadInput
 from trainyard.deploy.destroy import Demolition
 from trainyard.deploy.preparation import (
     SERVICE_LINKED_ROLES,
+    close_default_security_group,
     ensure_service_linked_roles,
     retain_training_logs,
 )
@@ -131,3 +132,25 @@ def test_queue_that_is_gone_already_is_no_reason_to_refuse() -> None:
     )
 
     demolition(session).refuse_running()
+
+
+def test_the_security_group_that_a_vpc_is_made_with_is_closed_once() -> None:
+    rules = {"IpPermissions": [{"IpProtocol": "-1"}], "IpPermissionsEgress": [{"IpProtocol": "tcp"}]}
+    session: Any = Session(describe_security_groups={"SecurityGroups": [{"GroupId": "sg-1", **rules}]})
+
+    assert close_default_security_group(session, "vpc-1")
+    [asked] = session.asked("describe_security_groups")
+    assert {each["Name"]: each["Values"] for each in asked["Filters"]} == {
+        "vpc-id": ["vpc-1"],
+        "group-name": ["default"],
+    }
+    for operation, name in (
+        ("revoke_security_group_ingress", "IpPermissions"),
+        ("revoke_security_group_egress", "IpPermissionsEgress"),
+    ):
+        assert session.asked(operation) == [{"GroupId": "sg-1", "IpPermissions": rules[name]}]
+
+    closed = {"GroupId": "sg-1", "IpPermissions": [], "IpPermissionsEgress": []}
+    session = Session(describe_security_groups={"SecurityGroups": [closed]})
+    assert not close_default_security_group(session, "vpc-1")
+    assert len(session.calls) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainyard.core.environments.environment import BatchCompute, Environment, Notebook
-from trainyard.core.environments.limits import ENDPOINTS, READ_BUCKETS
+from trainyard.core.environments.limits import ENDPOINTS, INSTANCE_TYPES, READ_BUCKETS
 from trainyard.infra.synthesis import synthesise
 
 CACHE = Path(__file__).parents[2] / ".venv" / "templates"
@@ -26,6 +26,10 @@ EVERYTHING = Environment(
     encrypt_traffic=True,
     kms_key=KEY,
     permissions_boundary="arn:aws:iam::111122223333:policy/" + "boundary" * 16,
+    policy_name="submitters".ljust(123, "x"),
+    policy_path="/teams/machine-learning/",
+    allowed_instance_types=tuple(f"ml.p6-b200.{number}xlarge" for number in range(10, 10 + INSTANCE_TYPES)),
+    tags={f"key-{number}".ljust(40, "x"): "value".ljust(40, "y") for number in range(40)},
     read_buckets=tuple(f"bucket-{number}-".ljust(63, "x") for number in range(READ_BUCKETS)),
     alarm_email=f"{'team' * 16}@machine-learning.example-company.com"[:100],
     budget_usd=2**31 - 1,

@@ -189,8 +189,9 @@ def test_roles_are_passed_to_the_services_that_the_templates_name() -> None:
 
 
 def test_what_has_a_name_is_narrowed_to_it_and_the_rest_to_cloudformation() -> None:
-    # None has a name of ours: a role of AWS's, a person's key, a service that acts with its caller's rights.
+    # None has a name of ours: a role or group of AWS's, a person's key, a service with its caller's rights.
     others = {"ServiceLinkedRoles", "NetworkNotebook", "NotebookStop", "LogsRead", "KeyTemplate"}
+    others |= {"NetworkDefaultGroup"}
     for each in statements():
         writes = [one for one in as_list(each["Action"]) if not re.search(r":(?:Describe|List|Get)", one)]
         named = all(

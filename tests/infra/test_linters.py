@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cfnlint.data.schemas.extensions.aws_ec2_instance
 import pytest
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
@@ -21,23 +22,17 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from templates import CACHE, CONFIGURATIONS
 
 from trainyard.core.environments.environment import Environment
-from trainyard.core.environments.registries import DEEP_LEARNING_CONTAINERS
+from trainyard.core.environments.families import ARM, OLDER, X86, at_full_price
+from trainyard.core.environments.regions import DEEP_LEARNING_CONTAINERS, WITHOUT_BUDGET, WITHOUT_NOTEBOOK
 from trainyard.infra.synthesis import synthesise, use_packaged_node
 
 ROOT = Path(__file__).parents[2]
 CHECKOV = ROOT / ".venv" / "checkov" / "bin" / "checkov"
 ENTRIES = tomllib.loads((Path(__file__).parent / "findings.toml").read_text(encoding="utf-8"))["finding"]
 
-REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-2", "cn-north-1")
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-2")
 WITHOUT_BUDGETS = ("eu-north-1", "af-south-1", "us-gov-west-1")
 """More of the regions to lint for, of environments without a budget."""
-NOT_EVERYWHERE = {
-    "AWS::SageMaker::NotebookInstance": 2,
-    "AWS::SageMaker::NotebookInstanceLifecycleConfig": 2,
-    "AWS::Budgets::Budget": 20,
-}
-"""Resource types -> the number of regions of `DEEP_LEARNING_CONTAINERS` that lack them; all are options."""
-
 BAD_BUCKET = {"Type": "AWS::S3::Bucket", "Properties": {"AccessControl": "PublicReadWrite"}}
 
 
@@ -122,11 +117,20 @@ def test_every_part_exists_in_every_region_that_has_deep_learning_containers() -
         for template in synthesise(environment, cache=str(CACHE))
         for resource in template.content["Resources"].values()
     }
-    missing: dict[str, int] = {}
     for region in DEEP_LEARNING_CONTAINERS:
-        for kind in types - set(PROVIDER_SCHEMA_MANAGER.get_resource_types(region)):
-            missing[kind] = missing.get(kind, 0) + 1
-    assert missing == NOT_EVERYWHERE
+        known = PROVIDER_SCHEMA_MANAGER.get_resource_types(region)
+        missing = {kind.split("::")[1] for kind in types.difference(known)}
+        options = {"SageMaker": region in WITHOUT_NOTEBOOK, "Budgets": region in WITHOUT_BUDGET}
+        assert missing == {service for service, lacking in options.items() if lacking}, region
+
+
+def test_every_region_has_the_machines_that_are_chosen_for_it() -> None:
+    folder = Path(cfnlint.data.schemas.extensions.aws_ec2_instance.__path__[0])
+    offered = json.loads((folder / "instancetype_enum.json").read_text(encoding="utf-8"))
+    for region in DEEP_LEARNING_CONTAINERS:
+        for bundle in (X86, ARM):
+            types = at_full_price((bundle,), older=region in OLDER)
+            assert len(types) == 8 and set(types) <= set(offered[region]["enum"]), region
 
 
 def test_cdk_nag_finds_nothing_without_a_reason(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from iam.evaluator import ALLOWED, DENIED, Request, Unavailable, evaluate, locke
 from iam.resolve import Deployed
 from templates import EVERYTHING
 
+from trainyard.core.environments.environment import Environment
+from trainyard.core.environments.limits import SUBNETS
+
 # The first test of a fresh machine installs the evaluator and synthesises what is asked about.
 pytestmark = pytest.mark.timeout(300)
 
@@ -28,6 +31,9 @@ list the folder of: a record of predictions, the ledger's cache
 write: a data set, code, a ledger record, the ledger's cache
 send a part of: a data set, code, a ledger record, the ledger's cache
 replace: a data set, the ledger's cache
+read a stray file beside data sets
+list the folder of a stray file beside data sets
+list all of the data set bucket
 start: a training job, a Batch job in the queue, a Batch job under the environment's tag
 start: a Batch job of the latest job definition, a Batch job of a revision of the job definition
 describe: a training job, Batch jobs, a model package group
@@ -56,7 +62,10 @@ stop a notebook
 MAY = {
     "training role": """
 read: a data set, a model, a checkpoint, code
+read a stray file beside data sets
 list the folder of: a data set, a model, a checkpoint, code
+list the folder of a stray file beside data sets
+list all of the data set bucket
 write: a model, a checkpoint
 send a part of: a model, a checkpoint
 replace: a model, a checkpoint
@@ -81,6 +90,9 @@ list the folder of: a data set, a model, predictions, a record of predictions, c
 write: predictions, a record of predictions
 send a part of: predictions, a record of predictions
 replace predictions
+read a stray file beside data sets
+list the folder of a stray file beside data sets
+list all of the data set bucket
 read a secret
 """,
     "batch execution role": """
@@ -273,8 +285,17 @@ def test_the_roles_that_are_published_are_those_of_the_matrix() -> None:
 )
 def test_the_largest_environment_is_within_the_limits_of_policies(region: str, partition: str) -> None:
     """6,144 characters a managed policy, 10,240 all inline policies of a role (IAM user guide, quotas)."""
-    sizes = Deployed(EVERYTHING, region=region, partition=partition).policy_sizes()
-    most = {name: 6_144 if name.startswith("managed") else 10_240 for name in sizes}
+    subnets = tuple(f"subnet-{number:017x}" for number in range(SUBNETS))
+    shapes = ("cidr", "zones", "nats", "endpoints", "flow_logs")
+    usual = {name: getattr(Environment(), name) for name in shapes}
+    joined = EVERYTHING.replace(vpc="vpc-0123456789abcdef0", subnets=subnets, **usual)
+    places = [Deployed(each, region=region, partition=partition) for each in (EVERYTHING, joined)]
+    sizes = {
+        f"{place.environment.profile} {name}": size
+        for place in places
+        for name, size in place.policy_sizes().items()
+    }
+    most = {name: 6_144 if " managed " in name else 10_240 for name in sizes}
     assert {name: size for name, size in sizes.items() if size > most[name]} == {}
 
 

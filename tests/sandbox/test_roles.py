@@ -261,7 +261,8 @@ def test_the_submitters_policy_lets_a_job_be_made_with_the_training_role_alone(
 ) -> None:
     iam = sandbox.client("iam")
     iam.create_user(UserName="ann")
-    iam.attach_user_policy(UserName="ann", PolicyArn=known["submitter-policy-arn"])
+    for name in ("submitter-policy-arn", "submitter-data-policy-arn"):
+        iam.attach_user_policy(UserName="ann", PolicyArn=known[name])
     key = iam.create_access_key(UserName="ann")["AccessKey"]
     ann = clients_of(
         sandbox,
@@ -272,8 +273,21 @@ def test_the_submitters_policy_lets_a_job_be_made_with_the_training_role_alone(
         "OutputDataConfig": {"S3OutputPath": f"s3://{known['model-bucket']}/models"},
         "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "VpcConfig": {
+            "Subnets": known["subnet-ids"].split(","),
+            "SecurityGroupIds": known["security-group-ids"].split(","),
+        },
     }
     mine = {"TrainingJobName": "trainyard-sandbox-ann", **wanted}
+    elsewhere = {
+        **wanted["VpcConfig"],
+        "Subnets": [*wanted["VpcConfig"]["Subnets"], "subnet-0123456789abcdef0"],
+    }
+    for network in ({"VpcConfig": elsewhere}, {}):
+        outside = {key: value for key, value in mine.items() if key != "VpcConfig"}
+        with denied("AccessDeniedException") as error:
+            ann("sagemaker").create_training_job(**outside, **network, RoleArn=known["training-role-arn"])
+        assert "sagemaker:CreateTrainingJob" in str(error.value)
     with denied("AccessDeniedException"):
         ann("sagemaker").create_training_job(
             **{**mine, "TrainingJobName": "ann"}, RoleArn=known["training-role-arn"]

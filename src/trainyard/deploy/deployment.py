@@ -9,7 +9,14 @@ from ..core.environments.environment import Environment
 from ..infra.synthesis import StackTemplate
 from .comparison import compare
 from .cost import cost
-from .preparation import Target, dashboard_url, ensure_service_linked_roles, facts_of, retain_training_logs
+from .preparation import (
+    Target,
+    close_default_security_group,
+    dashboard_url,
+    ensure_service_linked_roles,
+    facts_of,
+    retain_training_logs,
+)
 from .stacks.application import CREATED, Application, Applied
 from .stacks.events import Reporter
 from .stacks.stacks import Stacks
@@ -59,6 +66,9 @@ class EnvironmentDeployment:
             if template.name == self._environment.data_stack_name:
                 self._protect(template.name)
             applied.append(done)
+        vpc = self.facts().get("vpc-id", "")
+        if vpc and not self._environment.vpc and close_default_security_group(self._session, vpc):
+            self._reporter.say(f"{vpc}: its default security group lets nothing in or out")
         days = self._environment.retention.log_days
         if retain_training_logs(self._session, days):
             self._reporter.say(f"logs of training jobs in this account and region now go after {days} days")
@@ -92,6 +102,7 @@ class EnvironmentDeployment:
             if "dashboard-name" in facts
             else "",
             "people": facts.get("submitter-policy-arn", ""),
+            "": facts.get("submitter-data-policy-arn", ""),
             "next": f"trainyard train --on {environment.name}",
         }
         lines = [f"  {title:<10} {text}" for title, text in parts.items() if text]
@@ -102,7 +113,7 @@ class EnvironmentDeployment:
         if vcpus := environment.batch.on_demand_max_vcpus:
             lines.append(
                 f"When spot is full, Batch goes on on demand, at full price, with up to {vcpus} vCPUs"
-                " (batch.on_demand_max_vcpus = 0 switches that off)."
+                " or one machine more (batch.on_demand_max_vcpus = 0 switches that off)."
             )
         return lines
 

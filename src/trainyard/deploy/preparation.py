@@ -9,7 +9,8 @@ from ..aws.account.errors import DENIED, person
 from ..aws.account.session import Session
 from ..core.environments.environment import Environment
 from ..core.environments.facts import TRAINING_LOG_GROUP, parameter_name
-from ..core.errors import AccountRefused, BadInput
+from ..core.environments.families import ARM, X86
+from ..core.errors import AccountRefused, BadInput, nearest
 
 SERVICE_LINKED_ROLES = {
     "batch.amazonaws.com": "AWSServiceRoleForBatch",
@@ -46,6 +47,22 @@ def target_of(session: Session, environment: Environment) -> Target:
     return Target(caller.account, session.region, caller.partition, person(caller.arn))
 
 
+def refuse_unoffered(session: Session, environment: Environment) -> None:
+    """Raises `BadInput` for the first family or type of Batch's machines that EC2 doesn't offer there."""
+    lists = {"families": environment.batch.families, "gpu_families": environment.batch.gpu_families}
+    if not any(item not in (X86, ARM) for items in lists.values() for item in items):
+        return
+    pages = session.pages("ec2", "describe_instance_type_offerings", LocationType="region")
+    offered = {each["InstanceType"] for page in pages for each in page["InstanceTypeOfferings"]}
+    offered |= {name.partition(".")[0] for name in offered} | {X86, ARM}
+    for field, items in lists.items():
+        for item in items:
+            if item not in offered:
+                problem = f"{item!r} is not offered in {session.region}"
+                key = f"environments.{environment.name}.batch.{field}"
+                raise BadInput(problem, key=key, cure=nearest(item, sorted(offered)))
+
+
 def ensure_service_linked_roles(session: Session) -> list[str]:
     """Make the service-linked roles that are not there; their names.
 
@@ -75,6 +92,23 @@ def _role_exists(session: Session, role: str) -> bool:
             return False
         raise
     return True
+
+
+def close_default_security_group(session: Session, vpc: str) -> bool:
+    """Take all rules from the security group that a VPC is made with; whether there were any.
+
+    A template can't: CloudFormation knows only groups that it makes ("Default security groups", VPC user
+    guide).
+    """
+    named = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["default"]}]
+    [group] = session.call("ec2", "describe_security_groups", Filters=named)["SecurityGroups"]
+    for rules, operation in (
+        ("IpPermissions", "revoke_security_group_ingress"),
+        ("IpPermissionsEgress", "revoke_security_group_egress"),
+    ):
+        if group[rules]:
+            session.call("ec2", operation, GroupId=group["GroupId"], IpPermissions=group[rules])
+    return bool(group["IpPermissions"] or group["IpPermissionsEgress"])
 
 
 def retain_training_logs(session: Session, days: int) -> bool:

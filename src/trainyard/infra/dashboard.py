@@ -3,7 +3,7 @@ Batch CloudWatch metrics", "Monitoring Amazon EventBridge"). Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.environments.environment import Environment
@@ -19,8 +19,11 @@ BATCH_JOBS = (
 _WIDTH = 12
 
 
-def dashboard_body(environment: Environment, *, queue: str, rules: Mapping[str, str]) -> dict[str, Any]:
-    """CloudWatch's JSON; `queue` and `rules` (`failed`, `blocked`) are names, texts for `Fn::Sub`."""
+def dashboard_body(
+    environment: Environment, *, queues: Sequence[str], rules: Mapping[str, str]
+) -> dict[str, Any]:
+    """CloudWatch's JSON; `queues`, the one with GPUs last, and `rules` (`failed`, `blocked`) are names, texts
+    for `Fn::Sub`."""
     hosts = [
         _widget("CPU, % of one core", [_search(environment, "Host", "CPUUtilization")]),
         _widget("Memory, %", [_search(environment, "Host", "MemoryUtilization")]),
@@ -33,11 +36,15 @@ def dashboard_body(environment: Environment, *, queue: str, rules: Mapping[str, 
         ["AWS/Events", "TriggeredRules", "RuleName", rules["failed"], {"label": "training jobs failed"}],
         ["...", rules["blocked"], {"label": "queue blocked"}],
     ]
+    titles = ("Jobs of the Batch queue", "Jobs of the Batch queue with GPUs")
+    jobs = [_widget(title, _jobs_of(queue), "Sum") for title, queue in zip(titles, queues, strict=False)]
+    return {"widgets": [*hosts, _widget("Failures", failures, "Sum"), *jobs]}
+
+
+def _jobs_of(queue: str) -> list[list[str]]:
     # CloudWatch's shorthand: a dot repeats what stands above it.
     first, *others = BATCH_JOBS
-    jobs = [["AWS/Batch", first, "JobQueueName", queue], *([".", name, ".", "."] for name in others)]
-    status = [_widget("Failures", failures, "Sum"), _widget("Jobs of the Batch queue", jobs, "Sum")]
-    return {"widgets": [*hosts, *status]}
+    return [["AWS/Batch", first, "JobQueueName", queue], *([".", name, ".", "."] for name in others)]
 
 
 def _search(environment: Environment, dimension: str, metric: str = "") -> list[Any]:

@@ -2,7 +2,8 @@
 
 S3's names the buckets that jobs work with and those that images come from; an image pull fails without them:
 ECR keeps layers in `prod-<region>-starport-layer-bucket` ("Amazon ECR interface VPC endpoints", ECR user
-guide), Amazon Linux its packages in `al2023-repos-<region>-*`.
+guide), Amazon Linux its packages in `al2023-repos-<region>-de612dc2`: in each region's bucket that ends so,
+and not in whatever somebody has called alike.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .statements import (
     objects,
 )
 
-_IMAGES = ("=prod-${AWS::Region}-starport-layer-bucket", "=al2023-repos-${AWS::Region}-*")
+_IMAGES = ("=prod-${AWS::Region}-starport-layer-bucket", "=al2023-repos-${AWS::Region}-de612dc2")
 
 
 def add_gateway_endpoint(

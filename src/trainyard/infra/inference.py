@@ -51,9 +51,11 @@ class Inference(Construct):
         return [queue.ref for queue in (self.queue, self.gpu_queue) if queue is not None]
 
     @property
-    def queue_name(self) -> str:
-        """The name of the queue, which CloudFormation gives it: the end of its ARN."""
-        return Fn.select(1, Fn.split("/", self.queue.ref))
+    def queue_names(self) -> dict[str, str]:
+        """The names of all queues, which CloudFormation gives them, the end of their ARNs: of the usual one
+        by "", of that with GPUs by "Gpu"."""
+        queues = {"": self.queue, "Gpu": self.gpu_queue}
+        return {name: Fn.select(1, Fn.split("/", queue.ref)) for name, queue in queues.items() if queue}
 
     def _queue(self, name: str, environments: list[batch.CfnComputeEnvironment]) -> batch.CfnJobQueue:
         order = [

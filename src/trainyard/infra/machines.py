@@ -2,18 +2,22 @@
 
 No names, no service role, no desired count: each would block an update ("Updating compute environments",
 Batch user guide). A change of the image, the families or the disk replaces machines as they become free.
+CloudFormation puts a stack's tags on the compute environment alone: what it starts, and what costs, is tagged
+here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_cdk import Aws, CfnCondition, CfnTag, Fn, Token
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..core.environments.environment import LEAN, Environment
+from ..core.environments.environment import LEAN, Environment, stack_tags
+from ..core.environments.families import OLDER, at_full_price
 from .network import Network
 from .roles import Roles
 from .statements import Statement, allow
@@ -75,13 +79,21 @@ class Machines:
         """Spot, then on demand, as the environment has them."""
         wanted = self._environment.batch
         found = []
-        for name, kind, most in (
-            ("Spot", SPOT, wanted.max_vcpus),
-            ("OnDemand", ON_DEMAND, wanted.on_demand_max_vcpus),
-        ):
-            if most:
-                found.append(self._compute(name, kind, most, wanted.families, GENERAL_IMAGE))
+        if wanted.max_vcpus:
+            found.append(self._compute("Spot", SPOT, wanted.max_vcpus, wanted.families, GENERAL_IMAGE))
+        if most := wanted.on_demand_max_vcpus:
+            found.append(self._compute("OnDemand", ON_DEMAND, most, self._at_full_price(), GENERAL_IMAGE))
         return found
+
+    def _at_full_price(self) -> list[str]:
+        """Of the region's generation, which is known when the stack is made: a template fits every region."""
+        families = self._environment.batch.families
+        newer, older = at_full_price(families, older=False), at_full_price(families, older=True)
+        if newer == older:
+            return list(newer)
+        regions = [Fn.condition_equals(Aws.REGION, region) for region in OLDER]
+        condition = CfnCondition(self._scope, "OlderMachines", expression=Fn.condition_or(*regions))
+        return Token.as_list(Fn.condition_if(condition.logical_id, list(older), list(newer)))
 
     def accelerated(self) -> list[batch.CfnComputeEnvironment]:
         """With GPUs; [] where the environment names no families of them."""
@@ -107,6 +119,7 @@ class Machines:
             ),
             security_group_ids=[self._group.attr_group_id],
             subnets=self._network.machine_subnets,
+            tags=stack_tags(self._environment),
             update_to_latest_image_version=True,
         )
         environment = batch.CfnComputeEnvironment(
@@ -136,7 +149,12 @@ class Machines:
         metadata = ec2.CfnLaunchTemplate.MetadataOptionsProperty(
             http_tokens="required", http_put_response_hop_limit=1
         )
+        tags = [CfnTag(key=key, value=value) for key, value in stack_tags(self._environment).items()]
         data = ec2.CfnLaunchTemplate.LaunchTemplateDataProperty(
+            tag_specifications=[
+                ec2.CfnLaunchTemplate.TagSpecificationProperty(resource_type=kind, tags=tags)
+                for kind in ("instance", "volume")
+            ],
             block_device_mappings=[
                 ec2.CfnLaunchTemplate.BlockDeviceMappingProperty(device_name=_ROOT_DEVICE, ebs=disk)
             ],

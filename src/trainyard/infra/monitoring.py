@@ -126,8 +126,10 @@ class Monitoring(Construct):
     def _alarms(self, inference: Inference, failed: events.CfnRule, blocked: events.CfnRule) -> None:
         self._alarm("TrainingAlarm", "A training job failed", *_rule_metric(failed))
         self._alarm("QueueAlarm", "The Batch queue is blocked", *_rule_metric(blocked))
-        queue = ("JobQueueName", inference.queue_name)
-        self._alarm("InferenceAlarm", "A Batch job failed", "AWS/Batch", "JobsMovedToFailed", queue)
+        for name, queue in inference.queue_names.items():
+            what = f"A Batch job{' of the GPU queue' if name else ''} failed"
+            dimension = ("JobQueueName", queue)
+            self._alarm(f"{name}InferenceAlarm", what, "AWS/Batch", "JobsMovedToFailed", dimension)
 
     def _alarm(self, name: str, what: str, namespace: str, metric: str, dimension: tuple[str, str]) -> None:
         cloudwatch.CfnAlarm(
@@ -147,10 +149,10 @@ class Monitoring(Construct):
         )
 
     def _dashboard(self, inference: Inference, failed: events.CfnRule, blocked: events.CfnRule) -> str:
-        body = dashboard_body(
-            self._environment, queue="${Queue}", rules={"failed": "${Failed}", "blocked": "${Blocked}"}
-        )
-        values = {"Queue": inference.queue_name, "Failed": failed.ref, "Blocked": blocked.ref}
+        queues = {f"{name}Queue": queue for name, queue in inference.queue_names.items()}
+        rules = {"failed": "${Failed}", "blocked": "${Blocked}"}
+        body = dashboard_body(self._environment, queues=[f"${{{name}}}" for name in queues], rules=rules)
+        values = {**queues, "Failed": failed.ref, "Blocked": blocked.ref}
         text = json.dumps(body, separators=(",", ":"))
         return cloudwatch.CfnDashboard(self, "Dashboard", dashboard_body=Fn.sub(text, values)).ref
 

@@ -70,7 +70,7 @@ class Network(Construct):
 
     def _subnets(self, name: str, *, is_public: bool) -> list[ec2.CfnSubnet]:
         """One a zone; with `is_public`, machines in them get a public address while they run."""
-        zones, block = self._environment.zones, ipaddress.IPv4Network(self._environment.cidr)
+        zones, block = self._environment.zone_count, ipaddress.IPv4Network(self._environment.cidr)
         blocks = list(block.subnets(new_prefix=subnet_length(block.prefixlen, zones)))[: 2 * zones]
         # In turn, so that a further zone moves no subnet: a block in use can't be given to another one.
         mine = blocks[0::2] if name == "Public" else blocks[1::2]
@@ -79,13 +79,19 @@ class Network(Construct):
                 self,
                 f"{name}Subnet{zone + 1}",
                 vpc_id=self.vpc_id,
-                availability_zone=Fn.select(zone, Fn.get_azs()),
+                availability_zone=self._zone(zone, by_id=False),
+                availability_zone_id=self._zone(zone, by_id=True),
                 cidr_block=str(mine[zone]),
                 map_public_ip_on_launch=is_public,
                 tags=[self._name(f"{name.lower()}-{zone + 1}")],
             )
             for zone in range(zones)
         ]
+
+    def _zone(self, index: int, *, by_id: bool) -> str | None:
+        ids = self._environment.zone_ids
+        zone = ids[index] if ids else Fn.select(index, Fn.get_azs())
+        return zone if by_id == ("-az" in zone) else None
 
     def _route(self, public: list[ec2.CfnSubnet], private: list[ec2.CfnSubnet]) -> list[ec2.CfnRouteTable]:
         """Make the routes; the tables that need a way to S3."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from aws_cdk import Fn
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -31,7 +32,6 @@ from .statements import (
     use_key,
 )
 from .submitters import Submitters
-from .training import Training
 
 EXAMPLES = "https://github.com/aws/amazon-sagemaker-examples.git"
 PLATFORM = "notebook-al2023-v1"
@@ -46,7 +46,6 @@ class NotebookInstance(Construct):
         scope: Construct,
         environment: Environment,
         network: Network,
-        training: Training,
         submitters: Submitters,
         roles: Roles,
     ) -> None:
@@ -68,9 +67,9 @@ class NotebookInstance(Construct):
             # Whether SageMaker sends the source account for notebook instances is documented nowhere.
             own_account=False,
             reads_buckets=True,
-            managed_policies=[submitters.policy_arn],
+            managed_policies=[submitters.policy_arn, submitters.data_policy_arn],
         )
-        instance = self._instance(environment, network, training)
+        instance = self._instance(environment, network)
         self.name = instance.attr_notebook_instance_name
         # A policy of its own: the role is made before the instance whose ARN this names.
         actions = ["sagemaker:DescribeNotebookInstance", "sagemaker:StopNotebookInstance"]
@@ -82,18 +81,22 @@ class NotebookInstance(Construct):
             policy_document=document(allow(actions, instance.ref)),
         )
 
-    def _instance(
-        self, environment: Environment, network: Network, training: Training
-    ) -> sagemaker.CfnNotebookInstance:
+    def _instance(self, environment: Environment, network: Network) -> sagemaker.CfnNotebookInstance:
         wanted = environment.notebook
+        group = ec2.CfnSecurityGroup(
+            self,
+            "SecurityGroup",
+            group_description=f"The notebook of {environment.stack_name}: nothing comes in",
+            vpc_id=network.vpc_id,
+        )
         lifecycle = self._lifecycle(environment)
         instance = sagemaker.CfnNotebookInstance(
             self,
             "Instance",
             instance_type=wanted.instance_type,
             role_arn=self.role.attr_arn,
-            subnet_id=Fn.select(0, network.job_subnets),
-            security_group_ids=[training.security_group_id],
+            subnet_id=Fn.select(wanted.zone - 1, network.job_subnets),
+            security_group_ids=[group.attr_group_id],
             direct_internet_access="Disabled",
             root_access="Disabled",
             platform_identifier=PLATFORM,

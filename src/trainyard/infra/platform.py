@@ -10,7 +10,8 @@ from constructs import Construct
 
 from ..core.environments.environment import Environment, stack_tags
 from ..core.environments.facts import PARAMETERS, job_name_prefix, parameter_name
-from ..core.environments.registries import DEEP_LEARNING_CONTAINERS
+from ..core.environments.limits import tags_text
+from ..core.environments.regions import DEEP_LEARNING_CONTAINERS
 from ..version import __version__
 from .inference import Inference
 from .key import key_of, take_key
@@ -86,7 +87,7 @@ class PlatformStack(ReadableStack):
         network = Network(self, environment, roles)
         training = Training(self, environment, network, roles)
         inference = Inference(self, environment, network, roles)
-        submitters = Submitters(self, environment, training, inference)
+        submitters = Submitters(self, environment, network, training, inference)
         monitoring = Monitoring(self, environment, inference)
         facts = {
             "version": __version__,
@@ -96,6 +97,7 @@ class PlatformStack(ReadableStack):
             "batch-job-role-arn": inference.job_role.attr_arn,
             "batch-execution-role-arn": inference.execution_role.attr_arn,
             "submitter-policy-arn": submitters.policy_arn,
+            "submitter-data-policy-arn": submitters.data_policy_arn,
             "vpc-id": network.vpc_id,
             "subnet-ids": network.job_subnet_list,
             "security-group-ids": training.security_group_id,
@@ -107,12 +109,14 @@ class PlatformStack(ReadableStack):
             "notification-topic-arn": monitoring.topic_arn,
             "dashboard-name": monitoring.dashboard_name,
         }
+        if environment.tags:
+            facts["tags"] = tags_text(environment.tags)
         if key := key_of(environment):
             facts["kms-key-arn"] = key
         if inference.gpu_queue:
             facts["gpu-job-queue-arn"] = inference.gpu_queue.ref
         if environment.has_notebook:
-            notebook = NotebookInstance(self, environment, network, training, submitters, roles)
+            notebook = NotebookInstance(self, environment, network, submitters, roles)
             facts["notebook-name"] = notebook.name
         self.finish(environment, facts)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.environments.environment import Environment
-from ..core.environments.facts import DATASETS
 
 Statement = dict[str, Any]
 DATASET_BUCKET, MODEL_BUCKET, REPOSITORY, KEY = "DatasetBucket", "ModelBucket", "Repository", "KmsKey"
@@ -101,10 +100,11 @@ def list_bucket(bucket: str, *prefixes: str) -> Statement:
 
 
 def read(*folders: str) -> list[Statement]:
-    """Read and list the data sets, and what lies in these folders of the model bucket."""
+    """Read and list the whole data set bucket, since people copy data wherever they like, and what lies in
+    these folders of the model bucket."""
     return [
-        allow(READ_OBJECT, [*objects(DATASET_BUCKET, DATASETS), *objects(MODEL_BUCKET, *folders)]),
-        list_bucket(DATASET_BUCKET, DATASETS),
+        allow(READ_OBJECT, [*objects(DATASET_BUCKET), *objects(MODEL_BUCKET, *folders)]),
+        allow(["s3:ListBucket"], bucket_arn(DATASET_BUCKET)),
         list_bucket(MODEL_BUCKET, *folders),
     ]
 

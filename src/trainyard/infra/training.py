@@ -45,7 +45,7 @@ class Training(Construct):
         group = ec2.CfnSecurityGroup(
             self,
             "SecurityGroup",
-            group_description=f"Training jobs and the notebook of {environment.stack_name}",
+            group_description=f"Training jobs of {environment.stack_name}",
             vpc_id=network.vpc_id,
         )
         # A group can't name itself while it is made. All protocols: encrypted traffic between hosts takes

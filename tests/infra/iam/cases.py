@@ -10,7 +10,7 @@ from templates import CONFIGURATIONS, KEY
 
 from trainyard.core.environments.environment import Environment
 
-from .deeds import DEEDS, ROLES, Deed
+from .deeds import DEEDS, ROLES, Deed, but, within
 from .evaluator import ALLOWED, DENIED, Request
 from .resolve import ACCOUNT, OTHER_ACCOUNT, Deployed, Identity
 
@@ -27,6 +27,7 @@ WITH_OPTIONS = Environment(
     encrypt_traffic=True,
     read_buckets=("further-data",),
     permissions_boundary=f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    allowed_instance_types=("ml.m5.*", "ml.g5.xlarge"),
 )
 ANYONE = {
     "Version": "2012-10-17",
@@ -130,7 +131,6 @@ def ways_around() -> Iterator[Case]:
     tagging = {"aws:RequestTag/trainyard:environment": "trainyard-dev"}
     get, list_, submitter, training = "s3:GetObject", "s3:ListBucket", "submitter", "training role"
     yield _no("a folder whose name begins like models/", training, get, "model-bucket/models-secret/x")
-    yield _no("a folder whose name begins like datasets/", training, get, "dataset-bucket/datasets2/x")
     yield _no("a file that is called checkpoints", training, "s3:DeleteObject", "model-bucket/checkpoints")
     yield _no("a listing with an empty prefix", submitter, list_, "model-bucket", {"s3:prefix": ""})
     yield _no(
@@ -356,13 +356,24 @@ def options() -> Iterator[Case]:
 
     start = DEEDS["start a training job"]
     traffic = "sagemaker:InterContainerTrafficEncryption"
+    volume, types = "sagemaker:VolumeKmsKeyArn", "sagemaker:InstanceTypes"
+    whole = {traffic: "true", volume: environment.kms_key}
     for words, verdict, context in (
-        ("with encrypted traffic", ALLOWED, {traffic: "true"}),
-        ("with traffic in the clear", DENIED, {traffic: "false"}),
-        ("without a word about traffic", DENIED, {}),
+        ("with encrypted traffic and volume", ALLOWED, whole),
+        ("with traffic in the clear", DENIED, {**whole, traffic: "false"}),
+        ("without a word about traffic", DENIED, {volume: environment.kms_key}),
+        ("without a key for its volume", DENIED, {traffic: "true"}),
+        ("with disks of its own and no volume", ALLOWED, {traffic: "true", types: ["ml.g5.xlarge"]}),
+        ("with disks of only some hosts", DENIED, {traffic: "true", types: ["ml.g5.xlarge", "ml.m5.xlarge"]}),
+        ("on a machine that is allowed", ALLOWED, {**whole, types: ["ml.m5.24xlarge"]}),
+        ("on a machine that is not allowed", DENIED, {**whole, types: ["ml.p5.48xlarge"]}),
+        ("on an allowed machine and another", DENIED, {**whole, types: ["ml.m5.xlarge", "ml.p5.48xlarge"]}),
     ):
-        deed = Deed(start.action, start.resource, lambda _, c=context: c)
+        deed = Deed(start.action, start.resource, lambda d, c=context: {**within(d), **c})
         yield Case(f"a job {words} starts", verdict, lambda d=deed: attempt("submitter", d, home))
+    unsaid = Deed(start.action, start.resource, lambda d: {**but("InstanceTypes")(d), **whole})
+    sentence = "a job without a word about its machine starts"
+    yield Case(sentence, DENIED, lambda: attempt("submitter", unsaid, home))
 
     further = environment.read_buckets[0]
     for who, verdict in (

@@ -129,10 +129,44 @@ def _tagging(deployed: Deployed) -> Mapping[str, Any]:
     return {f"aws:RequestTag/{_TAG}": deployed.environment.stack_name}
 
 
+def within(deployed: Deployed) -> dict[str, Any]:
+    """What a training job of the environment's asks for."""
+    return {
+        "sagemaker:VpcSubnets": deployed.fact("subnet-ids").split(","),
+        "sagemaker:VpcSecurityGroupIds": deployed.fact("security-group-ids").split(","),
+        "sagemaker:InstanceTypes": ["ml.m5.xlarge"],
+    }
+
+
+def but(*without: str, **other: Any) -> Callable[[Deployed], Mapping[str, Any]]:
+    """`within`, without some keys or with other values."""
+    changed = {f"sagemaker:{key}": value for key, value in other.items()}
+
+    def context(deployed: Deployed) -> Mapping[str, Any]:
+        kept = {key: value for key, value in within(deployed).items() if key.partition(":")[2] not in without}
+        return {**kept, **changed}
+
+    return context
+
+
+def _start_in_one_subnet_more(deployed: Deployed) -> Mapping[str, Any]:
+    subnets = within(deployed)["sagemaker:VpcSubnets"]
+    return {**within(deployed), "sagemaker:VpcSubnets": [*subnets, "subnet-0123"]}
+
+
 def _training_jobs() -> Iterator[tuple[str, Deed]]:
     job = _arn("sagemaker", "training-job/{job}")
+    for words, context in (
+        ("a training job", within),
+        ("a training job outside of any network", but("VpcSubnets", "VpcSecurityGroupIds")),
+        ("a training job in another subnet", but(VpcSubnets=["subnet-0123"])),
+        ("a training job without a security group", but("VpcSecurityGroupIds")),
+        ("a training job in another security group", but(VpcSecurityGroupIds=["sg-0123"])),
+    ):
+        yield f"start {words}", Deed("sagemaker:CreateTrainingJob", job, context)
+    several = _start_in_one_subnet_more
+    yield "start a training job in one more subnet", Deed("sagemaker:CreateTrainingJob", job, several)
     for verb, action in (
-        ("start", "CreateTrainingJob"),
         ("stop", "StopTrainingJob"),
         ("describe", "DescribeTrainingJob"),
         ("tag", "AddTags"),

@@ -25,6 +25,7 @@ _LONGEST = {"AWS::S3::Bucket": 63, "AWS::IAM::Role": 64}
 
 _REFS = {
     "AWS::Batch::JobQueue": "arn:{partition}:batch:{region}:{account}:job-queue/{name}",
+    "AWS::EC2::Subnet": "subnet-01234{unique}",
     "AWS::ECR::Repository": "{name}",
     "AWS::IAM::ManagedPolicy": "arn:{partition}:iam::{account}:policy/{name}",
     "AWS::IAM::Role": "{name}",
@@ -37,6 +38,7 @@ _REFS = {
 }
 """What `Ref` gives, by resource type ("Return values" of its page in the CloudFormation user guide)."""
 _ATTRIBUTES = {
+    ("AWS::EC2::SecurityGroup", "GroupId"): "sg-01234{unique}",
     ("AWS::IAM::Role", "Arn"): "arn:{partition}:iam::{account}:role/{name}",
     ("AWS::Logs::LogGroup", "Arn"): "arn:{partition}:logs:{region}:{account}:log-group:{name}:*",
     ("AWS::S3::Bucket", "Arn"): "arn:{partition}:s3:::{name}",
@@ -123,12 +125,14 @@ class Deployed:
     def submitter(self) -> Identity:
         """A person who has the policy for those who submit jobs, and nothing else."""
         arn = f"arn:aws:iam::{self.account}:user/ada"
-        (policy,) = (
+        theirs = [self.fact("submitter-policy-arn"), self.fact("submitter-data-policy-arn")]
+        policies = [
             self._properties(each)["PolicyDocument"]
             for each in self._names_of("AWS::IAM::ManagedPolicy")
-            if self.ref(each) == self.fact("submitter-policy-arn")
-        )
-        return Identity(principal=arn, arn=arn, policies=[policy])
+            if self.ref(each) in theirs
+        ]
+        assert len(policies) == len(theirs)
+        return Identity(principal=arn, arn=arn, policies=policies)
 
     def bucket_policy(self, bucket: str) -> Any:
         """The policy of a bucket, by its name."""
@@ -208,7 +212,7 @@ class Deployed:
             return base64.b64encode(values.encode()).decode()
         raise KeyError(f"{name} is not resolved here")
 
-    def _ref(self, name: str, stack: str) -> str:
+    def _ref(self, name: str, stack: str) -> Any:
         pseudo = {
             "AWS::AccountId": self.account,
             "AWS::Region": self.region,
@@ -221,6 +225,8 @@ class Deployed:
             return pseudo[name]
         if name in parameters:
             default: str = parameters[name]["Default"]
+            if parameters[name]["Type"].startswith("List<"):
+                return default.split(",")
             return self.fact(default) if parameters[name]["Type"] == _SSM_TYPE else default
         return self.ref(name)
 
@@ -248,7 +254,13 @@ class Deployed:
         name = f"{f'{stack}-{logical}'[:room]}-{unique.upper()}"
         if resource["Type"] in _LOWERCASE:
             name = name.lower()
-        return {"partition": self.partition, "account": self.account, "region": self.region, "name": name}
+        return {
+            "partition": self.partition,
+            "account": self.account,
+            "region": self.region,
+            "name": name,
+            "unique": unique,
+        }
 
     def _of_type(self, kind: str) -> list[tuple[str, Any]]:
         return [

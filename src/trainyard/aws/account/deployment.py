@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...core.environments.facts import DATA_PARAMETERS, parameter_name
 from ...core.errors import BadInput, NotFound
-from ...core.record import Record
+from ...core.record import NOTHING, Record
 from ...version import __version__
 from . import parallel
 
@@ -42,6 +43,7 @@ _OPTIONAL = {
     "kms-key-arn": "kms_key_arn",
     "gpu-job-queue-arn": "gpu_job_queue_arn",
     "notebook-name": "notebook_name",
+    "tags": "tags",
 }
 _LISTS = ("subnet-ids", "security-group-ids")
 
@@ -51,7 +53,8 @@ class Deployment(Record):
 
     `stack` is the name of its stack (`trainyard-dev`) and the value of the tag `trainyard:environment`,
     `prefix` how the names of its jobs begin (`trainyard-dev-`), `version` that of the trainyard which
-    deployed it. A key, a GPU queue or a notebook that there is not is "".
+    deployed it, `tags` what each job is tagged with beside. A key, a GPU queue or a notebook that there is
+    not is "".
     """
 
     name: str
@@ -76,6 +79,7 @@ class Deployment(Record):
     batch_execution_role_arn: str
     batch_log_group: str
     notebook_name: str = ""
+    tags: Mapping[str, str] = NOTHING
 
     @property
     def partition(self) -> str:
@@ -117,6 +121,7 @@ def deployment_of(name: str, region: str, facts: Mapping[str, str]) -> Deploymen
     for fact in _LISTS:
         values[_REQUIRED[fact]] = tuple(each for each in facts[fact].split(",") if each)
     values["encrypt_traffic"] = facts["encrypt-traffic"] == "true"
+    values["tags"] = json.loads(facts.get("tags", "{}"))
     return Deployment(
         name=name,
         stack=facts["job-name-prefix"].rstrip("-"),

@@ -115,7 +115,7 @@ RUN = "trainyard:run"
 
 def tags(deployment: Deployment, run: Run | None = None) -> dict[str, str]:
     """The tags of what belongs to an environment, or to a run in it."""
-    found = {ENVIRONMENT_TAG: deployment.stack}
+    found = {**deployment.tags, ENVIRONMENT_TAG: deployment.stack}
     if run is not None:
         found[RUN] = run.id
     return found

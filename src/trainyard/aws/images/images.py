@@ -1,7 +1,7 @@
 """Which image a job runs in, and what an image's name tells. Pure.
 
 The default of training is AWS's Deep Learning Container for PyTorch (`releases.py`); its accounts are in
-`core/environments/registries.py`.
+`core/environments/regions.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import NamedTuple
 
-from ...core.environments.registries import DEEP_LEARNING_CONTAINERS
+from ...core.environments.regions import DEEP_LEARNING_CONTAINERS
 from ...core.errors import Unsupported
 from ...core.jobs.job import TrainingJob
 from .releases import DEFAULT

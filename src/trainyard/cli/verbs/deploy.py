@@ -13,7 +13,7 @@ from ...aws.images.releases import expiry
 from ...core.environments.environment import DEFAULT
 from ...core.errors import TrainyardError
 from ...deploy.deployment import EnvironmentDeployment
-from ...deploy.preparation import target_of
+from ...deploy.preparation import refuse_unoffered, target_of
 from ...infra.synthesis import synthesise
 from ..deploying import Narrator, add_options, asked, environment_of, refuse_silence, report
 from ..formatting import duration
@@ -29,7 +29,10 @@ def run(args: argparse.Namespace) -> None:
     environment = environment_of(args)
     refuse_silence(args)
     session = Session(environment.region)
-    target = target_of(session, environment)  # before the templates, which take ten times as long
+    # Before the templates, which take ten times as long.
+    target = target_of(session, environment)
+    environment = environment.replace(region=target.region)
+    refuse_unoffered(session, environment)
     narrator = Narrator(as_json=args.json)
     deployment = EnvironmentDeployment(session, target, environment, synthesise(environment), narrator)
     for line in deployment.forecast(narrator.warn):

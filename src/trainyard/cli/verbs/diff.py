@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     environment = load_environment(args.file, args.environment)
     session = Session(environment.region)
-    target_of(session, environment)
+    environment = environment.replace(region=target_of(session, environment).region)
     stacks = Stacks(session)
     found = [compare(stacks, environment, template) for template in synthesise(environment)]
     before = cost.idle_cost(*(each.old for each in found if each.old is not None))

@@ -12,33 +12,38 @@ from typing import Any
 from ..record import NOTHING, Record, make_tuples
 from .facts import ENVIRONMENT_TAG
 from .limits import check_environment
+from .regions import WITHOUT_NOTEBOOK
 
 DEFAULT = "dev"
 """The environment where none is named; it needs no table."""
 PRIVATE, LEAN, EXISTING = "private", "lean", "existing"
 
 INTERFACE_ENDPOINTS = ("sagemaker.api", "sagemaker.runtime", "ecr.api", "ecr.dkr")
-FAMILIES = ("m5", "m5a", "m6a", "m6i", "m7i", "r5", "r6i")
+FAMILIES = ("default_x86_64",)
 
 
 class Notebook(Record):
     """The SageMaker notebook instance: `idle_minutes` without a busy kernel or terminal stop it.
 
-    `enabled` None is true where the notebook could reach the internet: not in `lean`, nor without NAT.
+    `enabled` None is true where the notebook could reach the internet, not in `lean`, nor without NAT, and
+    where the region has notebooks. `zone` counts the environment's zones, or subnets, from 1.
     """
 
     enabled: bool | None = None
     instance_type: str = "ml.t3.medium"
     idle_minutes: int = 60
     volume_size_gb: int = 20
+    zone: int = 1
 
 
 class BatchCompute(Record):
-    """The machines of AWS Batch, by instance family; vCPUs are maxima, 0 leaves the environment out.
+    """The machines of AWS Batch, by instance family; `default_x86_64` and `default_arm64` are families that
+    Batch chooses for a region. vCPUs are maxima, 0 leaves the environment out.
 
-    `max_vcpus` are on spot, `on_demand_max_vcpus` on demand and second in the queue, `gpu_max_vcpus` in a
-    queue of their own, on spot unless `gpu_spot` is false. `volume_size_gb` is the disk of each machine.
-    `image` is the job definition's, by digest; empty is a public one of Python's.
+    `max_vcpus` are on spot, `on_demand_max_vcpus` on demand and second in the queue, where Batch may exceed
+    them by one machine; `gpu_max_vcpus` in a queue of their own, on spot unless `gpu_spot` is false.
+    `volume_size_gb` is the disk of each machine. `image` is the job definition's, by digest; empty is a
+    public one of Python's.
     """
 
     families: tuple[str, ...] = FAMILIES
@@ -71,10 +76,12 @@ class Environment(Record):
     """A training platform in an AWS account.
 
     `region` and `account` empty are those of the credentials; `account` set is a guard. `network` is
-    `private` or `lean`; with `vpc` and `subnets` jobs run in a network that is there already. `zones`, `nats`
-    and `endpoints` shape a network of one's own. `read_buckets` are further buckets that jobs may read.
-    `kms_key` and `permissions_boundary` are ARNs. `budget_usd` is a month's, 0 for none; it needs
-    `alarm_email`. Lists become tuples.
+    `private` or `lean`; with `vpc` and `subnets` jobs run in a network that is there already. `zones` or
+    `zone_ids`, ids or names, `nats` and `endpoints` shape a network of one's own. `read_buckets` are further
+    buckets that jobs may read. `kms_key` and `permissions_boundary` are ARNs. The managed policies of those
+    who submit jobs are called `policy_name` and `policy_name`-data, or by CloudFormation where that is empty;
+    `allowed_instance_types`, which may hold `*`, are those that they may train on, all where it is empty.
+    `budget_usd` is a month's, 0 for none; it needs `alarm_email`. Lists become tuples.
 
     Raises `BadInput` naming the key and the cure.
     """
@@ -88,12 +95,16 @@ class Environment(Record):
     subnets: tuple[str, ...] = ()
     cidr: str = "10.220.0.0/16"
     zones: int = 2
+    zone_ids: tuple[str, ...] = ()
     nats: int = 1
     endpoints: tuple[str, ...] = INTERFACE_ENDPOINTS
     flow_logs: bool = False
     encrypt_traffic: bool = False
     kms_key: str = ""
     permissions_boundary: str = ""
+    policy_name: str = ""
+    policy_path: str = "/"
+    allowed_instance_types: tuple[str, ...] = ()
     read_buckets: tuple[str, ...] = ()
     alarm_email: str = ""
     budget_usd: int = 0
@@ -122,10 +133,15 @@ class Environment(Record):
         return EXISTING if self.vpc else self.network
 
     @property
+    def zone_count(self) -> int:
+        """In how many zones a network of one's own is."""
+        return len(self.zone_ids) or self.zones
+
+    @property
     def has_notebook(self) -> bool:
         """Whether there is a notebook instance."""
         if self.notebook.enabled is None:
-            return self.network == PRIVATE and self.nats > 0
+            return self.network == PRIVATE and self.nats > 0 and self.region not in WITHOUT_NOTEBOOK
         return self.notebook.enabled
 
 

@@ -24,7 +24,8 @@ PLATFORM_PARAMETERS = {
     "training-role-arn": "role of training jobs",
     "batch-job-role-arn": "role of what runs inside a Batch job",
     "batch-execution-role-arn": "role that pulls a Batch job's image and writes its log",
-    "submitter-policy-arn": "managed policy for the people who submit jobs",
+    "submitter-policy-arn": "managed policy for the people who submit jobs: their jobs",
+    "submitter-data-policy-arn": "managed policy for the same people: their data, code and images",
     "vpc-id": "VPC that jobs run in",
     "subnet-ids": "subnets of training jobs, comma-separated",
     "security-group-ids": "security groups of training jobs, comma-separated",
@@ -42,6 +43,7 @@ OPTIONAL_PARAMETERS = {
     "kms-key-arn": "KMS key that everything is encrypted with; only where one is configured",
     "notebook-name": "SageMaker notebook instance; only where there is one",
     "gpu-job-queue-arn": "Batch queue of jobs that need GPUs; only where there are GPU families",
+    "tags": "the environment's tags, which each job has too, as a JSON object; only where there are any",
 }
 """What it publishes where the environment has such a thing."""
 

@@ -8,7 +8,9 @@ trainyard's own says why. `families` has those of Batch's machines.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..checks import (
@@ -25,6 +27,7 @@ from ..checks import (
 )
 from ..errors import BadInput, nearest
 from .families import check_families, check_gpu_families
+from .regions import check_region
 
 NAME_LENGTH = 12
 """Trainyard's own, as PREFIX_LENGTH."""
@@ -38,12 +41,16 @@ EMAIL_LENGTH = 100
 """Trainyard's own; some mail systems take more, none that we know needs it."""
 READ_BUCKETS = 10
 """Trainyard's own: what a role's inline policies (10,240 characters) can surely take."""
+INSTANCE_TYPES = 10
+"""Trainyard's own: what a managed policy's 6,144 characters can surely take."""
 ZONES = 3
 """Trainyard's own; most regions have three."""
 SUBNETS = 16
 """VpcConfig.Subnets of SageMaker."""
 DOCKER = "172.17.0.0/16"
 """The bridge of every Docker daemon: from inside a container addresses in it are not the VPC's."""
+PARAMETER_LENGTH = 4_096
+"""A value in SSM's Parameter Store, of the standard tier."""
 TAGS = 40
 """A resource has 50; some are kept for CloudFormation's and trainyard's."""
 VOLUME_SIZE = 16_384
@@ -108,7 +115,10 @@ _BUCKET = r"(?!xn--|[0-9.]+\Z)[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9]"
 _EMAIL = r"[\w.!#$%&*+/=?^{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}"
 _TAG = r"[\w .:/=+\-@]*"
 _PINNED = r"[a-z0-9][a-zA-Z0-9._:/-]{0,180}@sha256:[0-9a-f]{64}"
+_ZONE_NAME = rf"{_REGION}[a-k]"
+_ZONE = rf"{_ZONE_NAME}|[a-z]{{2,6}}[0-9]{{1,2}}-az[0-9]{{1,2}}"
 _NOTEBOOK = r"ml\.[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+"
+_TRAINS_ON = r"ml\.(?:\*|[a-z0-9*-]+\.[a-z0-9*]+)"
 _TAKEN = ("aws", "amzn", "sthree")
 _ADDRESSES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 
@@ -123,6 +133,7 @@ def check_environment(environment: Any) -> None:
     _check_notebook(environment, f"{base}.notebook")
     _check_batch(environment.batch, f"{base}.batch")
     _check_retention(environment.retention, f"{base}.retention")
+    check_region(environment, base)
 
 
 def _check_names(environment: Any, base: str) -> None:
@@ -150,7 +161,8 @@ def _check_network(environment: Any, base: str) -> None:
         cure = nearest(environment.network, ["private", "lean"])
         raise BadInput(f"{show(environment.network)} is no network", key=key, cure=cure)
     check_integer(environment.zones, f"{base}.zones", 1, ZONES)
-    check_integer(environment.nats, f"{base}.nats", 0, environment.zones)
+    _check_zone_ids(environment, f"{base}.zone_ids")
+    check_integer(environment.nats, f"{base}.nats", 0, environment.zone_count)
     _check_endpoints(environment.endpoints, f"{base}.endpoints")
     check_boolean(environment.flow_logs, f"{base}.flow_logs")
     check_boolean(environment.encrypt_traffic, f"{base}.encrypt_traffic")
@@ -167,6 +179,20 @@ def _check_network(environment: Any, base: str) -> None:
         )
 
 
+def _check_zone_ids(environment: Any, key: str) -> None:
+    ids, region = environment.zone_ids, environment.region
+    cure = "write ids such as use1-az1, or names such as us-east-1a"
+    check_list(ids, key, ZONES, formed(_ZONE, "zone", cure))
+    named = [each for each in ids if re.fullmatch(_ZONE_NAME, each)]
+    if named and len(named) < len(ids):
+        raise BadInput("mixes ids and names", key=key, cure="write one or the other")
+    if region and (wrong := [each for each in named if each[:-1] != region]):
+        raise BadInput(f"{show(wrong[0])} is not in {region}", key=key, cure="name one that is")
+    if ids and environment.zones not in (len(ids), environment._field_defaults["zones"]):
+        problem = f"names {len(ids)} zones, and `zones` is {environment.zones}"
+        raise BadInput(problem, key=key, cure="leave `zones` out")
+
+
 def _check_existing(environment: Any, base: str) -> None:
     cure = "write its id, such as vpc-0123456789abcdef0"
     check_form(environment.vpc, f"{base}.vpc", f"(?:{_VPC})?", "VPC", cure)
@@ -180,7 +206,7 @@ def _check_existing(environment: Any, base: str) -> None:
     if environment.network == "lean":
         cure = "leave network out: an existing VPC has its own"
         raise BadInput("lean makes a network of its own", key=f"{base}.network", cure=cure)
-    shapes = ("cidr", "zones", "nats", "endpoints", "flow_logs")
+    shapes = ("cidr", "zones", "zone_ids", "nats", "endpoints", "flow_logs")
     _refuse_other_than_default(environment, base, shapes, "shapes a network of its own")
 
 
@@ -221,8 +247,8 @@ def _check_cidr(environment: Any, key: str) -> None:
     if block.overlaps(ipaddress.IPv4Network(DOCKER)):
         problem = f"{show(cidr)} overlaps Docker's own network on notebooks and Batch's machines, {DOCKER}"
         raise BadInput(problem, key=key, cure="write another block")
-    if subnet_length(block.prefixlen, environment.zones) > 28:
-        cure = f"use a larger one, or fewer zones than {environment.zones}"
+    if subnet_length(block.prefixlen, environment.zone_count) > 28:
+        cure = f"use a larger one, or fewer zones than {environment.zone_count}"
         raise BadInput(f"{show(cidr)} has no room for the subnets", key=key, cure=cure)
 
 
@@ -235,6 +261,14 @@ def _check_options(environment: Any, base: str) -> None:
     _check_arns(environment, base)
     check = formed(_BUCKET, "bucket", "write its name, 3 to 63 lower-case letters, digits, dots and hyphens")
     check_list(environment.read_buckets, f"{base}.read_buckets", READ_BUCKETS, check)
+    cure = "use 1 to 123 letters, digits and + = , . @ _ -"  # of IAM's 128, that "-data" has room
+    check_form(environment.policy_name, f"{base}.policy_name", r"[\w+=,.@-]{0,123}", "name of a policy", cure)
+    cure = "write one such as /teams/ml/, a slash at both ends"
+    check_form(environment.policy_path, f"{base}.policy_path", r"/(?:[\w+=,.@-]+/)*", "IAM path", cure)
+    check_text(environment.policy_path, f"{base}.policy_path", 1, 512)
+    check = formed(_TRAINS_ON, "instance type", "write one such as ml.g5.xlarge or ml.g5.*")
+    types = f"{base}.allowed_instance_types"
+    check_list(environment.allowed_instance_types, types, INSTANCE_TYPES, check)
     cure = "write an address such as ml@example.com"
     check_text(environment.alarm_email, f"{base}.alarm_email", 0, EMAIL_LENGTH)
     check_form(environment.alarm_email, f"{base}.alarm_email", f"(?:{_EMAIL})?", "e-mail address", cure)
@@ -276,11 +310,20 @@ def _check_tags(tags: Any, key: str) -> None:
             # IAM's tags have no case.
             raise BadInput(f"{show(name)} stands twice, but for its case", key=place, cure="leave one out")
         seen.add(folded)
+    if len(tags_text(tags)) > PARAMETER_LENGTH:
+        problem = f"are together longer than the {PARAMETER_LENGTH:,} characters of a parameter"
+        raise BadInput(problem, key=key, cure="leave some out, or write shorter ones")
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """The tags as their parameter has them."""
+    return json.dumps(dict(sorted(tags.items())), ensure_ascii=False, separators=(",", ":"))
 
 
 def _check_notebook(environment: Any, key: str) -> None:
     notebook = environment.notebook
-    check_section(notebook, key, "Notebook", ("enabled", "instance_type", "idle_minutes", "volume_size_gb"))
+    names = ("enabled", "instance_type", "idle_minutes", "volume_size_gb", "zone")
+    check_section(notebook, key, "Notebook", names)
     if notebook.enabled is not None:
         check_boolean(notebook.enabled, f"{key}.enabled")
     if notebook.enabled and (environment.network == "lean" or not environment.nats):
@@ -291,6 +334,7 @@ def _check_notebook(environment: Any, key: str) -> None:
     check_form(notebook.instance_type, f"{key}.instance_type", _NOTEBOOK, "notebook instance type", cure)
     check_integer(notebook.idle_minutes, f"{key}.idle_minutes", 10, 10_080, unit="minutes")
     check_integer(notebook.volume_size_gb, f"{key}.volume_size_gb", 5, VOLUME_SIZE, unit="GB")
+    check_integer(notebook.zone, f"{key}.zone", 1, len(environment.subnets) or environment.zone_count)
 
 
 def _check_batch(batch: Any, key: str) -> None:

@@ -73,6 +73,11 @@ def doubt(instance_type: str) -> str:
     return f"train.resources.instance_type: {instance_type!r} is not known to train on SageMaker; {cure}"
 
 
+def local_disk_patterns() -> list[str]:
+    """`has_local_disk` in patterns of IAM's, where `?` is any character and `*` any of them."""
+    return [*(f"ml.{start}*" for start in WITH_LOCAL_DISK), "ml.??d*", "ml.???d*"]
+
+
 def has_local_disk(instance_type: str) -> bool:
     """Whether a machine has disks of its own."""
     family = instance_type.removeprefix("ml.").rsplit(".", 1)[0]

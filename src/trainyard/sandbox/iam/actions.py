@@ -7,12 +7,14 @@ is not in the tables here is on None: any resource that a policy names fits it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..api.dispatch import ApiRequest
 from ..api.protocols import AwsError
 from ..world.world import World
 from . import s3actions
+from .policies import Context
 
 PREFIXES = {
     "resourcegroupstaggingapi": "tag",
@@ -30,7 +32,7 @@ class AccessRequest(NamedTuple):
 
     action: str
     resource: str | None
-    context: Mapping[str, str | None] = {}
+    context: Context = MappingProxyType({})
 
 
 def access_requests(world: World, request: ApiRequest) -> list[AccessRequest]:
@@ -49,7 +51,7 @@ def access_requests(world: World, request: ApiRequest) -> list[AccessRequest]:
         AccessRequest("iam:PassRole", role, {"iam:passedtoservice": None if "," in services else services})
         for role, services in _passed_roles(request.service, request.operation, parameters)
     ]
-    context = {"cloudwatch:namespace": parameters.get("Namespace")} if request.service == "cloudwatch" else {}
+    context = _context(request.service, request.operation, parameters)
     return [*(AccessRequest(action, resource, context) for resource in resources), *passed]
 
 
@@ -58,6 +60,30 @@ def _resources(world: World, request: ApiRequest, parameters: Mapping[str, Any])
     if find is None:
         return [None]
     return find(world, request.operation, parameters) or ["*"]
+
+
+def _context(service: str, operation: str, parameters: Mapping[str, Any]) -> Context:
+    """What a training job asks for, by SageMaker's condition keys, and whose metrics are written; of other
+    operations nothing is known."""
+    if service == "cloudwatch":
+        return {"cloudwatch:namespace": parameters.get("Namespace")}
+    if (service, operation) != ("sagemaker", "CreateTrainingJob"):
+        return {}
+    machines, network = parameters.get("ResourceConfig") or {}, parameters.get("VpcConfig") or {}
+    kinds = [
+        machines.get("InstanceType"),
+        *(each["InstanceType"] for each in machines.get("InstanceGroups", ())),
+    ]
+    return {
+        "sagemaker:instancetypes": [each for each in kinds if each],
+        "sagemaker:vpcsubnets": network.get("Subnets"),
+        "sagemaker:vpcsecuritygroupids": network.get("SecurityGroupIds"),
+        "sagemaker:volumekmskey": machines.get("VolumeKmsKeyId"),
+        "sagemaker:volumekmskeyarn": machines.get("VolumeKmsKeyId"),
+        "sagemaker:intercontainertrafficencryption": str(
+            parameters.get("EnableInterContainerTrafficEncryption", False)
+        ).lower(),
+    }
 
 
 def _passed_roles(service: str, operation: str, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 Document = Mapping[str, Any]
-Context = Mapping[str, str | None]
-"""Condition keys in lower case, and their values; None for one that is known not to be there."""
+Context = Mapping[str, str | Sequence[str] | None]
+"""Condition keys in lower case, and their values; None for one that is known not to be there. A key that may
+have several has a list ("Multivalued context keys", IAM user guide)."""
 
 
 class Decision(enum.Enum):
@@ -107,7 +108,7 @@ def _filled(pattern: str, context: Context) -> str | None:
     known = {"*": "[*]", "?": "[?]", "$": "$"}
     for name in re.findall(r"\$\{([^}]*)\}", pattern):
         value = known.get(name, context.get(name.lower()))
-        if value is None:
+        if not isinstance(value, str):
             return None
         pattern = pattern.replace(f"${{{name}}}", value)
     return pattern
@@ -137,19 +138,21 @@ def _holds(condition: Mapping[str, Any], context: Context, strict: bool) -> bool
 
 
 def _compares(operator: str, key: str, values: Sequence[str], context: Context, strict: bool) -> bool | None:
-    name = operator.lower().rpartition(":")[2]
+    quantifier, _, name = operator.lower().rpartition(":")
     if key not in context and not strict:
         return None
-    found = context.get(key)
+    value = context.get(key)
+    found = [value] if isinstance(value, str) else list(value or ())
     if name == "null":
-        return (found is None) == (values[0].lower() == "true")
+        return (not found) == (values[0].lower() == "true")
     optional, name = name.endswith("ifexists"), name.removesuffix("ifexists")
     negated, compare = _operator(name)
     if compare is None:
         return None
-    if found is None:
-        return optional or negated or operator.lower().startswith("forallvalues:")
-    return any(compare(value, found) for value in values) != negated
+    if not found:
+        return optional or negated or quantifier == "forallvalues"
+    of_all = all if quantifier == "forallvalues" else any
+    return of_all(any(compare(wanted, each) for wanted in values) != negated for each in found)
 
 
 def _operator(name: str) -> tuple[bool, Callable[[str, str], bool] | None]:
