@@ -159,7 +159,7 @@ _LONGEST_ERROR = 500
 _TRACEBACK = "Traceback (most recent call last)"
 
 
-class Interruption(NamedTuple):
+class RehearsedInterruption(NamedTuple):
     """A rehearsed interruption: `after` seconds of an attempt's script; `kill` leaves the SIGTERM out."""
 
     after: float
@@ -170,7 +170,7 @@ class Interruption(NamedTuple):
 
 
 class Rehearsal(Protocol):
-    """What an `Interruption` is to its words: its text is as `--interrupt-at` takes it."""
+    """What a rehearsed interruption is to its words: its text is as `--interrupt-at` takes it."""
 
     @property
     def after(self) -> float: ...

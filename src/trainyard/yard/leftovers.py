@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..core.errors import BadInput, NotFound
-from ..core.files import trust
-from ..core.files.oserrors import in_words
+from ..core.files.whole import new_folder
 from ..core.ports.ledger import Ledger, Model
 from ..core.ports.store import MODEL, OUTPUT, PARTS, Copied, Part, Store
 from ..core.runs.run import Run
@@ -126,20 +125,8 @@ def _all(run: Run, left: Mapping[str, Part | str], folder: str) -> tuple[int, in
 
 
 def _whole(folder: str, copy: Callable[[str], tuple[int, int, tuple[str, ...]]]) -> Pulled:
-    """Copy aside, then rename."""
-    aside = trust.beside(folder)
-    try:
-        with in_words(folder):
-            os.makedirs(os.path.dirname(folder), exist_ok=True)
-            copied = copy(aside)
-            if os.path.isdir(folder):
-                os.rmdir(folder)
-            os.rename(aside, folder)
-    except BaseException:
-        import shutil  # only a failure is worth it
-
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    with new_folder(folder) as aside:
+        copied = copy(aside)
     return Pulled(folder, *copied)
 
 

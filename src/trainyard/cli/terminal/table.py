@@ -26,19 +26,19 @@ def print_json(content: Mapping[str, Any]) -> None:
     print(json.dumps(content, allow_nan=False), flush=True)
 
 
-class Shown(Protocol):
+class Listed(Protocol):
     """What is listed."""
 
     def to_json(self) -> dict[str, Any]: ...
 
 
-_Shown = TypeVar("_Shown", bound=Shown)
+_Listed = TypeVar("_Listed", bound=Listed)
 
 
 def print_list(
-    found: Iterable[_Shown],
+    found: Iterable[_Listed],
     columns: Sequence[Column],
-    row: Callable[[_Shown], Sequence[str]],
+    row: Callable[[_Listed], Sequence[str]],
     *,
     as_json: bool,
     nothing: str,

@@ -16,7 +16,7 @@ from .channels import ChannelFile, download
 from .transfers import Transfers
 
 
-class _State(NamedTuple):
+class _FileState(NamedTuple):
     size: int
     modified: int
     inode: int
@@ -28,7 +28,7 @@ class Checkpoints:
     def __init__(self, transfers: Transfers, place: S3Address, folder: JobFile) -> None:
         self._transfers, self._folder = transfers, folder
         self._place = place._replace(key=place.key.rstrip("/") + "/" if place.key else "")
-        self._known: dict[str, _State] = {}
+        self._known: dict[str, _FileState] = {}
 
     def restore(self, check: Callable[[], None]) -> None:
         """Bring everything here; `check` is called between the files and may raise."""
@@ -62,9 +62,9 @@ class Checkpoints:
         return self._place._replace(key=self._place.key + name.replace(os.sep, "/"))
 
 
-def _look(folder: JobFile) -> dict[str, _State]:
+def _look(folder: JobFile) -> dict[str, _FileState]:
     """All files below the folder as they are now; links to files count as what they lead to for the job."""
-    found: dict[str, _State] = {}
+    found: dict[str, _FileState] = {}
     pending = [""]
     while pending:
         prefix = pending.pop()
@@ -79,7 +79,7 @@ def _look(folder: JobFile) -> dict[str, _State]:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(name)
                     elif status := _file_at(entry, folder.at(name)):
-                        found[name] = _State(status.st_size, status.st_mtime_ns, status.st_ino)
+                        found[name] = _FileState(status.st_size, status.st_mtime_ns, status.st_ino)
         except OSError:
             continue
         finally:

@@ -12,7 +12,7 @@ import time
 from types import FrameType
 from typing import Callable, Mapping, NamedTuple, NoReturn, Sequence
 
-from ..reasons import Interruption
+from ..reasons import RehearsedInterruption
 from . import orphans, session
 from .log import Log
 
@@ -102,7 +102,7 @@ class Script:
     def wait(
         self,
         grace: float = 5.0,
-        interruption: Interruption | None = None,
+        interruption: RehearsedInterruption | None = None,
         tick: Callable[[], float] | None = None,
     ) -> Ended:
         """Wait until it has ended, and end what it left running.
@@ -123,7 +123,7 @@ class Script:
         self._drain()
         return Ended(self._pid, self._status, self._cause, self.started, finished)
 
-    def _obey(self, now: float, grace: float, interruption: Interruption | None) -> None:
+    def _obey(self, now: float, grace: float, interruption: RehearsedInterruption | None) -> None:
         """Do what is due: pass on a SIGTERM, interrupt, kill."""
         if self._signals.asked and self._cause != OUTSIDE:
             leave = now + min(grace, LEAVE)
@@ -148,7 +148,7 @@ class Script:
         except ProcessLookupError:
             pass
 
-    def _due(self, interruption: Interruption | None) -> float:
+    def _due(self, interruption: RehearsedInterruption | None) -> float:
         if interruption and not self._cause:
             return self._start + interruption.after
         return self._kill_at

@@ -24,7 +24,7 @@ class _Fine:
         return (*super().__reduce_ex__(protocol)[:2], {"nanosecond": self.nanosecond})
 
 
-class _Written(_Fine):
+class _AsWritten(_Fine):
     def isoformat(self, *separator: str, **options: str) -> str:
         """With nine digits behind the point, unless `timespec` says otherwise."""
         if options:
@@ -34,14 +34,14 @@ class _Written(_Fine):
         return f"{text[:point]}{self.nanosecond:03d}{text[point:]}"
 
 
-class Timestamp(_Written, datetime):
+class Timestamp(_AsWritten, datetime):
     """A datetime with nanoseconds."""
 
     def __str__(self) -> str:
         return self.isoformat(" ")
 
 
-class Time(_Written, time):
+class Time(_AsWritten, time):
     """A time of the day with nanoseconds."""
 
     def __str__(self) -> str:

@@ -22,7 +22,7 @@ from .address import S3Address, own_endpoint
 from .backoff import Backoff
 from .connections import FAILURES, Connections
 from .errors import ErrorResponse, explained, missing
-from .responses import DIGEST, Facts, Object
+from .responses import DIGEST, Object, ObjectFacts
 
 NEW: Mapping[str, str] = {"If-None-Match": "*"}
 """The condition that there is no object of that name yet."""
@@ -72,7 +72,7 @@ class Client:
         """Close the connections; the next request opens one again."""
         self._connections.close()
 
-    def head(self, where: S3Address) -> Facts:
+    def head(self, where: S3Address) -> ObjectFacts:
         """What is known of an object."""
         return self._call(_Request("HEAD", where), responses.facts)
 

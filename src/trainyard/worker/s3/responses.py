@@ -14,7 +14,7 @@ DIGEST = "x-amz-meta-trainyard-sha256"
 _METADATA = "x-amz-meta-"
 
 
-class Facts(NamedTuple):
+class ObjectFacts(NamedTuple):
     """What HEAD says of an object. `digest` is the SHA-256 of one that we wrote, else ""."""
 
     size: int
@@ -42,13 +42,13 @@ def etag(response: http.client.HTTPResponse) -> str:
     return str(response.headers.get("ETag", ""))
 
 
-def facts(response: http.client.HTTPResponse) -> Facts:
+def facts(response: http.client.HTTPResponse) -> ObjectFacts:
     """What HEAD tells."""
     response.read()
     headers = response.headers
     named = {name.lower(): value for name, value in headers.items()}
     metadata = {name[len(_METADATA) :]: value for name, value in named.items() if name.startswith(_METADATA)}
-    return Facts(
+    return ObjectFacts(
         int(headers.get("Content-Length", "0")), headers.get("ETag", ""), named.get(DIGEST, ""), metadata
     )
 

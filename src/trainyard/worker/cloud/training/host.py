@@ -258,7 +258,7 @@ class Host:
         self._history.note(newest_checkpoint(self._layout.checkpoints), time.time())
         return max(1.0, 20 * (time.monotonic() - begun))
 
-    def _verdict(self, ended: Ended, interruption: reasons.Interruption | None) -> AttemptEnd:
+    def _verdict(self, ended: Ended, interruption: reasons.RehearsedInterruption | None) -> AttemptEnd:
         code = _exit_status(ended.status)
         if ended.cause == OUTSIDE:
             status = _STOP if os.WIFSIGNALED(ended.status) else code
@@ -284,7 +284,7 @@ class Host:
         except modelfiles.HashingStopped:
             return AttemptEnd(*reasons.SIGTERM_FROM_OUTSIDE.of(), _STOP, outcome.finished)
         except (ModelRefused, OSError) as error:
-            self._log.say(f"the model could not be kept: {error}")
+            self._log.say(f"no version can be made of the model: {error}")
             self._history.model = {"refused": str(error)}
             return outcome
         self._history.model = {"files": files} if files else None

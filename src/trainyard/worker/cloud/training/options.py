@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple, Sequence
 
 from ...errors import InputError
-from ...reasons import Interruption
+from ...reasons import RehearsedInterruption
 
 
 class StartOptions(NamedTuple):
@@ -23,7 +23,7 @@ class StartOptions(NamedTuple):
     launch: int = 1
     grace: float = 120.0
     retries: int = 0
-    interruptions: tuple[Interruption, ...] = ()
+    interruptions: tuple[RehearsedInterruption, ...] = ()
     spot: bool = False
     isolated: bool = False
 
@@ -75,13 +75,13 @@ def parse(arguments: Sequence[str]) -> StartOptions:
     )
 
 
-def _interruption(text: str) -> Interruption:
-    """The interruption that `Interruption`'s own text, `5s:kill`, is of."""
+def _interruption(text: str) -> RehearsedInterruption:
+    """The interruption that a text such as `5s:kill` asks for."""
     seconds, colon, manner = text.partition(":")
     if manner != ("kill" if colon else ""):
         raise InputError(f"worker train: --interrupt-at {text!r} is no time; write 5s or 5s:kill")
     number = seconds[:-1] if seconds.endswith("s") else seconds
-    return Interruption(_number("--interrupt-at", [number], 0), bool(colon))
+    return RehearsedInterruption(_number("--interrupt-at", [number], 0), bool(colon))
 
 
 def _number(name: str, values: Sequence[str], default: float) -> float:
