@@ -262,23 +262,21 @@ for folder in model output/data checkpoints; do
     ln -s {home}/address.json a; ln -s ../../../../../../etc/passwd b; ln -s {home} c; ln -s / d
     ln -s ../../../address.json e; echo own > own; ln -s /opt/ml/$folder/own link
 done
-cd /opt/ml/output; ln -s {home}/address.json failure
-sleep 1.5; exit 1
 """
 
 
 def test_links_that_a_job_leaves_send_nothing_of_the_machines(
     sandbox: RunningSandbox, training: Training
 ) -> None:
-    prefix = f"checkpoints/{time.time_ns()}/"
-    name = training.create(
-        LINKS.format(home=sandbox.folder / "home"),
-        CheckpointConfig={"S3Uri": f"s3://{training.models}/{prefix}"},
-    )
-    assert training.end_of(name)["FailureReason"] == "AlgorithmError: , exit code: 1"
+    prefix, home = f"checkpoints/{time.time_ns()}/", sandbox.folder / "home"
+    config = {"S3Uri": f"s3://{training.models}/{prefix}"}
+    name = training.create(LINKS.format(home=home), CheckpointConfig=config)
+    training.completed(name)
     wanted = {"own": b"own\n", "link": b"own\n"}
     assert training.archive(name, "model") == training.archive(name, "output") == wanted
     assert training.objects(prefix) == wanted
+    failed = training.end_of(training.create(f"ln -s {home}/address.json /opt/ml/output/failure; exit 1"))
+    assert failed["FailureReason"] == "AlgorithmError: , exit code: 1"
 
 
 def test_a_checkpoint_whose_key_climbs_is_written_nowhere(training: Training) -> None:
