@@ -338,6 +338,19 @@ def test_ctrl_c_on_followed_logs_leaves_the_run_alone(project: Project) -> None:
     assert project.run("logs", "-f", run_id).stdout.endswith("done\n")
 
 
+def test_a_run_that_waits_is_said_to_be_queued_once_and_to_have_started_once_it_has(
+    project: Project, tmp_path: Path
+) -> None:
+    home = {"TRAINYARD_HOME": str(tmp_path / "home"), "TRAINYARD_SLOTS": "1"}
+    narrow = Project(project.folder, {**project.environment, **home})
+    first, _ = started(narrow, narrow.waiter("first"))
+    second = narrow.start("train", narrow.script("second", "print('mine')"))
+    assert [line.split(maxsplit=1)[1] for line in read_until(second, "queued")] == ["is queued"]
+    narrow.end("first")
+    assert [line.split()[-1] for line in read_until(second, "mine")] == ["started", "mine"]
+    assert (finish(first)[0], finish(second)[0]) == (0, 0)
+
+
 def test_resume_goes_on_and_shows_the_new_attempt_alone(project: Project) -> None:
     process, run_id = started(project, project.waiter("resumed"))
     process.send_signal(signal.SIGINT)

@@ -21,6 +21,7 @@ from .terminal.text import clean, harmless
 from .yards import at
 
 _TAIL = 10
+_SOON, _LONG_WAIT = 1.0, 3600.0
 _PERIOD_ELSEWHERE = 2.0
 """Seconds between two looks at a run in an account, for the live line alone."""
 
@@ -71,8 +72,6 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
             see = f"see trainyard runs{at(yard.name, style.file)}"
             word = f"trainyard: {detached} came while the run was being started; {see}"
             return _leave(detached.status, word)
-        if not style.json:
-            print(f"{run.id} started", flush=True)
         warn(run.warnings)
         left = RunHandle(yard, run) if style.json else None
         try:
@@ -133,12 +132,27 @@ def _follow(yard: Yard, run: Run, signals: TerminalSignals, style: Style) -> Non
 
     with Screen(status) as screen:
         signals.bind(lambda: _stop(yard, run, screen))
+        if not style.json:
+            _tell_start(yard, run, screen)
         if shows_log:
             lines = with_attempts(yard, run, yard.logs(run, follow=True), seen=style.seen)
             for text in on_terminal(lines, sys.stdout, raw=style.raw):
                 screen.print(text)
         else:
             yard.wait(run)
+
+
+def _tell_start(yard: Yard, run: Run, screen: Screen) -> None:
+    """Tell that a run has started, once it has; and once that it waits, where it does."""
+    if run.state is State.QUEUED:
+        run = yard.observe(run, wait=_SOON)
+    has_waited = run.state is State.QUEUED
+    if has_waited:
+        screen.print(f"{run.id} is queued" + (f": {clean(run.reason)}" if run.reason else ""))
+    while run.state is State.QUEUED:
+        run = yard.observe(run, wait=_LONG_WAIT)
+    if not (has_waited and run.state.ended):
+        screen.print(f"{run.id} started")
 
 
 class Glance:
