@@ -77,7 +77,7 @@ def test_a_failing_script_gives_status_1_its_lines_and_its_reason(project: Proje
     assert first == f"{run['id']} started"
     assert lines[:2] == ["one", "boom: bad luck"]
     assert lines[2].startswith("failed after ")
-    assert lines[-1].split() == ["next", "trainyard", "resume", run["id"]]
+    assert lines[-1].split() == ["next", "trainyard", "resume", run["id"], "--with-current-code"]
     assert result.stderr == f"trainyard: {run['id']} failed: {run['reason']}\n"
     assert "boom: bad luck" in run["reason"]
 
@@ -86,16 +86,22 @@ def test_what_is_printed_to_be_typed_next_works_where_it_is_printed(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     alone = Project(tmp_path, environment)
-    alone.write("not here/exits.py", "raise SystemExit('once more')\n")
+    script = (
+        "import os\nopen(os.environ['TRAINYARD_CHECKPOINT_DIR'] + '/c', 'w')\nraise SystemExit('once more')\n"
+    )
+    alone.write("not here/exits.py", script)
     alone.write("not here/exits.toml", '[train]\nname = "exits"\nentry_script = "exits.py"\n')
     try:
         result = alone.run("train", "not here/exits.toml")
         for attempts in (2, 3):
-            following = shlex.split(result.stdout.splitlines()[-1])
-            assert following[:2] == ["next", "trainyard"]
+            following, other = (shlex.split(line) for line in result.stdout.splitlines()[-2:])
+            assert following[:3] == ["next", "trainyard", "resume"]
             result = alone.run(*following[2:])
-            assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+            code, reason = result.stderr.splitlines()
+            assert code.startswith("it runs not here as it is now") and reason.endswith("(exit status 1)")
             assert f", {attempts} attempts" in result.stdout
+        assert other[:3] == ["or", "trainyard", "train"] and "--from" in other
+        assert alone.run(*other[2:]).returncode == 1
         assert [path.name for path in tmp_path.iterdir()] == ["not here"]
         [lost] = alone.ask("show", "latest", "--file", "not here/exits.toml")
         assert lost["state"] == "failed"

@@ -77,7 +77,14 @@ def test_the_exit_status_tells_what_became_of_a_run(cloud: Project) -> None:
     run = result.stdout.split()[0]
     assert result.returncode == 1
     assert result.stderr == f"trainyard: {run} failed: boom: bad luck (exit status 1)\n"
-    assert result.stdout.splitlines()[-1].split()[1:] == ["trainyard", "resume", run, "--on", "sandbox"]
+    assert result.stdout.splitlines()[-1].split()[1:] == [
+        "trainyard",
+        "resume",
+        run,
+        "--with-current-code",
+        "--on",
+        "sandbox",
+    ]
     cloud.write("predict.py", PREDICT)
     cloud.write("factor/factor", "3")
     cloud.write("bad.jsonl", '{"n": 1}\n{"n": \n')

@@ -196,7 +196,12 @@ class InferencePromises:
         run = yard.infer(job, model=str(model), input=str(rows))
         assert run.wait(timeout=PATIENCE).state is State.FAILED
         done = {a.task for a in run.attempts if a.state is State.SUCCEEDED}
-        run.resume().wait(timeout=PATIENCE)
+        script = Path(job.source_dir, "predict.py").read_text()
+        project.write("predict.py", script + "# another\n")
+        with pytest.raises(BadInput, match="predicted by other code"):
+            run.resume(with_current_code=True)
+        project.write("predict.py", script)
+        run.resume(with_current_code=True).wait(timeout=PATIENCE)
         assert (run.state, run.rows_out) == (State.SUCCEEDED, 200)
         assert [int(row["prediction"]) for row in predictions(yard, run, project)] == list(range(200))
         for task in done:

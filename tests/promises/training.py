@@ -22,6 +22,15 @@ with open(path, "w") as file: file.write(str(count + 1))
 if count < int(sys.argv[sys.argv.index("--failures") + 1]): sys.exit("not yet")
 with open(os.path.join(os.environ["SM_MODEL_DIR"], "model"), "w") as file: file.write(str(count))
 """
+EPOCHS = """
+import os
+path = os.path.join(os.environ["TRAINYARD_CHECKPOINT_DIR"], "deep", "epoch")
+os.makedirs(os.path.dirname(path), exist_ok=True)
+count = int(open(path).read()) if os.path.exists(path) else 0
+print("epoch", count, flush=True)
+with open(path + ".new", "w") as file: file.write(str(count + 1))
+os.replace(path + ".new", path)
+"""
 
 
 class TrainingPromises:
@@ -286,3 +295,44 @@ raise SystemExit(1)
         if host == os.uname().nodename:
             # Gone when the run has ended, or dead and about to be reaped.
             assert becomes_true(lambda: not processes.start_time(int(pid)), 2)
+
+    def test_a_resumed_run_runs_the_code_it_ran_before_or_the_current_code(
+        self, yard: Yard, project: Project
+    ) -> None:
+        run = yard.train(project.training(EPOCHS + "raise ValueError('a bug')\n")).wait(timeout=PATIENCE)
+        assert (run.state, yard.has_changed(run.record)) == (State.FAILED, False)
+        project.write("train.py", EPOCHS + "print('corrected')\n")
+        assert yard.has_changed(run.record)
+        again = run.resume().wait(timeout=PATIENCE)
+        assert "a bug" in again.reason
+        last = again.resume(with_current_code=True).wait(timeout=PATIENCE)
+        assert (last.state, texts(last)[-2:]) == (State.SUCCEEDED, ["epoch 2", "corrected"]), last.reason
+        assert not yard.has_changed(last.record)
+
+    def test_a_run_starts_from_a_copy_of_the_checkpoints_of_another(
+        self, yard: Yard, project: Project
+    ) -> None:
+        job = project.training(EPOCHS + "if count < 3: raise SystemExit('not yet')\n")
+        first = yard.train(job).wait(timeout=PATIENCE)
+        other = yard.train(job.replace(name="other"), start_from=first.id).wait(timeout=PATIENCE)
+        assert (other.record.starts_from, len(other.record.channels)) == (first.id, 0)
+        # It goes on from its own, and has left the first one's alone.
+        other.resume().wait(timeout=PATIENCE)
+        assert texts(other) == ["epoch 1", "not yet", "epoch 2", "not yet"]
+        third = yard.train(job, start_from=first.id).wait(timeout=PATIENCE)
+        assert texts(third) == ["epoch 1", "not yet"]
+
+    def test_checkpoints_that_are_not_there_or_still_written_are_refused(
+        self, yard: Yard, project: Project
+    ) -> None:
+        bare = yard.train(project.training("")).wait(timeout=PATIENCE)
+        with pytest.raises(NotFound, match="no checkpoints of the run: nothing was written"):
+            yard.train(project.training(""), start_from=bare.id)
+        with pytest.raises(NotFound, match="no run is called"):
+            yard.train(project.training(""), start_from="toy-absent")
+        running = yard.train(project.training(FOREVER))
+        wait_for_line(running, "ready")
+        with pytest.raises(BadInput, match="still writes them"):
+            yard.train(project.training(""), start_from=running.id)
+        running.stop()
+        assert len(yard.runs()) == 2

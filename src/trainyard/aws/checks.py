@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..core.checks import show
 from ..core.errors import Unsupported
 from ..core.jobs.job import Job
+from ..core.jobs.limits import CHANNELS
 from ..core.jobs.sources import is_remote
 from ..core.runs.run import Run
 from ..worker.cloud import secrets
@@ -22,6 +23,9 @@ def check_run(run: Run) -> None:
     if len(run.interrupt_at) > INTERRUPTIONS:
         problem = f"{len(run.interrupt_at)} interruptions are more than SageMaker's arguments hold"
         raise Unsupported(problem, key="--interrupt-at", cure=f"use at most {INTERRUPTIONS}")
+    if run.starts_from and len(run.training.channels) == CHANNELS:
+        problem = "its checkpoints are a channel too, and SageMaker takes no more of them"
+        raise Unsupported(problem, key="--from", cure=f"use at most {CHANNELS - 1} channels")
     for key, address in (("MODEL", run.model_uri), ("INPUT", run.input)):
         if is_remote(address) and not address.startswith("s3://"):
             problem = f"{show(address)} is no place that jobs on AWS read"

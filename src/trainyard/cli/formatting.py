@@ -82,9 +82,12 @@ def on(yard: str) -> str:
 
 
 def by_file(name: str) -> str:
-    """What names the job file in a command that is told, as a shell takes it; nothing for the usual one."""
-    if not name:
-        return ""
-    import shlex  # for a file that was named alone
+    """What names the job file in a command that is told; nothing for the usual one."""
+    return f" --file {quoted(name)}" if name else ""
 
-    return f" --file {shlex.quote(name)}"
+
+def quoted(word: str) -> str:
+    """The word as a shell takes it."""
+    import shlex  # for a few commands that are told
+
+    return shlex.quote(word)

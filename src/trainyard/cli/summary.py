@@ -13,7 +13,7 @@ from ..core.runs import outcomes
 from ..core.runs.run import Attempt, Run, State
 from ..worker.protocol import is_shard
 from ..yard.yard import Yard
-from .formatting import by_file, duration, many, metrics, moment, on, place
+from .formatting import by_file, duration, many, metrics, moment, on, place, quoted
 from .parser import FILE
 from .terminal.text import clean
 from .yards import at
@@ -109,6 +109,9 @@ def _findings(yard: Yard, run: Run, file: str) -> Iterator[tuple[str, str]]:
         logs = os.path.join(run.folder, "attempts")
         yield "logs", place(logs if os.path.isdir(logs) else run.folder)
     yield "next", _next(run, file)
+    if run.is_training and outcomes.is_of_code(run) and yard.has_checkpoints(run):
+        named = f" {quoted(file)}" if file else ""
+        yield "or", f"trainyard train{named} --from {run.id}{on(run.yard)}"
 
 
 def _rows(run: Run) -> Iterator[tuple[str, str]]:
@@ -121,7 +124,8 @@ def _next(run: Run, file: str) -> str:
     if outcomes.has_kept_no_model(run):
         return f"trainyard models add {run.name} {run.id}{there}"
     if run.state is not State.SUCCEEDED and not run.seen.bad_input:
-        return f"trainyard resume {run.id}{there}"
+        code = " --with-current-code" if outcomes.is_of_code(run) else ""
+        return f"trainyard resume {run.id}{code}{there}"
     if run.is_training and run.model and _can_infer(file):
         return f"trainyard infer {run.model} INPUT{on(run.yard)}{by_file(file)}"
     if run.is_training and run.model:
@@ -188,6 +192,7 @@ def _asked(run: Run) -> Iterator[tuple[str, str]]:
     yield "hyperparameters", " ".join(f"{key}={value}" for key, value in job.hyperparameters.items())
     yield "resources", _machines(job)
     yield "spot", f"at most {job.spot.max_runtime} s of running" if job.spot.enabled else "no"
+    yield "began with", f"the checkpoints of {run.starts_from}" if run.starts_from else ""
     yield "rehearsed", " ".join(str(each) for each in run.interrupt_at)
 
 

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import BadInput, Unsupported
+from ..core.files.oserrors import in_words
 from ..core.jobs.job import Job, TrainingJob
 from ..core.jobs.variables import shell_values
 from ..core.ports.engine import LogLine, RunQuery
+from ..core.ports.store import CHECKPOINTS
 from ..core.runs.run import Observation, Run
 from ..machine import interpreters
 from ..worker.protocol import OF_SHELL, SECRET
@@ -70,6 +72,7 @@ class LocalEngine:
         self._home.create()
         with reserve(run, self._is_over):
             os.makedirs(folder, exist_ok=True)
+            self._copy_checkpoints(run)
             _write_spec(run, folder)
             self._ledger.submit(run, submission)
         self._client.wake(run.id, values)
@@ -113,6 +116,22 @@ class LocalEngine:
         if not self._has_ended(run):
             self._ledger.ask_to_stop(run.id)
             self._client.wake()
+
+    def _copy_checkpoints(self, run: Run) -> None:
+        """Have a run that starts from another's checkpoints begin with a copy of them."""
+        place = RunPaths(self._home.run(run.id)).checkpoints
+        other = self._ledger.run(run.starts_from) if run.starts_from else None
+        if other is None or run.launch > 1 or os.path.isdir(place):
+            return
+        from ..core.files import trust
+        from .home import left  # for these runs alone
+
+        part, aside = left.of(other)[CHECKPOINTS], trust.beside(place)
+        if isinstance(part, str):
+            raise BadInput(f"there are no checkpoints of it: {part}", where=other.id, key="--from")
+        with in_words(place):
+            part.fetch(aside)
+            os.rename(aside, place)
 
     def _is_over(self, run_id: str) -> bool:
         """Whether a run is known, and over."""

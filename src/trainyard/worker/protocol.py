@@ -24,6 +24,8 @@ ENDPOINT_VARIABLE = "TRAINYARD_S3_ENDPOINT"
 
 # Channels of a training job that its script does not see, and what the second one holds.
 WORKER_CHANNEL, CODE_CHANNEL = "trainyard-worker", "trainyard-code"
+# Of a run that starts from a copy of another's checkpoints, these.
+CHECKPOINT_CHANNEL = "trainyard-checkpoints"
 SOURCE_FILE, WHEELS = "source.zip", "wheels"
 OWN_WHEELS = "source"
 """The folder in that of the wheels where those of a source lie that is a package itself."""

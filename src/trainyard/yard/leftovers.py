@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..core.errors import BadInput, NotFound
 from ..core.files.whole import new_folder
 from ..core.ports.ledger import Ledger, Model
-from ..core.ports.store import MODEL, OUTPUT, PARTS, Copied, Part, Store
+from ..core.ports.store import CHECKPOINTS, MODEL, OUTPUT, PARTS, Copied, Part, Store
 from ..core.runs.run import Run
 from .catalog import Catalog, check_name
 
@@ -83,6 +83,21 @@ class Leftovers:
             return self._ledger.add_model(record, staged.address), _told(copied)[2]
         finally:
             self._store.discard(staged)
+
+    def has_checkpoints(self, run: Run) -> bool:
+        """Whether a run left any."""
+        return isinstance(self._store.left(run).get(CHECKPOINTS), Part)
+
+    def with_checkpoints(self, word: str) -> str:
+        """The id of a run that has ended and left checkpoints. Raises `BadInput`, and `NotFound`."""
+        run = self._find(word)
+        if not run.is_training:
+            raise BadInput("is a run of inference", where=run.id, key="--from", cure="name a run of training")
+        if not run.state.ended:
+            cure = "stop it first, or wait for its end"
+            raise BadInput(f"is {run.state}, and still writes them", where=run.id, key="--from", cure=cure)
+        _one(run, self._store.left(run), CHECKPOINTS)
+        return run.id
 
     def _run(self, what: str) -> tuple[Run, str]:
         """The run, and the part of what it left that is meant; "" for all of it."""

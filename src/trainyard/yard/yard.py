@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ..core.errors import BadInput, NotFound, RunFailed, nearest
+from ..core.errors import BadInput, NotFound, RunFailed
 from ..core.jobs import paths
 from ..core.jobs.job import InferenceJob, Job, TrainingJob
 from ..core.jobs.limits import is_dataset_reference, warnings
@@ -16,12 +16,11 @@ from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import Store
 from ..core.runs.metrics import Extractor, Point
 from ..core.runs.run import Attempt, Channel, Interruption, Run, State
-from . import source
+from ..worker.protocol import is_shard
+from . import ids, source
 from .catalog import Catalog
 from .leftovers import Leftovers, Pulled
 
-_SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-_SUFFIX_LENGTH = 7
 _LONG_WAIT = 3600.0
 LATEST = "latest"
 
@@ -66,28 +65,38 @@ class Yard:
         return self._cloud.requests(self._placed(run, self._source_of(run).hash, self._store.address))
 
     def train(
-        self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
+        self,
+        job: TrainingJob,
+        *,
+        interrupt_at: Iterable[str | float | Interruption] = (),
+        start_from: str = "",
     ) -> RunHandle:
-        """Start a training run and return at once.
+        """Start a training run and return at once; `start_from` is a run of whose checkpoints it begins with
+        a copy.
 
         `interrupt_at` rehearses spot interruptions: the n-th is counted in seconds from the start of the
         n-th attempt's script, as `5`, `"5s"`, or `"5s:kill"` for one without SIGTERM.
         """
-        return self.launch(self.plan_training(job, interrupt_at=interrupt_at))
+        return self.launch(self.plan_training(job, interrupt_at=interrupt_at, start_from=start_from))
 
     def plan_training(
-        self, job: TrainingJob, *, interrupt_at: Iterable[str | float | Interruption] = ()
+        self,
+        job: TrainingJob,
+        *,
+        interrupt_at: Iterable[str | float | Interruption] = (),
+        start_from: str = "",
     ) -> Run:
         """The run that `train` would start, checked, with nothing started or written."""
         self.engine.check(job)
         paths.check_paths(job)
         return Run(
-            id=self._new_id(job.name),
+            id=ids.new(job.name),
             job=paths.from_anywhere(job),
             yard=self.name,
             created=time.time(),
             channels={name: self._channel(name, uri) for name, uri in job.channels.items()},
             interrupt_at=tuple(Interruption.parse(each) for each in interrupt_at),
+            starts_from=self._leftovers.with_checkpoints(start_from) if start_from else "",
         )
 
     def launch(self, run: Run) -> RunHandle:
@@ -117,7 +126,7 @@ class Yard:
         self.engine.check(job)
         paths.check_paths(job)
         used, address = self._catalog.model_at(model)
-        run_id = self._new_id(job.name)
+        run_id = ids.new(job.name)
         run = Run(
             id=run_id,
             job=paths.from_anywhere(job),
@@ -143,11 +152,9 @@ class Yard:
             run_id = next((run.id for run in self.engine.runs(RunQuery(limit=1))), LATEST)
         run = self.ledger.run(run_id)
         if run is None:
-            ids = self.ledger.run_ids()
-            starts = [known for known in ids if known.startswith(run_id)] if run_id else []
-            run = self.ledger.run(starts[0]) if len(starts) == 1 else None
+            run = self.ledger.run(ids.begun(run_id, self.ledger.run_ids()))
             if run is None:
-                raise _no_run(run_id, starts, ids)
+                raise NotFound(f"the run {run_id!r} is gone")
         return RunHandle(self, run)
 
     def runs(
@@ -189,8 +196,9 @@ class Yard:
         """Ask the run to stop: SIGTERM, grace, SIGKILL. Returns at once; silent when it has ended."""
         self.engine.stop(run)
 
-    def resume(self, run: Run) -> RunHandle:
-        """Go on with a run that failed or was stopped, from its checkpoint or with its missing shards."""
+    def resume(self, run: Run, *, with_current_code: bool = False) -> RunHandle:
+        """Go on with a run that failed or was stopped, from its checkpoint or with its missing shards, with
+        the code that it ran before, or with what its source is now."""
         # Known anew: somebody else may have resumed it since, which counts as a launch.
         run = self.get(run.id).record
         if not run.state.ended:
@@ -198,8 +206,24 @@ class Yard:
         if run.state is State.SUCCEEDED:
             raise BadInput("the run has succeeded", where=run.id, cure="start a new one with the same job")
         again = run.again()
+        if with_current_code:
+            files, code = self._source_of(run)
+            if code != run.code and any(
+                is_shard(each.task) and each.state is State.SUCCEEDED for each in run.attempts
+            ):
+                cure = "start a new run of all of it with `trainyard infer`"
+                raise BadInput("some of its shards were predicted by other code", where=run.id, cure=cure)
+            self._store.keep_code(code, files)
+            again = again.replace(code=code)
         self.engine.launch(again)
         return RunHandle(self, self.observe(again))
+
+    def has_changed(self, run: Run) -> bool | None:
+        """Whether the run's source is another now than its code; None where it cannot be read."""
+        try:
+            return self._source_of(run).hash != run.code
+        except BadInput:
+            return None
 
     def models(self, name: str | None = None) -> list[Model]:
         """All versions of all models, or of one."""
@@ -220,6 +244,10 @@ class Yard:
     def push(self, name: str, path: str) -> tuple[DataSet, bool]:
         """Make a file or folder the next version of a data set; False where its content is unchanged."""
         return self._catalog.push(name, os.path.abspath(os.path.expanduser(path)))
+
+    def has_checkpoints(self, run: Run) -> bool:
+        """Whether a run left any, with which another may start."""
+        return self._leftovers.has_checkpoints(run)
 
     def pull(self, what: str, target: str | None = None) -> Pulled:
         """Copy a model or data set (`name@version`; `models/…` or `data/…` where both have it), all that a
@@ -259,10 +287,6 @@ class Yard:
             key="--output",
             cure="leave it out, and copy them here with `trainyard pull RUN`",
         )
-
-    def _new_id(self, name: str) -> str:
-        suffix = "".join(_SUFFIX_ALPHABET[byte & 31] for byte in os.urandom(_SUFFIX_LENGTH))
-        return f"{name}-{suffix}"
 
     def _channel(self, name: str, uri: str) -> Channel:
         if is_dataset_reference(uri):
@@ -364,17 +388,10 @@ class RunHandle:
         self._yard.stop(self._run)
         return self.wait()
 
-    def resume(self) -> RunHandle:
+    def resume(self, *, with_current_code: bool = False) -> RunHandle:
         """Go on with it after a failure or a stop."""
-        self._run = self._yard.resume(self._run)._run
+        self._run = self._yard.resume(self._run, with_current_code=with_current_code)._run
         return self
-
-
-def _no_run(word: str, starts: list[str], ids: list[str]) -> NotFound:
-    if starts:
-        shown = ", ".join(starts[:4]) + (", …" if len(starts) > 4 else "")
-        return NotFound(f"{len(starts)} runs begin with {word!r}", cure=f"name one: {shown}")
-    return NotFound(f"no run is called {word!r}", cure=nearest(word, ids) or "there are no runs yet")
 
 
 def _address_of(place: str) -> str:

@@ -156,7 +156,17 @@ def _interruption(at: Interruption) -> str:
 
 def _channels(run: Run, job: TrainingJob, deployment: Deployment, worker: str) -> list[dict[str, Any]]:
     code = S3Address(deployment.model_bucket, names.source_prefix(run.code)).uri
+    begun = [
+        _channel(
+            protocol.CHECKPOINT_CHANNEL,
+            S3Address(deployment.model_bucket, names.checkpoint_prefix(other)).uri,
+            _FILE,
+        )
+        for other in [run.starts_from]
+        if other
+    ]
     return [
+        *begun,
         _channel(protocol.WORKER_CHANNEL, worker.rpartition("/")[0] + "/", _FILE),
         _channel(protocol.CODE_CHANNEL, code, _FILE),
         *(_channel(name, channel.uri, job.input_mode) for name, channel in run.channels.items()),

@@ -8,6 +8,7 @@ from ...core.errors import BadInput
 from ...core.jobs.file import JobFile, load, with_hyperparameters
 from ...core.jobs.job import TrainingJob, job_to_json
 from ...core.runs.run import Run
+from ...yard.yard import Yard
 from ..launching import Shown, add_launching, launch
 from ..parser import FILE
 
@@ -34,15 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rehearse a spot interruption after so many seconds of an attempt's script, with :kill"
         " without SIGTERM (repeatable: the n-th is the n-th attempt's)",
     )
+    add("--from", metavar="RUN", default="", dest="start_from", help="begin with a copy of its checkpoints")
     add_launching(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     file = load(args.file)
     job = _job(file, args)
-    return launch(
-        args, file, job, lambda yard: yard.plan_training(job, interrupt_at=args.interrupt_at), _shown
-    )
+
+    def plan(yard: Yard) -> Run:
+        return yard.plan_training(job, interrupt_at=args.interrupt_at, start_from=args.start_from)
+
+    return launch(args, file, job, plan, _shown)
 
 
 def _job(file: JobFile, args: argparse.Namespace) -> TrainingJob:
@@ -63,4 +67,4 @@ def _shown(plan: Run) -> Shown:
     channels = {name: {"uri": each.uri, "dataset": each.dataset} for name, each in plan.channels.items()}
     rehearsed = [str(each) for each in plan.interrupt_at]
     document = {"job": job_to_json(job), "channels": channels, "command": command, "interrupt_at": rehearsed}
-    return Shown(document, command)
+    return Shown({**document, "from": plan.starts_from or None}, command)

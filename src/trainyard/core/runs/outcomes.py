@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...worker import reasons
+from ...worker.protocol import is_shard
 from ...worker.reasons import Cause, Ending
 from ..jobs.job import Spot
 from .run import Attempt, Run, State
@@ -66,6 +67,12 @@ def keeping(run: Run) -> str:
 def has_kept_no_model(run: Run) -> bool:
     """Whether that is how the run ended."""
     return run.reason.startswith(reasons.MODEL_NOT_KEPT.words.partition("{")[0])
+
+
+def is_of_code(run: Run) -> bool:
+    """Whether the run failed by what its own program said as it ended: an exception, most likely."""
+    is_exit = run.reason.rpartition(" (")[2].startswith("exit status ")
+    return run.state is State.FAILED and (is_exit or is_shard(run.reason))
 
 
 def unreached(run: Run) -> list[str]:

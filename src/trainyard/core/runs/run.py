@@ -119,7 +119,8 @@ class Run(Record):
 
     `model` is the version a training run made, or the one that an inference run predicts with
     (`name@version` or a path). `folder` holds everything about the run in plain files, where the yard is
-    this machine. `launch` counts how often it was submitted: 1, and one more for each `resume`.
+    this machine. `starts_from` is the run of whose checkpoints it began with a copy. `launch` counts how
+    often it was submitted: 1, and one more for each `resume`.
     """
 
     id: str
@@ -136,6 +137,7 @@ class Run(Record):
     launch: int = 1
     seen: Observation = Observation(state=State.QUEUED)
     model_used: str | None = None
+    starts_from: str = ""
 
     @property
     def kind(self) -> str:

@@ -23,6 +23,7 @@ def spec_to_record(run: Run) -> dict[str, Any]:
         "job": job_to_json(run.job),
         "channels": {name: [channel.uri, channel.dataset] for name, channel in run.channels.items()},
         "interrupt_at": [[each.after, each.kill] for each in run.interrupt_at],
+        "starts_from": run.starts_from,
         **{name: getattr(run, name) for name in _AS_THEY_ARE},
     }
 
@@ -34,6 +35,7 @@ def spec_from_record(record: Mapping[str, Any]) -> dict[str, Any]:
         "job": job_from_json(record["job"]),
         "channels": {name: Channel(uri=uri, dataset=ref) for name, (uri, ref) in record["channels"].items()},
         "interrupt_at": tuple(Interruption(after=after, kill=kill) for after, kill in record["interrupt_at"]),
+        "starts_from": record.get("starts_from", ""),
         **{name: record[name] for name in _AS_THEY_ARE},
     }
 

@@ -4,9 +4,9 @@ SageMaker knows a job and not the attempts inside of it, and a new machine has n
 whose folder is the script's alone. So `<host>.json` in the run's folder of histories, elsewhere in S3, holds
 `{"attempts": [{"number", "launch", "state", "reason", "bad_input", "started", "finished", "checkpoint",
 "lost_seconds", "seen"}, …], "warnings": [text, …], "model": {"files": [[path, size, sha256], …]} or null}`,
-or in the place of the files `{"refused": reason}` where they make no model.
-States are those of `protocol`. Times are seconds since the epoch; `checkpoint` is when the newest one was
-written, `seen` when the attempt was last known to run.
+or in the place of the files `{"refused": reason}` where they make no model. `has_copied` says that another
+run's checkpoints are there. States are those of `protocol`. Times are seconds since the epoch; `checkpoint`
+is when the newest one was written, `seen` when the attempt was last known to run.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class History:
         self._complain: Callable[[str], None] | None = complain
         found = keeper.read()
         self.attempts: list[dict[str, Any]] = _attempts_of(former if found is None else found)
+        self._has_copied = isinstance(found, dict) and bool(found.get("has_copied"))
         self.warnings: list[str] = []
         self.model: dict[str, Any] | None = None
 
@@ -61,8 +62,9 @@ class History:
         elif last["state"] == RUNNING:
             self._close(last, reasons.ENDED_WITH_JOB)
 
-    def begin(self, number: int, launch: int, now: float) -> None:
-        """Add an attempt, which is on its way to its script. Raises as `Keeper.write` does."""
+    def begin(self, number: int, launch: int, now: float, copy_in: Callable[[], object] = int) -> None:
+        """Add an attempt, which is on its way to its script; `copy_in` is called until it has once come to
+        its end, before a script starts. Raises as it does, and as `Keeper.write`."""
         self.attempts.append(
             {
                 "number": number,
@@ -77,6 +79,9 @@ class History:
                 "seen": now,
             }
         )
+        if not self._has_copied:
+            copy_in()
+            self._has_copied = True
         self._keeper.write(self._document())
 
     def script_started(self, now: float) -> None:
@@ -115,7 +120,8 @@ class History:
     def _document(self) -> dict[str, Any]:
         # Copies: another thread writes them down.
         attempts = [dict(each) for each in self.attempts]
-        return {"attempts": attempts, "warnings": list(self.warnings), "model": self.model}
+        copied = {"has_copied": True} if self._has_copied else {}
+        return {"attempts": attempts, "warnings": list(self.warnings), "model": self.model, **copied}
 
     def _tend(self) -> None:
         self._keeper.write_soon()

@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ... import packages, protocol, reasons
-from ...contract.checkpoints import newest_checkpoint, remove_former
+from ...contract.checkpoints import copy_in, newest_checkpoint, remove_former
 from ...contract.configuration import TrainingSpec
 from ...contract.contract import failure
 from ...contract.entry import command
@@ -28,7 +28,7 @@ from ...packages.paths import on_path
 from ...process import orphans
 from ...process.log import Log
 from ...process.script import OUTSIDE, Ended, Program, Script, Signals
-from ...protocol import CODE_CHANNEL, FAILED, SUCCEEDED
+from ...protocol import CHECKPOINT_CHANNEL, CODE_CHANNEL, FAILED, SUCCEEDED
 from ..source import SourceRefused, empty, unpack
 from .history import History, read_former, took
 from .job import ROOT, ConfigurationError, read_job
@@ -152,7 +152,7 @@ class Host:
         self._log.say(protocol.border(number, self._options.launch))
         self._log.forget()
         try:
-            self._history.begin(number, self._options.launch, time.time())
+            self._history.begin(number, self._options.launch, time.time(), self._copy_checkpoints)
         except Asked:
             self._stop_if_asked()
         except (ServiceError, OutputError, OSError) as error:
@@ -160,6 +160,14 @@ class Host:
             raise Unfit(AttemptEnd(*ending, status=1)) from None
         # Only now, where it is kept elsewhere.
         remove_former(self._layout.checkpoints, self._job.hosts)
+
+    def _copy_checkpoints(self) -> None:
+        """Begin with those of the run that this one starts from, if it does from one."""
+        try:
+            copy_in(self._layout.channel(CHECKPOINT_CHANNEL), self._layout.checkpoints, self._stop_if_asked)
+        except OSError as error:
+            reason = f"the checkpoints of the other run cannot be copied: {error}"
+            raise Unfit(AttemptEnd(*reasons.UNMENDABLE.of(reason), status=1)) from None
 
     def _lay_out(self) -> None:
         """Make the script's folders, and its code."""

@@ -11,9 +11,9 @@ from typing import Any, Mapping
 
 from ...contract.configuration import TrainingSpec
 from ...contract.layout import Layout
-from ...protocol import CODE_CHANNEL, WORKER_CHANNEL
+from ...protocol import CHECKPOINT_CHANNEL, CODE_CHANNEL, WORKER_CHANNEL
 
-OURS = (WORKER_CHANNEL, CODE_CHANNEL)
+OURS = (WORKER_CHANNEL, CODE_CHANNEL, CHECKPOINT_CHANNEL)
 """Channels that bring what is ours, and that the script does not see."""
 ROOT = "TRAINYARD_ML_ROOT"
 """A variable that names another folder in the place of /opt/ml, for tests."""
