@@ -158,13 +158,21 @@ def test_models_are_listed_with_their_runs(churn: Project) -> None:
     assert last[:2] == [run["model"], run["id"]]
 
 
+def test_a_push_tells_what_links_take_along(churn: Project) -> None:
+    (churn.folder / "linked").mkdir()
+    (churn.folder / "linked/rows.csv").symlink_to("../data/test.csv")
+    pushed = churn.run("data", "push", "linked", "linked")
+    assert pushed.stderr.startswith("warning: linked: links lead out of the folder, rows.csv to ")
+    assert pushed.stdout.startswith("linked@1: 1 file, ")
+
+
 def test_a_data_set_is_pushed_once_listed_and_trained_on(churn: Project) -> None:
     pushed = churn.run("data", "push", "customers", "data/train").stdout
     assert pushed.startswith("customers@1: 1 file, ")
     assert churn.run("data", "push", "customers", "data/train").stdout.endswith(
         "(unchanged: no new version)\n"
     )
-    (dataset,) = churn.ask("data")
+    (dataset,) = churn.ask("data", "customers")
     assert list(dataset) == DATA
     assert churn.run("data", "customers").stdout.startswith("customers@1\t1\t")
     text = (churn.folder / "trainyard.toml").read_text().replace('"data/train"', '"customers@latest"')

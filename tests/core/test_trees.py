@@ -53,6 +53,24 @@ def test_many_big_files_hash_as_few_do(tmp_path: Path, monkeypatch: pytest.Monke
     assert hash_tree(str(tmp_path)) == alone
 
 
+def test_links_out_of_a_folder_are_told_and_those_within_are_not(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "deep").mkdir(parents=True)
+    (tmp_path / "key").write_text("private")
+    (folder / "rows.csv").write_text("1,2\n")
+    (folder / "deep/within").symlink_to("../rows.csv")
+    assert trees.told_of_links_out(str(folder)) == ""
+    (folder / "deep/out").symlink_to(tmp_path / "key")
+    told = f"{folder}: links lead out of the folder, deep/out to {tmp_path / 'key'}"
+    assert trees.told_of_links_out(str(folder)) == f"{told}: what they lead to goes along"
+    (folder / "far").symlink_to("deep/out")
+    (folder / "whole").symlink_to("..")
+    assert trees.told_of_links_out(str(folder)) == f"{told} and 2 more: what they lead to goes along"
+    # Who names a link, or what is not there, is told of nothing.
+    for named in ("deep/out", "rows.csv", "nothing"):
+        assert trees.told_of_links_out(str(folder / named)) == ""
+
+
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=12)
 TREES = st.dictionaries(
     NAMES.filter(lambda name: name not in (".", "..")), st.binary(max_size=40), max_size=6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -23,6 +24,19 @@ def test_planning_starts_and_writes_nothing(
     planned = local_yard.plan_inference(handler, model=str(model), input=str(rows), output="out")
     assert planned.output == str(Path("out").absolute())
     assert not home.exists()
+
+
+def test_what_links_would_send_to_an_account_is_told(
+    local_yard: Yard, project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/key").symlink_to("/etc/hostname")
+    run = local_yard.plan_training(project.training("", channels={"train": str(tmp_path / "data")}))
+    cloud = Yard("dev", local_yard.engine, local_yard.ledger, local_yard._store, cloud=cast("Any", object()))
+    (told,) = cloud.going_along(run)
+    assert told.startswith(f"{tmp_path / 'data'}: links lead out of the folder, key to ")
+    # Here a job reads what its user may read, and nothing goes anywhere.
+    assert local_yard.going_along(run) == []
 
 
 def test_ids_are_names_that_sagemaker_takes_and_all_differ(local_yard: Yard, project: Project) -> None:

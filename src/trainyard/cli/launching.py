@@ -44,12 +44,19 @@ def launch(
     """Start the run of a job file that `plan` makes for a yard, or `show` it where that is asked."""
     yard = yard_of(args, start=file.path)
     attached.warn(yard.warnings(job))
-    if args.dry_run:
-        planned = file.calling(lambda: plan(yard))
-        return _tell(planned, show(planned), file.calling(lambda: yard.requests(planned)), args)
+
+    def planned() -> Run:
+        run = file.calling(lambda: plan(yard))
+        attached.warn(yard.going_along(run))
+        return run
 
     def start() -> RunHandle:
-        return file.calling(lambda: yard.launch(plan(yard)))
+        run = planned()
+        return file.calling(lambda: yard.launch(run))
+
+    if args.dry_run:
+        run = planned()
+        return _tell(run, show(run), file.calling(lambda: yard.requests(run)), args)
 
     # The usual job file need not be named.
     name = "" if args.file == FILE else args.file

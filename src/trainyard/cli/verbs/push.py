@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os.path
 
-from .. import formatting
+from ...core.files.trees import told_of_links_out
+from .. import attached, formatting
 from ..parser import add_yard
 from ..terminal.table import print_json
 from ..yards import yard_of
@@ -17,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    pushed, is_new = yard_of(args).push(args.name, args.path)
+    yard = yard_of(args)
+    # Before it is copied, or sent: what leaves this machine cannot be called back.
+    attached.warn(filter(None, [told_of_links_out(os.path.expanduser(args.path))]))
+    pushed, is_new = yard.push(args.name, args.path)
     if args.json:
         print_json(pushed.to_json())
         return

@@ -107,17 +107,37 @@ def leads_out(root: str) -> bool:
     Reads each folder once, and only links any closer. Raises BadInput for a link that leads nowhere or in
     circles, as `walk` does.
     """
-    pending, found = [(os.path.realpath(root), 0)], False
+    found = False
+    for entry, depth in _links(root):
+        _status(entry)
+        found = found or _steps_out(os.readlink(entry.path), depth)
+    return found
+
+
+def told_of_links_out(root: str) -> str:
+    """A line about the links beneath the folder `root` by which something from elsewhere is taken for a part
+    of it; "" where there are none. Raises OSError for what cannot be read."""
+    real = os.path.realpath(root)
+    found = [entry for entry, _ in _links(real) if not is_within(os.path.realpath(entry.path), real)]
+    if not found:
+        return ""
+    first = min(found, key=lambda entry: entry.path)
+    others = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+    way = f"{os.path.relpath(first.path, real)} to {os.path.realpath(first.path)}{others}"
+    return f"{root}: links lead out of the folder, {way}: what they lead to goes along"
+
+
+def _links(root: str) -> Iterator[tuple[os.DirEntry[str], int]]:
+    """Every link beneath the folder `root`, and how many folders below it; what they lead to is not read."""
+    pending = [(os.path.realpath(root), 0)] if os.path.isdir(root) else []
     while pending:
         folder, depth = pending.pop()
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_symlink():
-                    _status(entry)
-                    found = found or _steps_out(os.readlink(entry.path), depth)
+                    yield entry, depth
                 elif entry.is_dir(follow_symlinks=False):
                     pending.append((entry.path, depth + 1))
-    return found
 
 
 def _steps_out(destination: str, depth: int) -> bool:
