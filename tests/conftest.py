@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import trainyard
 from trainyard import InferenceJob, RunHandle, TrainingJob, Yard
@@ -30,7 +30,7 @@ from trainyard.machine import processes
 pytest.register_assert_rewrite("promises", "engine_contract")
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 PATIENCE = 30.0

@@ -188,7 +188,7 @@ def test_pull_copies_models_and_output(churn: Project) -> None:
     assert (churn.folder / "copied" / "model.json").read_bytes() == stored
     (run,) = churn.ask("infer", "churn@1", "data/test.csv")
     (pulled,) = churn.ask("pull", "latest", "predictions")
-    assert list(pulled) == ["what", "folder", "files", "bytes"]
+    assert list(pulled) == ["what", "folder", "files", "bytes", "missing"]
     assert (pulled["what"], pulled["files"]) == (
         run["id"],
         len(list((churn.folder / "predictions").iterdir())),
