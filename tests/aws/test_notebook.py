@@ -53,7 +53,7 @@ def instance(told: list[str] | None = None, **options: Any) -> NotebookInstance:
     session = object.__new__(Session)
     tell = (told if told is not None else []).append
     return NotebookInstance(
-        session, deployment(notebook_name=NAME), tell, **{"pause": 0.0, "patience": 5.0, **options}
+        session, deployment(notebook_name=NAME), tell, **{"pause": 0.0, "timeout": 5.0, **options}
     )
 
 
@@ -117,7 +117,7 @@ def test_a_notebook_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) 
 def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     Instance(monkeypatch, "Pending")
     with pytest.raises(TrainyardError, match=r"is still Pending after 0\.05 s"):
-        instance(patience=0.05, pause=0.01).start()
+        instance(timeout=0.05, pause=0.01).start()
 
 
 @pytest.mark.parametrize(

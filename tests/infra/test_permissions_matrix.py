@@ -1,7 +1,7 @@
 """Who may do what in an environment and who may not, as an evaluator of IAM judges the synthesised policies.
 
 `MAY` is all that each role, and a person with the submitters' policy, may do in their own environment.
-Whatever else `iam/deeds.py` names is denied to them; and in any other environment or account, everything is.
+Whatever else `iam/calls.py` names is denied to them; and in any other environment or account, everything is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from iam.calls import CALLS, OBJECTS
 from iam.cases import ABROAD, CASES, HOMES, actor, attempt, deployed
-from iam.deeds import DEEDS, OBJECTS
 from iam.evaluator import ALLOWED, DENIED, Request, Unavailable, evaluate, locked
 from iam.resolve import Deployed
 from templates import EVERYTHING
@@ -110,18 +110,18 @@ log in to registries
 }
 
 
-def deeds_in(text: str) -> Iterator[str]:
-    """The deeds that a text lists: `read: a model, code` is two of them."""
+def calls_in(text: str) -> Iterator[str]:
+    """The calls that a text lists: `read: a model, code` is two of them."""
     for line in filter(None, text.splitlines()):
         verb, colon, things = line.partition(": ")
         yield from (f"{verb} {thing}" for thing in things.split(", ")) if colon else [line]
 
 
-def expected(who: str, deed: str, home: str) -> str:
+def expected(who: str, call: str, home: str) -> str:
     """What the table says."""
     submits = who in ("notebook role", "submitter") and home == "private"
     may = MAY[who] + (WITH_NOTEBOOK if submits else "")
-    return ALLOWED if deed in deeds_in(may) else DENIED
+    return ALLOWED if call in calls_in(may) else DENIED
 
 
 def profiles(*words: str) -> list[str]:
@@ -129,8 +129,8 @@ def profiles(*words: str) -> list[str]:
     return [home for home in HOMES if home == "private" or "notebook role" not in " ".join(words)]
 
 
-def sentence(who: str, deed: str) -> str:
-    return f"{who} {'may' if expected(who, deed, 'private') == ALLOWED else 'may not'} {deed}"
+def sentence(who: str, call: str) -> str:
+    return f"{who} {'may' if expected(who, call, 'private') == ALLOWED else 'may not'} {call}"
 
 
 def questions() -> dict[str, Request]:
@@ -138,15 +138,15 @@ def questions() -> dict[str, Request]:
     asked = {sentence: case.request() for kind in CASES.values() for sentence, case in kind.items()}
     assert len(asked) == sum(map(len, CASES.values()))
     for who in MAY:
-        for deed, what in DEEDS.items():
-            for home in profiles(who, deed):
-                asked[f"{home}: {who}: {deed}"] = attempt(who, deed, home)
-                if what.action.startswith("s3:") and expected(who, deed, home) == ALLOWED:
-                    clear = attempt(who, deed, home, tls=False)
-                    asked[f"{home} in the clear: {who}: {deed}"] = clear
+        for call, what in CALLS.items():
+            for home in profiles(who, call):
+                asked[f"{home}: {who}: {call}"] = attempt(who, call, home)
+                if what.action.startswith("s3:") and expected(who, call, home) == ALLOWED:
+                    clear = attempt(who, call, home, tls=False)
+                    asked[f"{home} in the clear: {who}: {call}"] = clear
             for home in profiles(who):
                 for where in ABROAD if not what.shared else ():
-                    asked[f"{home} to {where}: {who}: {deed}"] = attempt(who, deed, home, where)
+                    asked[f"{home} to {where}: {who}: {call}"] = attempt(who, call, home, where)
     return asked
 
 
@@ -174,18 +174,18 @@ def _ask() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("who", "deed"), [pytest.param(who, deed, id=sentence(who, deed)) for who in MAY for deed in DEEDS]
+    ("who", "call"), [pytest.param(who, call, id=sentence(who, call)) for who in MAY for call in CALLS]
 )
-def test_the_matrix(answers: dict[str, str], who: str, deed: str) -> None:
-    homes = profiles(who, deed)
-    found = {home: answers[f"{home}: {who}: {deed}"] for home in homes}
-    assert found == {home: expected(who, deed, home) for home in homes}
+def test_the_matrix(answers: dict[str, str], who: str, call: str) -> None:
+    homes = profiles(who, call)
+    found = {home: answers[f"{home}: {who}: {call}"] for home in homes}
+    assert found == {home: expected(who, call, home) for home in homes}
 
 
 @pytest.mark.parametrize("where", ABROAD)
 @pytest.mark.parametrize("who", MAY)
 def test_nobody_may_do_anything_in(answers: dict[str, str], who: str, where: str) -> None:
-    keys = [f"{home} to {where}: {who}: {deed}" for home in profiles(who) for deed in DEEDS]
+    keys = [f"{home} to {where}: {who}: {call}" for home in profiles(who) for call in CALLS]
     found = {key: answers[key] for key in keys if key in answers}
     assert len(found) > 100
     assert {key: verdict for key, verdict in found.items() if verdict != DENIED} == {}
@@ -244,23 +244,23 @@ def test_every_cell_is_a_request_that_aws_knows(answers: dict[str, str]) -> None
     assert sorted(errors) == sorted(controls)
 
 
-def test_the_table_names_deeds_that_there_are() -> None:
+def test_the_table_names_calls_that_there_are() -> None:
     for text in (*MAY.values(), WITH_NOTEBOOK):
-        named = list(deeds_in(text))
-        assert set(named) <= set(DEEDS)
+        named = list(calls_in(text))
+        assert set(named) <= set(CALLS)
         assert len(named) == len(set(named))
 
 
 @pytest.mark.parametrize("home", HOMES)
 def test_the_matrix_is_large_and_denies_most_of_it(home: str) -> None:
     cells = {
-        (who, deed): expected(who, deed, home) for who in MAY for deed in DEEDS if home in profiles(who, deed)
+        (who, call): expected(who, call, home) for who in MAY for call in CALLS if home in profiles(who, call)
     }
     denied = [cell for cell, verdict in cells.items() if verdict == DENIED]
     assert len(denied) >= 120
     assert len(denied) > len(cells) * 3 // 4
     for thing in OBJECTS:
-        assert {f"{verb} {thing}" for verb in ("read", "write", "delete")} <= set(DEEDS)
+        assert {f"{verb} {thing}" for verb in ("read", "write", "delete")} <= set(CALLS)
 
 
 def test_every_role_of_an_environment_is_in_the_matrix() -> None:

@@ -70,10 +70,10 @@ def test_it_reads_what_a_file_reads(
     reading.FIRST, reading.LARGEST = 1_000, 4_000
     here = io.BytesIO(CONTENT)
     with io.BufferedReader(reader(Memory(), ahead=ahead, end=end), buffer) as there:
-        for deed, number in found:
-            if deed == "read":
+        for action, number in found:
+            if action == "read":
                 assert there.read(number) == here.read(number)
-            elif deed == "seek":
+            elif action == "seek":
                 assert there.seek(number) == here.seek(number)
             else:
                 assert there.readline() == here.readline()

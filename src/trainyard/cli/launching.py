@@ -56,7 +56,7 @@ def launch(
 
     if args.dry_run:
         run = planned()
-        return _tell(run, show(run), file.calling(lambda: yard.requests(run)), args)
+        return _print(run, show(run), file.calling(lambda: yard.requests(run)), args)
 
     # The usual job file need not be named.
     name = "" if args.file == FILE else args.file
@@ -65,7 +65,7 @@ def launch(
     return attached.attach(yard, start, attached.Style(json=args.json, file=name, raw=args.raw))
 
 
-def _tell(plan: Run, shown: Shown, requests: Sequence[Request], args: argparse.Namespace) -> int:
+def _print(plan: Run, shown: Shown, requests: Sequence[Request], args: argparse.Namespace) -> int:
     if args.json:
         sent = [{each.operation: each.parameters} for each in requests]
         print_json(shown.document | ({"requests": sent} if sent else {}))

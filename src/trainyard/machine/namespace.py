@@ -325,8 +325,8 @@ def _enter_in_child(mounts: Sequence[Mount], scratch: str) -> OSError | None:
         finally:
             os._exit(0)
     os.close(writer)
-    with open(reader, "rb") as told:
-        number, _, text = told.read().decode().partition(" ")
+    with open(reader, "rb") as stream:
+        number, _, text = stream.read().decode().partition(" ")
     os.waitpid(child, 0)
     if number == "0":
         return None

@@ -27,7 +27,7 @@ CONFIGURATION = "sagemaker.yaml"
 """In its folder: defaults for SageMaker's Python SDK, which would ask a host of its own for the account."""
 ADDRESS, LOCK = "address.json", "lock"
 _TOKEN = "X-Trainyard-Token"
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 class Address(NamedTuple):
@@ -92,9 +92,9 @@ def hold(where: str) -> int:
 def runs_already(where: str) -> BadInput:
     """The error for a second sandbox in a folder."""
     found = running(where)
-    told = f" at {found.endpoint} (process {found.pid})" if found else ", or is just being started"
+    place = f" at {found.endpoint} (process {found.pid})" if found else ", or is just being started"
     cure = f"use it, end it with `trainyard sandbox stop`, or set {VARIABLE} to another folder"
-    return BadInput(f"a sandbox runs already{told}", cure=cure)
+    return BadInput(f"a sandbox runs already{place}", cure=cure)
 
 
 def _is(file: int, path: str) -> bool:
@@ -171,7 +171,7 @@ def ask(address: Address, what: str, body: Mapping[str, Any] | None = None) -> d
     # A proxy of the user's has no business on loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=_PATIENCE) as answer:
+        with opener.open(request, timeout=_TIMEOUT) as answer:
             content: dict[str, Any] = json.load(answer)
             return content
     except urllib.error.HTTPError as error:

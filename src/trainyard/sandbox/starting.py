@@ -28,7 +28,7 @@ FILES = (sandbox_address.ADDRESS, LOG, sandbox_address.CONFIGURATION)
 """What lies in the folder besides the jobs' files, its lock and its mark."""
 _NEEDED = ("botocore", "flask", "flask_cors", "moto", "werkzeug", "yaml")
 _MARK = "TRAINYARD_TASK"
-_PATIENCE, _STEP = 90.0, 0.02
+_TIMEOUT, _STEP = 90.0, 0.02
 _LAST_WORDS = 2000
 
 
@@ -67,7 +67,7 @@ def stop() -> bool:
     """
     folder = sandbox_address.folder()
     there = sandbox_address.is_held(folder)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     asked = None
     while sandbox_address.is_held(folder):
         holder = sandbox_address.holder(folder)
@@ -137,7 +137,7 @@ def _environment() -> Mapping[str, str]:
 
 
 def _awaited(process: subprocess.Popen[bytes], folder: str) -> Address:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while (status := process.poll()) is None:
         found = sandbox_address.running(folder)
         if found is not None and found.pid == process.pid:
@@ -145,7 +145,7 @@ def _awaited(process: subprocess.Popen[bytes], folder: str) -> Address:
         if time.monotonic() > deadline:
             process.kill()
             process.wait()
-            raise TrainyardError(f"the sandbox did not start within {_PATIENCE:.0f} s: see {folder}/{LOG}")
+            raise TrainyardError(f"the sandbox did not start within {_TIMEOUT:.0f} s: see {folder}/{LOG}")
         time.sleep(_STEP)
     raise _failure(status, folder)
 

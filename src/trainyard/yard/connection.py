@@ -147,16 +147,16 @@ def _folder(start: str) -> str:
 
 
 def _job_file(start: str) -> str | None:
-    """The job file `start`, or the nearest `trainyard.toml` upwards, as far as $HOME or the border of a file
+    """The job file `start`, or the nearest `trainyard.toml` upwards, as far as $HOME or the end of a file
     system."""
     if os.path.isfile(start):
         return start
     folder = os.path.realpath(start)
-    border = os.path.realpath(os.path.expanduser("~"))
+    boundary = os.path.realpath(os.path.expanduser("~"))
     while True:
         candidate = os.path.join(folder, JOB_FILE)
         if os.path.isfile(candidate):
             return os.path.relpath(candidate) if os.path.isdir(".") else candidate
-        if folder == border or os.path.ismount(folder):
+        if folder == boundary or os.path.ismount(folder):
             return None
         folder = os.path.dirname(folder)

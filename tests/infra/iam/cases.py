@@ -10,7 +10,7 @@ from templates import CONFIGURATIONS, KEY
 
 from trainyard.core.environments.environment import Environment
 
-from .deeds import DEEDS, ROLES, Deed, but, within
+from .calls import CALLS, ROLES, Call, but, within
 from .evaluator import ALLOWED, DENIED, Request
 from .resolve import ACCOUNT, OTHER_ACCOUNT, Deployed, Identity
 
@@ -56,10 +56,10 @@ def actor(words: str, home: str) -> Identity:
     return deployed(home).submitter() if words == "submitter" else deployed(home).role(ROLES[words])
 
 
-def attempt(who: str, deed: str | Deed, home: str, where: str = "", *, tls: bool = True) -> Request:
-    """Somebody of one environment tries a deed in it, or in another."""
+def attempt(who: str, call: str | Call, home: str, where: str = "", *, tls: bool = True) -> Request:
+    """Somebody of one environment tries a call in it, or in another."""
     identity, place = actor(who, home), deployed(where or home)
-    what = DEEDS[deed] if isinstance(deed, str) else deed
+    what = CALLS[call] if isinstance(call, str) else call
     resource = _resource(what, place)
     own = {
         "aws:SecureTransport": str(tls).lower(),
@@ -88,8 +88,8 @@ def _resource_policy(place: Deployed, action: str, resource: str) -> Any:
 
 
 @cache
-def _resource(deed: Deed, place: Deployed) -> str:
-    return deed.resource(place)
+def _resource(call: Call, place: Deployed) -> str:
+    return call.resource(place)
 
 
 @cache
@@ -122,8 +122,8 @@ def _no(
         service, rest = resource.split(":", 1)
         return f"arn:aws:{service}:{place.region}:{place.account}:{rest}"
 
-    deed = Deed(action, made, lambda _: context or {})
-    return Case(sentence, DENIED, lambda: attempt(who, deed, "private"))
+    call = Call(action, made, lambda _: context or {})
+    return Case(sentence, DENIED, lambda: attempt(who, call, "private"))
 
 
 def ways_around() -> Iterator[Case]:
@@ -327,8 +327,8 @@ def options() -> Iterator[Case]:
     """An environment with a key, encrypted traffic and further buckets."""
     home, environment = "with options", WITH_OPTIONS
 
-    def key(action: str, arn: str = environment.kms_key) -> Deed:
-        return Deed(f"kms:{action}", lambda _: arn)
+    def key(action: str, arn: str = environment.kms_key) -> Call:
+        return Call(f"kms:{action}", lambda _: arn)
 
     other = environment.kms_key.replace("1234", "4321")
     for who, actions in (
@@ -345,16 +345,16 @@ def options() -> Iterator[Case]:
     for who in ("batch execution role", "batch machine role"):
         yield _with_key(f"the {who} uses the key", DENIED, who, key("Decrypt"))
     for who, verdict in (("training role", ALLOWED), ("notebook role", ALLOWED), ("batch job role", DENIED)):
-        grant = Deed(
+        grant = Call(
             "kms:CreateGrant", lambda _: environment.kms_key, lambda _: {"kms:GrantIsForAWSResource": "true"}
         )
         yield _with_key(f"the {who} gives the key to a volume", verdict, who, grant)
-    grant = Deed(
+    grant = Call(
         "kms:CreateGrant", lambda _: environment.kms_key, lambda _: {"kms:GrantIsForAWSResource": "false"}
     )
     yield _with_key("the training role gives the key to anybody", DENIED, "training role", grant)
 
-    start = DEEDS["start a training job"]
+    start = CALLS["start a training job"]
     traffic = "sagemaker:InterContainerTrafficEncryption"
     volume, types = "sagemaker:VolumeKmsKeyArn", "sagemaker:InstanceTypes"
     whole = {traffic: "true", volume: environment.kms_key}
@@ -369,9 +369,9 @@ def options() -> Iterator[Case]:
         ("on a machine that is not allowed", DENIED, {**whole, types: ["ml.p5.48xlarge"]}),
         ("on an allowed machine and another", DENIED, {**whole, types: ["ml.m5.xlarge", "ml.p5.48xlarge"]}),
     ):
-        deed = Deed(start.action, start.resource, lambda d, c=context: {**within(d), **c})
-        yield Case(f"a job {words} starts", verdict, lambda d=deed: attempt("submitter", d, home))
-    unsaid = Deed(start.action, start.resource, lambda d: {**but("InstanceTypes")(d), **whole})
+        call = Call(start.action, start.resource, lambda d, c=context: {**within(d), **c})
+        yield Case(f"a job {words} starts", verdict, lambda d=call: attempt("submitter", d, home))
+    unsaid = Call(start.action, start.resource, lambda d: {**but("InstanceTypes")(d), **whole})
     sentence = "a job without a word about its machine starts"
     yield Case(sentence, DENIED, lambda: attempt("submitter", unsaid, home))
 
@@ -393,7 +393,7 @@ def options() -> Iterator[Case]:
         yield Case(sentence, DENIED, _further("training role", f"s3:{action}", resource))
 
 
-def _with_key(sentence: str, verdict: str, who: str, deed: Deed) -> Case:
+def _with_key(sentence: str, verdict: str, who: str, call: Call) -> Case:
     # The policy that a key has unless it is given another: the account's own policies decide.
     default = {
         "Version": "2012-10-17",
@@ -407,18 +407,18 @@ def _with_key(sentence: str, verdict: str, who: str, deed: Deed) -> Case:
         ],
     }
     return Case(
-        sentence, verdict, lambda: attempt(who, deed, "with options")._replace(resource_policy=default)
+        sentence, verdict, lambda: attempt(who, call, "with options")._replace(resource_policy=default)
     )
 
 
 def _further(who: str, action: str, resource: str) -> Callable[[], Request]:
     def request() -> Request:
-        deed = Deed(action, lambda _: f"arn:aws:s3:::{resource}")
+        call = Call(action, lambda _: f"arn:aws:s3:::{resource}")
         found = actor(who, "with options")
         context = {"aws:SecureTransport": "true"}
         return Request(
             found.principal,
-            deed.action,
+            call.action,
             f"arn:aws:s3:::{resource}",
             ACCOUNT,
             context,
@@ -442,14 +442,14 @@ def boundaries() -> Iterator[Case]:
         ("batch execution role", "pull an image", ""),
         ("batch machine role", "pull an image", "join a cluster as a machine"),
     ):
-        for deed, verdict in ((inside, ALLOWED), (outside, DENIED)):
-            if deed:
-                sentence = f"inside of a boundary to reading, the {who} may {deed}"
-                yield Case(sentence, verdict, lambda w=who, d=deed: _bounded(w, d, known))
+        for call, verdict in ((inside, ALLOWED), (outside, DENIED)):
+            if call:
+                sentence = f"inside of a boundary to reading, the {who} may {call}"
+                yield Case(sentence, verdict, lambda w=who, d=call: _bounded(w, d, known))
 
 
-def _bounded(who: str, deed: str, known: Mapping[str, Any]) -> Request:
-    return attempt(who, deed, "with options")._replace(boundary=[known[actor(who, "with options").boundary]])
+def _bounded(who: str, call: str, known: Mapping[str, Any]) -> Request:
+    return attempt(who, call, "with options")._replace(boundary=[known[actor(who, "with options").boundary]])
 
 
 def controls() -> Iterator[Case]:

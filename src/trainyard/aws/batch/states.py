@@ -117,8 +117,8 @@ def _attempt_end(attempt: Mapping[str, Any], verdict: Outcome | None, said: str)
     status = str(attempt.get("statusReason", ""))
     if verdict is not None and verdict.state is not State.FAILED:
         return verdict.state, verdict.reason
-    if told := reasons.interruption(str(container.get("reason", "")), status):
-        return (State.FAILED if verdict else State.INTERRUPTED), verdict.reason if verdict else told.reason
+    if lost := reasons.interruption(str(container.get("reason", "")), status):
+        return (State.FAILED if verdict else State.INTERRUPTED), verdict.reason if verdict else lost.reason
     if said:
         return State.FAILED, said
     if verdict is not None:

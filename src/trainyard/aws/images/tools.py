@@ -46,7 +46,7 @@ class Built(NamedTuple):
 
 def tools() -> list[Tool]:
     """The engines that work here, the preferred one first; `BadInput` with the cure where none does."""
-    found, refusals = [], []
+    found, problems = [], []
     for name in KNOWN:
         path = shutil.which(name)
         if path is None:
@@ -55,11 +55,11 @@ def tools() -> list[Tool]:
         if refusal is None:
             found.append(Tool(name, path))
         else:
-            refusals.append(f"{name} does not work here: {refusal}")
+            problems.append(f"{name} does not work here: {refusal}")
     if found:
         return found
-    if refusals:
-        raise BadInput("; ".join(refusals), cure="start it, or install podman, which needs no daemon")
+    if problems:
+        raise BadInput("; ".join(problems), cure="start it, or install podman, which needs no daemon")
     raise BadInput("there is neither docker nor podman on the PATH", cure="install one of them")
 
 

@@ -12,7 +12,7 @@ from ..account.errors import ignoring
 from ..account.session import Session
 
 IN_SERVICE, STOPPED, FAILED = "InService", "Stopped", "Failed"
-PATIENCE = 900.0
+TIMEOUT = 900.0
 """Seconds that a notebook instance may take to start or to stop; it usually takes three minutes."""
 PAUSE = 5.0
 """Seconds between two looks."""
@@ -21,17 +21,17 @@ PAUSE = 5.0
 class NotebookInstance:
     """The notebook instance of an environment; `BadInput` where it has none.
 
-    `tell` gets its status when that changes.
+    `report` gets its status when that changes.
     """
 
     def __init__(
         self,
         session: Session,
         deployment: Deployment,
-        tell: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
         *,
         pause: float = PAUSE,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
         if not deployment.notebook_name:
             cure = f"write `enabled = true` under [environments.{deployment.name}.notebook], and deploy"
@@ -39,8 +39,8 @@ class NotebookInstance:
                 cure = 'a lean network can have none: deploy with `network = "private"`'
             raise BadInput(f"the environment {deployment.name!r} has no notebook", cure=cure)
         self.name = deployment.notebook_name
-        self._session, self._environment, self._tell = session, deployment.name, tell
-        self._pause, self._patience = pause, patience
+        self._session, self._environment, self._report = session, deployment.name, report
+        self._pause, self._timeout = pause, timeout
         self._reported = ""
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class NotebookInstance:
         return str(answer["AuthorizedUrl"])
 
     def _bring_to(self, wanted: str, operation: str, asleep: tuple[str, ...]) -> None:
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._timeout
         has_asked = False
         while (status := self._status()) != wanted:
             if status in asleep and not has_asked:
@@ -69,7 +69,7 @@ class NotebookInstance:
             elif status == FAILED:
                 return  # there is nothing to stop
             if time.monotonic() > deadline:
-                raise TrainyardError(f"the notebook {self.name} is still {status} after {self._patience:g} s")
+                raise TrainyardError(f"the notebook {self.name} is still {status} after {self._timeout:g} s")
             time.sleep(self._pause)
 
     def _ask(self, operation: str) -> bool:
@@ -83,7 +83,7 @@ class NotebookInstance:
         status = str(self._describe()["NotebookInstanceStatus"])
         if status != self._reported:
             self._reported = status
-            self._tell(status)
+            self._report(status)
         return status
 
     def _why(self) -> str:

@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _EARLY = b"\nstopping as soon as the run has started (Ctrl-C again leaves at once)\n"
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 
 
 class Detached(BaseException):
@@ -50,7 +50,7 @@ class TerminalSignals:
     ) -> None:
         if self._stopping is not None:
             # A second Ctrl-C ends this command, yet not before the run has been told to stop.
-            self._stopping.join(_PATIENCE)
+            self._stopping.join(_TIMEOUT)
         for number, action in self._before.items():
             signal.signal(number, action)
 

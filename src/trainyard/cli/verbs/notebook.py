@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     session, deployment = environment(args.on)
-    notebook = NotebookInstance(session, deployment, _tell)
+    notebook = NotebookInstance(session, deployment, _print_status)
     notebook.stop() if args.stop else notebook.start()
     address = None if args.stop else notebook.address()
     if args.json:
@@ -49,6 +49,6 @@ def _opened(address: str) -> bool:
     return getattr(found, "name", "") not in _OF_THE_TERMINAL and found.open(address)
 
 
-def _tell(status: str) -> None:
+def _print_status(status: str) -> None:
     if sys.stderr.isatty():
         print(f"the notebook is {_WORDS.get(status, status.lower())}", file=sys.stderr, flush=True)

@@ -85,10 +85,10 @@ def _start(args: argparse.Namespace) -> int | None:
         )
     options = starting.SandboxOptions(port=args.port, slots=args.slots, region=args.region)
     if not args.foreground:
-        _tell(starting.start(options), as_json=args.json)
+        _print_address(starting.start(options), as_json=args.json)
         return None
     process, address = starting.serve(options)
-    _tell(address, as_json=args.json)
+    _print_address(address, as_json=args.json)
     sys.stdout.flush()
     return _stay(process)
 
@@ -101,7 +101,7 @@ def _stay(process: Any) -> int:
     return 0 if status == 0 else 1
 
 
-def _tell(address: Address, *, as_json: bool) -> None:
+def _print_address(address: Address, *, as_json: bool) -> None:
     if as_json:
         print_json({**_shown(address), "lost": list(address.lost)})
         return

@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> None:
     for template in templates:
         path = os.path.join(folder, template.file_name)
         _write(path, template.body)
-        _tell(template, path, as_json=args.json)
+        _print(template, path, as_json=args.json)
 
 
-def _tell(template: StackTemplate, path: str, *, as_json: bool) -> None:
+def _print(template: StackTemplate, path: str, *, as_json: bool) -> None:
     resources, size = len(template.content["Resources"]), len(template.body.encode())
     if as_json:
         print_json({"stack": template.name, "path": path, "resources": resources, "bytes": size})

@@ -1,6 +1,6 @@
 """Which instance types SageMaker trains on: the enum TrainingInstanceType of botocore 1.44, folded by family.
 
-New ones appear every few months, so a type that isn't here is a doubt and no error.
+New ones appear every few months, so a type that isn't here is a warning and no error.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def instance_types() -> list[str]:
     return [f"ml.{family}.{size}" for family, sizes in FAMILIES.items() for size in sizes.split()]
 
 
-def doubt(instance_type: str) -> str:
+def warning(instance_type: str) -> str:
     """One line for a type that isn't known here, with the nearest that is; "" for a known one."""
     family, size = instance_type.removeprefix("ml.").rsplit(".", 1)
     if size in FAMILIES.get(family, "").split():

@@ -119,9 +119,9 @@ def warnings(job: Any) -> list[str]:
     """What is allowed and likely not meant, one line each; [] for a job without any."""
     if job.kind != "training":
         return []
-    from .instance_types import doubt
+    from .instance_types import warning
 
-    return [line for line in (doubt(job.resources.instance_type), *_hyperparameter_warnings(job)) if line]
+    return [line for line in (warning(job.resources.instance_type), *_hyperparameter_warnings(job)) if line]
 
 
 def is_dataset_reference(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..record import NOTHING
 
 _LONGEST_LINE = 1 << 20
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 _SHOWN = 40
 
 
@@ -79,7 +79,7 @@ class Extractor:
         found: list[tuple[int, Point]] = []
         try:
             self._is_timing = True
-            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+            signal.setitimer(signal.ITIMER_REAL, _TIMEOUT)
             for index, line in enumerate(lines):
                 found.extend((index, point) for point in self._points(name, line, time))
             self._is_timing = False

@@ -76,20 +76,20 @@ def find(start: str) -> str:
     """The home's path for work that starts in the folder `start`.
 
     `TRAINYARD_HOME`; else the nearest `.trainyard` upwards that is the user's own, as far as $HOME or the
-    border of a file system; else `.trainyard` in `start`, where it may have to be created. Anybody may have
+    boundary of a file system; else `.trainyard` in `start`, where it may have to be created. Anybody may have
     left one in a folder that is open to all, which is no reason to use it, and none to stop.
     """
     named = os.environ.get(VARIABLE, "")
     if named:
         return os.path.expanduser(named)
     start = os.path.realpath(start)
-    border = os.path.realpath(os.path.expanduser("~"))
+    boundary = os.path.realpath(os.path.expanduser("~"))
     folder = start
     while True:
         candidate = os.path.join(folder, FOLDER)
         if os.path.isdir(candidate) and _is_own(candidate):
             return candidate
-        if folder == border or os.path.ismount(folder):
+        if folder == boundary or os.path.ismount(folder):
             return os.path.join(start, FOLDER)
         folder = os.path.dirname(folder)
 

@@ -19,7 +19,7 @@ from ...version import __version__
 from ..home.home import Home
 from . import protocol, starting
 
-_PATIENCE = 40.0
+_TIMEOUT = 40.0
 _ATTEMPTS = 4
 
 
@@ -69,7 +69,7 @@ class Client:
         """Start a supervisor where none listens, without waiting for it."""
         if self._starting is not None:
             # It may have come, and gone again, since it was started.
-            self._started(patience=0.0)
+            self._started(timeout=0.0)
         if self._starting is None and not protocol.is_listening(self._home):
             self._start()
 
@@ -94,7 +94,7 @@ class Client:
             connection = self._connect()
             try:
                 connection.say(message)
-                if connection.hear(_PATIENCE):
+                if connection.hear(_TIMEOUT):
                     return
             except OSError:
                 # It went just then: the next one starts.
@@ -104,7 +104,7 @@ class Client:
         raise self._lost()
 
     def _connect(self) -> Connection:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         starts = 0
         while time.monotonic() < deadline:
             connection = self._try()
@@ -127,10 +127,10 @@ class Client:
         try:
             line.connect(protocol.socket_path(self._home))
             connection = Connection(line)
-            greeting = connection.hear(_PATIENCE)
+            greeting = connection.hear(_TIMEOUT)
             if greeting and _is_older(greeting.get("version", "0")):
                 connection.say({"do": "drain", "next": starting.command(self._home.path)})
-                connection.hear(_PATIENCE)
+                connection.hear(_TIMEOUT)
         except OSError:
             line.close()
             return None
@@ -146,10 +146,10 @@ class Client:
             except OSError as error:
                 raise SupervisorLost(f"the supervisor could not be started: {error.strerror}") from None
 
-    def _started(self, patience: float = _PATIENCE) -> bytes:
+    def _started(self, timeout: float = _TIMEOUT) -> bytes:
         """What the supervisor that was started says first; nothing where it ended instead or none was."""
         with self._lock:
-            if self._starting is None or not _is_readable(self._starting.ready, patience):
+            if self._starting is None or not _is_readable(self._starting.ready, timeout):
                 return b""
             started, self._starting = self._starting, None
             try:

@@ -22,7 +22,7 @@ from ..ledger.journal import Journal
 from ..runs.work import home_mark
 from ..tasks.follower import Follower
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _FEWEST, _SHORT = 20, 10.0
 """So many attempts in a row, each so short (seconds), that took the supervisor along are no accident."""
 _LOST = reasons.SUPERVISOR_LOST.words
@@ -55,7 +55,7 @@ def _end_processes(home: Home, journal: Journal) -> None:
     for pid in known:
         processes.signal_group(pid, signal.SIGKILL)
         processes.signal_one(pid)
-    left = processes.end_all(known, f"{home_mark(home)}/", _PATIENCE)
+    left = processes.end_all(known, f"{home_mark(home)}/", _TIMEOUT)
     if left:
         raise SupervisorLost(f"process {left[0]} of an earlier attempt does not end; end it, then try again")
 

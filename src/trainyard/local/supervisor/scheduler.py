@@ -34,7 +34,7 @@ from .timers import Timers
 
 _FOLLOW = 0.1
 _MEMORY = 0.25
-_LAST_PATIENCE = 5.0
+_LAST_TIMEOUT = 5.0
 _HANDING_OVER = 5.0
 """Seconds between a run's being written down and its variables of a shell: more than any command takes."""
 
@@ -117,7 +117,7 @@ class Scheduler:
         for task in self._tasks.values():
             task.signal(signal.SIGKILL)
         for run in {task.plan.run for task in self._tasks.values()}:
-            processes.end_all([], f"{home_mark(self._home)}/{run}/", _LAST_PATIENCE)
+            processes.end_all([], f"{home_mark(self._home)}/{run}/", _LAST_TIMEOUT)
 
     def fail_all(self, reason: str) -> None:
         """SIGKILL everything and write every run that has begun down as failed: there is no room to go on."""
@@ -265,10 +265,10 @@ class Scheduler:
         """End what the task left running, in its process groups or out of them."""
         for process in task.members:
             processes.signal_group(process.pid, signal.SIGKILL)
-        while self._end_strays(task):
+        while self._end_orphans(task):
             pass
 
-    def _end_strays(self, task: Task) -> bool:
+    def _end_orphans(self, task: Task) -> bool:
         """End the children that we adopted from the task; whether there were any, whose own children are
         ours now."""
         found = False

@@ -32,7 +32,7 @@ from .container import (
 from .jobs import EXITED, NOT_STARTED, OUT_OF_MEMORY, BatchAttempt, Job
 from .retries import AttemptEnd
 
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 _log = logging.getLogger(__name__)
 _KILLED = 128 + signal.SIGKILL
 
@@ -111,7 +111,7 @@ class Attempts:
         for task in tasks:
             task.kill()
         with self._changed:
-            self._changed.wait_for(lambda: not self._live, _PATIENCE)
+            self._changed.wait_for(lambda: not self._live, _TIMEOUT)
 
     def _run(self) -> None:
         while (start := self._starts.get()) is not None:

@@ -15,7 +15,7 @@ from moto.moto_api._internal import mock_random
 from ..api.control import Call, control
 from ..world.world import World
 
-PATIENCE = 15.0
+TIMEOUT = 15.0
 """Seconds that a subscriber over HTTP has to answer ("Amazon SNS message delivery", SNS developer guide)."""
 _log = logging.getLogger(__name__)
 
@@ -86,6 +86,6 @@ def _post(subscription: Any, message: str, message_id: str) -> None:
     }
     try:
         request = Request(subscription.endpoint, json.dumps(content).encode(), headers)
-        urlopen(request, timeout=PATIENCE).close()
+        urlopen(request, timeout=TIMEOUT).close()
     except (OSError, HTTPException, ValueError) as error:
         _log.warning("a notification to %s was lost: %s", subscription.endpoint, error)

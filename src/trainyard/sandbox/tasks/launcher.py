@@ -117,10 +117,10 @@ def guard(mark: str) -> None:
             engines.add(line[1:-1])
         else:
             (namespaces.add if line[0] == "+" else namespaces.discard)(int(line[1:]))
-    while strays := in_namespaces(namespaces):
-        for pid in strays:
+    while orphans := in_namespaces(namespaces):
+        for pid in orphans:
             processes.signal_one(pid)
-        processes.wait_until_gone(strays, 1.0)
+        processes.wait_until_gone(orphans, 1.0)
     processes.end_all([], f"{mark}/", 10.0)
     if engines:
         # Slow to import, and needed only now.

@@ -1,7 +1,7 @@
 """What somebody could try to do in an environment, in words and as the requests that AWS would check.
 
 "read a model" -> s3:GetObject on an object of the environment that is asked. Where a service checks several
-resources, each is a deed, so that a denial is never another resource's.
+resources, each is a call, so that a denial is never another resource's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SERVICES = {
 }
 
 
-class Deed(NamedTuple):
+class Call(NamedTuple):
     """An action on `resource(environment)`, with the context that a request for it has.
 
     `shared` is the account's and no environment's, so that there is no other environment's.
@@ -60,7 +60,7 @@ OBJECTS = {
 """Bucket and key of one of each kind of thing."""
 
 
-def _objects() -> Iterator[tuple[str, Deed]]:
+def _objects() -> Iterator[tuple[str, Call]]:
     # "Enforce conditional writes on Amazon S3 buckets", S3 user guide.
     whole, part = ({"s3:ObjectCreationOperation": each} for each in ("true", "false"))
     verbs: dict[str, tuple[str, dict[str, str]]] = {
@@ -75,15 +75,15 @@ def _objects() -> Iterator[tuple[str, Deed]]:
     for thing, (bucket, key) in OBJECTS.items():
         for verb, (action, context) in verbs.items():
             place = lambda d, b=bucket, k=key: _bucket(d, b, k)  # noqa: E731
-            yield f"{verb} {thing}", Deed(action, place, lambda _, c=context: c)
+            yield f"{verb} {thing}", Call(action, place, lambda _, c=context: c)
         prefix = key[: key.rfind("/") + 1]
         yield (
             f"list the folder of {thing}",
-            Deed("s3:ListBucket", lambda d, b=bucket: _bucket(d, b), lambda _, p=prefix: {"s3:prefix": p}),
+            Call("s3:ListBucket", lambda d, b=bucket: _bucket(d, b), lambda _, p=prefix: {"s3:prefix": p}),
         )
 
 
-def _buckets() -> Iterator[tuple[str, Deed]]:
+def _buckets() -> Iterator[tuple[str, Call]]:
     for words, bucket in (("the data set bucket", _DATASETS), ("the model bucket", _MODELS)):
         for verb, action in (
             ("list all of", "s3:ListBucket"),
@@ -93,8 +93,8 @@ def _buckets() -> Iterator[tuple[str, Deed]]:
             ("switch off versioning of", "s3:PutBucketVersioning"),
             ("change the life cycle of", "s3:PutLifecycleConfiguration"),
         ):
-            yield f"{verb} {words}", Deed(action, lambda d, b=bucket: _bucket(d, b))
-    yield "read an access log", Deed("s3:GetObject", lambda d: f"arn:aws:s3:::{access_logs(d)}/ModelBucket/x")
+            yield f"{verb} {words}", Call(action, lambda d, b=bucket: _bucket(d, b))
+    yield "read an access log", Call("s3:GetObject", lambda d: f"arn:aws:s3:::{access_logs(d)}/ModelBucket/x")
 
 
 def access_logs(deployed: Deployed) -> str:
@@ -154,7 +154,7 @@ def _start_in_one_subnet_more(deployed: Deployed) -> Mapping[str, Any]:
     return {**within(deployed), "sagemaker:VpcSubnets": [*subnets, "subnet-0123"]}
 
 
-def _training_jobs() -> Iterator[tuple[str, Deed]]:
+def _training_jobs() -> Iterator[tuple[str, Call]]:
     job = _arn("sagemaker", "training-job/{job}")
     for words, context in (
         ("a training job", within),
@@ -163,9 +163,9 @@ def _training_jobs() -> Iterator[tuple[str, Deed]]:
         ("a training job without a security group", but("VpcSecurityGroupIds")),
         ("a training job in another security group", but(VpcSecurityGroupIds=["sg-0123"])),
     ):
-        yield f"start {words}", Deed("sagemaker:CreateTrainingJob", job, context)
+        yield f"start {words}", Call("sagemaker:CreateTrainingJob", job, context)
     several = _start_in_one_subnet_more
-    yield "start a training job in one more subnet", Deed("sagemaker:CreateTrainingJob", job, several)
+    yield "start a training job in one more subnet", Call("sagemaker:CreateTrainingJob", job, several)
     for verb, action in (
         ("stop", "StopTrainingJob"),
         ("describe", "DescribeTrainingJob"),
@@ -173,47 +173,47 @@ def _training_jobs() -> Iterator[tuple[str, Deed]]:
         ("change", "UpdateTrainingJob"),
         ("delete", "DeleteTrainingJob"),
     ):
-        yield f"{verb} a training job", Deed(f"sagemaker:{action}", job)
-    yield "search training jobs", Deed("sagemaker:Search", lambda _: "*", shared=True)
-    yield "list training jobs", Deed("sagemaker:ListTrainingJobs", lambda _: "*", shared=True)
+        yield f"{verb} a training job", Call(f"sagemaker:{action}", job)
+    yield "search training jobs", Call("sagemaker:Search", lambda _: "*", shared=True)
+    yield "list training jobs", Call("sagemaker:ListTrainingJobs", lambda _: "*", shared=True)
 
 
-def _batch_jobs() -> Iterator[tuple[str, Deed]]:
+def _batch_jobs() -> Iterator[tuple[str, Call]]:
     job = _arn("batch", "job/0123abcd-0123-4567-89ab-0123456789ab")
     definition, revision = (_arn("batch", f"job-definition/{{job}}{end}") for end in ("", ":3"))
-    yield "start a Batch job in the queue", Deed("batch:SubmitJob", lambda d: d.fact("job-queue-arn"))
-    yield "start a Batch job of the latest job definition", Deed("batch:SubmitJob", definition)
-    yield "start a Batch job of a revision of the job definition", Deed("batch:SubmitJob", revision)
-    yield "start a Batch job under the environment's tag", Deed("batch:SubmitJob", job, _tagging)
-    yield "start a Batch job without the environment's tag", Deed("batch:SubmitJob", job)
-    yield "tag a Batch job that starts", Deed("batch:TagResource", job, _tagging)
-    yield "stop a Batch job", Deed("batch:TerminateJob", job, _tagged)
-    yield "cancel a Batch job", Deed("batch:CancelJob", job, _tagged)
-    yield "stop a Batch job without a tag", Deed("batch:TerminateJob", job)
-    yield "describe Batch jobs", Deed("batch:DescribeJobs", lambda _: "*", shared=True)
-    yield "list Batch jobs", Deed("batch:ListJobs", lambda _: "*", shared=True)
+    yield "start a Batch job in the queue", Call("batch:SubmitJob", lambda d: d.fact("job-queue-arn"))
+    yield "start a Batch job of the latest job definition", Call("batch:SubmitJob", definition)
+    yield "start a Batch job of a revision of the job definition", Call("batch:SubmitJob", revision)
+    yield "start a Batch job under the environment's tag", Call("batch:SubmitJob", job, _tagging)
+    yield "start a Batch job without the environment's tag", Call("batch:SubmitJob", job)
+    yield "tag a Batch job that starts", Call("batch:TagResource", job, _tagging)
+    yield "stop a Batch job", Call("batch:TerminateJob", job, _tagged)
+    yield "cancel a Batch job", Call("batch:CancelJob", job, _tagged)
+    yield "stop a Batch job without a tag", Call("batch:TerminateJob", job)
+    yield "describe Batch jobs", Call("batch:DescribeJobs", lambda _: "*", shared=True)
+    yield "list Batch jobs", Call("batch:ListJobs", lambda _: "*", shared=True)
     for words, privileged in (("a", "false"), ("a privileged", "true")):
         context = {"batch:Privileged": privileged}
-        deed = Deed("batch:RegisterJobDefinition", definition, lambda _, c=context: c)
-        yield f"register {words} job definition", deed
-    yield "delete a job definition", Deed("batch:DeregisterJobDefinition", revision)
-    yield "change the queue", Deed("batch:UpdateJobQueue", lambda d: d.fact("job-queue-arn"))
-    yield "delete the queue", Deed("batch:DeleteJobQueue", lambda d: d.fact("job-queue-arn"))
+        call = Call("batch:RegisterJobDefinition", definition, lambda _, c=context: c)
+        yield f"register {words} job definition", call
+    yield "delete a job definition", Call("batch:DeregisterJobDefinition", revision)
+    yield "change the queue", Call("batch:UpdateJobQueue", lambda d: d.fact("job-queue-arn"))
+    yield "delete the queue", Call("batch:DeleteJobQueue", lambda d: d.fact("job-queue-arn"))
     machines = _arn("batch", "compute-environment/{stack}-machines")
-    yield "delete the machines", Deed("batch:DeleteComputeEnvironment", machines)
+    yield "delete the machines", Call("batch:DeleteComputeEnvironment", machines)
 
 
-def _roles() -> Iterator[tuple[str, Deed]]:
+def _roles() -> Iterator[tuple[str, Call]]:
     for words, logical in ROLES.items():
         for service, principal in SERVICES.items():
             context = {"iam:PassedToService": principal}
-            deed = Deed("iam:PassRole", lambda d, name=logical: d.role(name).arn, lambda _, c=context: c)
-            yield f"pass the {words} to {service}", deed
+            call = Call("iam:PassRole", lambda d, name=logical: d.role(name).arn, lambda _, c=context: c)
+            yield f"pass the {words} to {service}", call
         yield (
             f"pass the {words} to nobody knows whom",
-            Deed("iam:PassRole", lambda d, n=logical: d.role(n).arn),
+            Call("iam:PassRole", lambda d, n=logical: d.role(n).arn),
         )
-        yield f"assume the {words}", Deed("sts:AssumeRole", lambda d, n=logical: d.role(n).arn)
+        yield f"assume the {words}", Call("sts:AssumeRole", lambda d, n=logical: d.role(n).arn)
     training = ROLES["training role"]
     for verb, action in (
         ("give the training role a policy", "iam:AttachRolePolicy"),
@@ -221,31 +221,31 @@ def _roles() -> Iterator[tuple[str, Deed]]:
         ("change who may assume the training role", "iam:UpdateAssumeRolePolicy"),
         ("take the boundary off the training role", "iam:DeleteRolePermissionsBoundary"),
     ):
-        yield verb, Deed(action, lambda d: d.role(training).arn)
+        yield verb, Call(action, lambda d: d.role(training).arn)
     policy = "iam:CreatePolicyVersion"
-    yield "change the policy of submitters", Deed(policy, lambda d: d.fact("submitter-policy-arn"))
+    yield "change the policy of submitters", Call(policy, lambda d: d.fact("submitter-policy-arn"))
 
 
-def _registry_and_images() -> Iterator[tuple[str, Deed]]:
+def _registry_and_images() -> Iterator[tuple[str, Call]]:
     group = _arn("sagemaker", "model-package-group/{job}")
     package = _arn("sagemaker", "model-package/{job}/3")
-    yield "make a model package group", Deed("sagemaker:CreateModelPackageGroup", group)
-    yield "describe a model package group", Deed("sagemaker:DescribeModelPackageGroup", group)
-    yield "delete a model package group", Deed("sagemaker:DeleteModelPackageGroup", group)
-    yield "share a model package group", Deed("sagemaker:PutModelPackageGroupPolicy", group)
-    yield "make a model package", Deed("sagemaker:CreateModelPackage", package)
-    yield "approve a model package", Deed("sagemaker:UpdateModelPackage", package)
-    yield "delete a model package", Deed("sagemaker:DeleteModelPackage", package)
+    yield "make a model package group", Call("sagemaker:CreateModelPackageGroup", group)
+    yield "describe a model package group", Call("sagemaker:DescribeModelPackageGroup", group)
+    yield "delete a model package group", Call("sagemaker:DeleteModelPackageGroup", group)
+    yield "share a model package group", Call("sagemaker:PutModelPackageGroupPolicy", group)
+    yield "make a model package", Call("sagemaker:CreateModelPackage", package)
+    yield "approve a model package", Call("sagemaker:UpdateModelPackage", package)
+    yield "delete a model package", Call("sagemaker:DeleteModelPackage", package)
     image = _arn("ecr", "repository/{repository-name}")
-    yield "pull an image", Deed("ecr:BatchGetImage", image)
-    yield "push an image", Deed("ecr:PutImage", image)
-    yield "delete an image", Deed("ecr:BatchDeleteImage", image)
-    yield "delete the repository", Deed("ecr:DeleteRepository", image)
-    yield "share the repository", Deed("ecr:SetRepositoryPolicy", image)
-    yield "log in to registries", Deed("ecr:GetAuthorizationToken", lambda _: "*", shared=True)
+    yield "pull an image", Call("ecr:BatchGetImage", image)
+    yield "push an image", Call("ecr:PutImage", image)
+    yield "delete an image", Call("ecr:BatchDeleteImage", image)
+    yield "delete the repository", Call("ecr:DeleteRepository", image)
+    yield "share the repository", Call("ecr:SetRepositoryPolicy", image)
+    yield "log in to registries", Call("ecr:GetAuthorizationToken", lambda _: "*", shared=True)
 
 
-def _words_and_facts() -> Iterator[tuple[str, Deed]]:
+def _words_and_facts() -> Iterator[tuple[str, Call]]:
     # A group is checked as a stream without a name.
     shared = "log-group:/aws/sagemaker/TrainingJobs:log-stream:"
     own = "log-group:{batch-log-group}:log-stream:"
@@ -253,29 +253,29 @@ def _words_and_facts() -> Iterator[tuple[str, Deed]]:
         ("training", shared, "{job}/algo-1-1700000000"),
         ("Batch", own, "inference/default/0123456789abcdef"),
     ):
-        yield f"read the log of a {words} job", Deed("logs:GetLogEvents", _arn("logs", group + stream))
-        yield f"write the log of a {words} job", Deed("logs:PutLogEvents", _arn("logs", group + stream))
-        yield f"delete the log of a {words} job", Deed("logs:DeleteLogStream", _arn("logs", group + stream))
-    yield "search the logs of Batch jobs", Deed("logs:FilterLogEvents", _arn("logs", own))
+        yield f"read the log of a {words} job", Call("logs:GetLogEvents", _arn("logs", group + stream))
+        yield f"write the log of a {words} job", Call("logs:PutLogEvents", _arn("logs", group + stream))
+        yield f"delete the log of a {words} job", Call("logs:DeleteLogStream", _arn("logs", group + stream))
+    yield "search the logs of Batch jobs", Call("logs:FilterLogEvents", _arn("logs", own))
     yield (
         "search the logs of all training jobs",
-        Deed("logs:FilterLogEvents", _arn("logs", shared), shared=True),
+        Call("logs:FilterLogEvents", _arn("logs", shared), shared=True),
     )
     yield (
         "read a published fact",
-        Deed("ssm:GetParameter", _arn("ssm", "parameter/trainyard/{environment}/version")),
+        Call("ssm:GetParameter", _arn("ssm", "parameter/trainyard/{environment}/version")),
     )
     yield (
         "read all published facts",
-        Deed("ssm:GetParametersByPath", _arn("ssm", "parameter/trainyard/{environment}")),
+        Call("ssm:GetParametersByPath", _arn("ssm", "parameter/trainyard/{environment}")),
     )
     yield (
         "change a published fact",
-        Deed("ssm:PutParameter", _arn("ssm", "parameter/trainyard/{environment}/version")),
+        Call("ssm:PutParameter", _arn("ssm", "parameter/trainyard/{environment}/version")),
     )
     yield (
         "read a secret parameter",
-        Deed("ssm:GetParameter", _arn("ssm", "parameter/secrets/password"), shared=True),
+        Call("ssm:GetParameter", _arn("ssm", "parameter/secrets/password"), shared=True),
     )
     for verb, action in (
         ("read", "GetSecretValue"),
@@ -284,34 +284,34 @@ def _words_and_facts() -> Iterator[tuple[str, Deed]]:
         ("delete", "DeleteSecret"),
     ):
         own = _arn("secretsmanager", "secret:{stack}/huggingface-a1B2c3")
-        yield f"{verb} a secret", Deed(f"secretsmanager:{action}", own)
+        yield f"{verb} a secret", Call(f"secretsmanager:{action}", own)
     yield (
         "read another secret of the account",
-        Deed("secretsmanager:GetSecretValue", _arn("secretsmanager", "secret:database-a1B2c3"), shared=True),
+        Call("secretsmanager:GetSecretValue", _arn("secretsmanager", "secret:database-a1B2c3"), shared=True),
     )
-    yield "list secrets", Deed("secretsmanager:ListSecrets", lambda _: "*", shared=True)
-    yield "publish a notification", Deed("sns:Publish", lambda d: d.fact("notification-topic-arn"))
+    yield "list secrets", Call("secretsmanager:ListSecrets", lambda _: "*", shared=True)
+    yield "publish a notification", Call("sns:Publish", lambda d: d.fact("notification-topic-arn"))
     own = "/aws/sagemaker/TrainingJobs"
     for words, namespace in (("a metric of training jobs", own), ("another metric", "AWS/Billing")):
         context = {"cloudwatch:namespace": namespace}
-        deed = Deed("cloudwatch:PutMetricData", lambda _: "*", lambda _, c=context: c, shared=True)
-        yield f"write {words}", deed
-    yield "read metrics", Deed("cloudwatch:GetMetricData", lambda _: "*", shared=True)
+        call = Call("cloudwatch:PutMetricData", lambda _: "*", lambda _, c=context: c, shared=True)
+        yield f"write {words}", call
+    yield "read metrics", Call("cloudwatch:GetMetricData", lambda _: "*", shared=True)
     yield (
         "delete an alarm",
-        Deed("cloudwatch:DeleteAlarms", _arn("cloudwatch", "alarm:{stack}-TrainingAlarm")),
+        Call("cloudwatch:DeleteAlarms", _arn("cloudwatch", "alarm:{stack}-TrainingAlarm")),
     )
     yield (
         "delete the platform",
-        Deed("cloudformation:DeleteStack", _arn("cloudformation", "stack/{stack}/0123")),
+        Call("cloudformation:DeleteStack", _arn("cloudformation", "stack/{stack}/0123")),
     )
     yield (
         "change the platform",
-        Deed("cloudformation:UpdateStack", _arn("cloudformation", "stack/{stack}/0123")),
+        Call("cloudformation:UpdateStack", _arn("cloudformation", "stack/{stack}/0123")),
     )
 
 
-def _machines() -> Iterator[tuple[str, Deed]]:
+def _machines() -> Iterator[tuple[str, Call]]:
     notebook = _arn("sagemaker", "notebook-instance/{stack}-notebook")
     for verb, action in (
         ("open", "CreatePresignedNotebookInstanceUrl"),
@@ -320,13 +320,13 @@ def _machines() -> Iterator[tuple[str, Deed]]:
         ("change", "UpdateNotebookInstance"),
         ("delete", "DeleteNotebookInstance"),
     ):
-        yield f"{verb} a notebook", Deed(f"sagemaker:{action}", notebook, _tagged)
-    yield "open a notebook without a tag", Deed("sagemaker:CreatePresignedNotebookInstanceUrl", notebook)
-    yield "make a notebook", Deed("sagemaker:CreateNotebookInstance", notebook)
-    yield "delete an endpoint", Deed("sagemaker:DeleteEndpoint", _arn("sagemaker", "endpoint/{job}"))
+        yield f"{verb} a notebook", Call(f"sagemaker:{action}", notebook, _tagged)
+    yield "open a notebook without a tag", Call("sagemaker:CreatePresignedNotebookInstanceUrl", notebook)
+    yield "make a notebook", Call("sagemaker:CreateNotebookInstance", notebook)
+    yield "delete an endpoint", Call("sagemaker:DeleteEndpoint", _arn("sagemaker", "endpoint/{job}"))
     yield (
         "make a processing job",
-        Deed("sagemaker:CreateProcessingJob", _arn("sagemaker", "processing-job/{job}")),
+        Call("sagemaker:CreateProcessingJob", _arn("sagemaker", "processing-job/{job}")),
     )
     for words, action, service, resource in (
         ("run a machine", "RunInstances", "ec2", "instance/i-0123456789abcdef0"),
@@ -337,11 +337,11 @@ def _machines() -> Iterator[tuple[str, Deed]]:
         ("join a cluster as a machine", "RegisterContainerInstance", "ecs", "cluster/batch"),
         ("run a task in a cluster", "RunTask", "ecs", "task-definition/task:1"),
     ):
-        yield words, Deed(f"{service}:{action}", _arn(service, resource), shared=True)
+        yield words, Call(f"{service}:{action}", _arn(service, resource), shared=True)
 
 
-DEEDS: dict[str, Deed] = {
-    words: deed
+CALLS: dict[str, Call] = {
+    words: call
     for kind in (
         _objects,
         _buckets,
@@ -352,6 +352,6 @@ DEEDS: dict[str, Deed] = {
         _words_and_facts,
         _machines,
     )
-    for words, deed in kind()
+    for words, call in kind()
 }
 """All of them, by their words."""
