@@ -12,6 +12,7 @@ from ..core.jobs.file import JobFile
 from ..core.jobs.job import Job
 from ..core.ports.engine import Request
 from ..core.runs.run import Run
+from ..yard.source import going_along
 from ..yard.yard import RunHandle, Yard
 from . import attached
 from .parser import FILE, add_raw, add_yard
@@ -47,7 +48,8 @@ def launch(
 
     def planned() -> Run:
         run = file.calling(lambda: plan(yard))
-        attached.warn(yard.going_along(run))
+        # Here a job reads what its user may read, and nothing goes anywhere.
+        attached.warn(going_along(run) if yard.is_remote else ())
         return run
 
     def start() -> RunHandle:

@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.errors import BadInput
-from ..core.files.trees import is_within, source_hash
+from ..core.files.trees import is_within, source_hash, told_of_links_out
 from ..core.jobs.job import Job
+from ..core.jobs.sources import is_remote
 from ..core.ports.store import SourceFile
+from ..core.runs.run import Run
 from ..worker.protocol import OUTPUT_MANIFEST
 
 if TYPE_CHECKING:
@@ -102,6 +104,13 @@ def _too_large(folder: str, files: Sequence[SourceFile]) -> BadInput:
         where=folder,
         cure=f"name what is no code in {IGNORE_FILE}, {biggest.name} first",
     )
+
+
+def going_along(run: Run) -> list[str]:
+    """A line for each folder of this machine that a run reads and out of which links lead."""
+    places = [*(each.uri for each in run.channels.values()), run.model_uri, run.input]
+    here = [place for place in places if place and not is_remote(place)]
+    return [line for line in map(told_of_links_out, here) if line]
 
 
 def code_hash(files: Sequence[SourceFile]) -> str:

@@ -57,14 +57,6 @@ class Yard:
         """What is allowed of a job and likely not meant, one line each."""
         return warnings(job) + (self._cloud.warnings(job) if self._cloud is not None else [])
 
-    def going_along(self, run: Run) -> list[str]:
-        """What a planned run would send to an account from outside of its folders, by links, a line each."""
-        from ..core.files.trees import told_of_links_out  # where something is sent, which takes longer
-
-        places = [*(each.uri for each in run.channels.values()), run.model_uri, run.input]
-        here = [place for place in places if self.is_remote and place and not is_remote(place)]
-        return [line for line in map(told_of_links_out, here) if line]
-
     def requests(self, run: Run) -> list[Request]:
         """What would be sent to start a planned run, word for word; nothing is sent or written. Empty where
         the yard is this machine."""
