@@ -212,6 +212,7 @@ def test_every_module_that_the_architecture_names_is_there() -> None:
     assert rooms == {path.parent.name for path in package.glob("*/__init__.py")}
     named = re.findall(rf"`((?:{'|'.join(rooms)})/[\w./]*)`", text)
     assert len(named) > 30
+    named += re.findall(rf"`((?:{'|'.join(rooms)})/[\w./]*)`", text_of("docs/decisions.md"))
     assert not [name for name in named if not (package / name).exists() and not (ROOT / name).exists()]
 
 
