@@ -11,7 +11,7 @@ from moto.batch.models import ComputeEnvironment, JobQueue
 
 from conftest import becomes_true
 from trainyard.sandbox.batch import scheduler
-from trainyard.sandbox.batch.jobs import FAILED, RUNNING, SUCCEEDED, Job, Spec
+from trainyard.sandbox.batch.jobs import FAILED, RUNNABLE, RUNNING, SUCCEEDED, Job, Spec
 from trainyard.sandbox.batch.line import Line
 from trainyard.sandbox.batch.scheduler import JobScheduler
 from trainyard.sandbox.world.world import World
@@ -100,6 +100,18 @@ def test_a_job_that_is_terminated_before_it_has_a_process_never_runs(world: Worl
         jobs.stop(job, "at once", terminate=True)
     assert becomes_true(lambda: job.has_ended)
     assert (job.status_reason, job.attempts) == ("at once", [])
+
+
+def test_a_job_that_ends_while_all_machines_are_taken_keeps_its_reason(world: World, queue: Any) -> None:
+    world.slots = 1
+    submit(world, queue, "sleep 100")
+    waiting = submit(world, queue, "true")
+    jobs = world.part(JobScheduler)
+    assert becomes_true(lambda: waiting.status == RUNNABLE)
+    with world.lock:
+        jobs.stop(waiting, "not wanted", terminate=True)
+    jobs._tick()
+    assert (waiting.status, waiting.status_reason) == (FAILED, "not wanted")
 
 
 def test_jobs_of_a_queue_that_was_deleted_fail(world: World, queue: Any) -> None:

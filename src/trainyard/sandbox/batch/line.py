@@ -44,8 +44,11 @@ class Line:
         return None if best is None else self._take(best)
 
     def waiting(self) -> list[Job]:
-        """The first job of each submission, in their order."""
-        return [jobs[0] for jobs in self._waiting.values() if jobs]
+        """The first job of each submission, in their order; none that was cancelled while it waited."""
+        firsts = [
+            next((job for job in jobs if job.status == RUNNABLE), None) for jobs in self._waiting.values()
+        ]
+        return [job for job in firsts if job]
 
     def _take(self, root: str) -> Job:
         jobs = self._waiting.pop(root)
