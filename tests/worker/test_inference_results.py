@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -57,25 +56,29 @@ def test_results_take_the_type_that_all_have_in_common(
     assert [row["v"] for row in written(run)] == list(range(9))
 
 
-def test_results_without_a_common_type_are_refused_at_their_row(tmp_path: Path) -> None:
-    for value, words in (
-        ("1 if n < 5 else 'x'", "t.parquet row 6: the result 'p' is string here and int64 in earlier rows"),
-        (
-            "0.5 if n < 5 else 2**53 + 1",
-            "t.parquet row 6: column 'p' is int64 here and double elsewhere, which does not hold 9007",
-        ),
-        ("[1, 'x'][n % 2]", "t.parquet row 2: the results 'p' are of more than one type"),
-        ("1 if n < 5 else 2**63", "t.parquet row 6: the result 'p' is an integer beyond 64 bits"),
-        ("2**53 + 1 if n < 5 else 0.5", "t.parquet rows 6 to 6: the result column 'p' is int64"),
-    ):
-        handler = (
-            f"def predict_fn(batch, model):\n    return [{{'p': {value}}} for n in (r['v'] for r in batch)]\n"
-        )
-        with tempfile.TemporaryDirectory() as home:
-            run = of_parquet(Path(home), handler, list(range(9)), batch_size=5 if "%" in value else 1)
-            run.plan()
-            reason = run.failure("shard")["reason"]
-            assert reason.startswith(words.replace("rows 6 to 6", "row 6")), reason
+INCOMPATIBLE = {
+    "a text": ("1 if n < 5 else 'x'", "row 6: the result 'p' is string here and int64 in earlier rows"),
+    "a long integer behind floats": (
+        "0.5 if n < 5 else 2**53 + 1",
+        "row 6: column 'p' is int64 here and double elsewhere, which does not hold 9007",
+    ),
+    "one before floats": ("2**53 + 1 if n < 5 else 0.5", "row 6: the result column 'p' is int64"),
+    "two in a batch": ("[1, 'x'][n % 2]", "row 2: the results 'p' are of more than one type"),
+    "a longer integer": ("1 if n < 5 else 2**63", "row 6: the result 'p' is an integer beyond 64 bits"),
+}
+
+
+@pytest.mark.parametrize(("value", "words"), INCOMPATIBLE.values(), ids=INCOMPATIBLE)
+def test_results_without_a_common_type_are_refused_at_their_row(
+    tmp_path: Path, value: str, words: str
+) -> None:
+    handler = (
+        f"def predict_fn(batch, model):\n    return [{{'p': {value}}} for n in (r['v'] for r in batch)]\n"
+    )
+    run = of_parquet(tmp_path, handler, list(range(9)), batch_size=5 if "%" in value else 1)
+    run.plan()
+    with pytest.raises(InputError, match=f"^t.parquet {words}"):
+        run.predict()
 
 
 RETURNED = {

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import pickle
+import re
 import tempfile
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -217,9 +218,9 @@ def test_what_the_type_of_other_files_does_not_hold_is_refused_with_its_row(
     pq.write_table(pa.table({"v": values}), run.input / "1.parquet")
     pq.write_table(pa.table({"v": others}), run.input / "2.parquet")
     run.plan()
-    reason = run.failure("shard")["reason"]
-    words = f"column 'v' is {kind} here and {other} elsewhere, which does not hold {shown}; "
-    assert reason.startswith(f"1.parquet row 3: {words}")
+    words = f"1.parquet row 3: column 'v' is {kind} here and {other} elsewhere, which does not hold {shown}; "
+    with pytest.raises(InputError, match=re.escape(words)):
+        run.predict()
 
 
 def test_moments_of_96_bits_are_what_spark_wrote(tmp_path: Path) -> None:
@@ -380,10 +381,9 @@ def test_a_moment_of_nanoseconds_is_a_datetime() -> None:
 def test_what_python_cannot_say_is_refused_in_rows_with_the_cure(tmp_path: Path) -> None:
     run = of_parquet(tmp_path, ROWS, pa.array([10**12], pa.timestamp("s")))
     run.plan()
-    report = run.failure("shard")
-    assert report["class"] == "input"
-    assert report["reason"].startswith("column 'v', timestamp[ms], holds what Python cannot say")
-    assert report["reason"].endswith('use batch_format = "arrow"')
+    words = r"^t\.parquet row 1: column 'v', timestamp\[ms\], holds what Python cannot say .*= \"arrow\"$"
+    with pytest.raises(InputError, match=words):
+        run.predict()
 
 
 @pytest.mark.parametrize("column", [VALUES[name][0] for name in VALUES], ids=list(VALUES))

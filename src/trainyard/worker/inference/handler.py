@@ -34,7 +34,11 @@ class Handler:
         Raises InputError when they are not, and what the handler raises.
         """
         views = {"rows": reader.dicts, "columns": reader.columns, "arrow": reader.arrow}
-        value = self._predict(views[self.batch_format](batch.rows), self._model)
+        try:
+            view = views[self.batch_format](batch.rows)
+        except InputError as error:
+            raise InputError(f"{batch.origin}: {error}") from None
+        value = self._predict(view, self._model)
         return settle(value, batch.size, self.batch_format, f"(shard {shard}, {batch.origin})")
 
 
