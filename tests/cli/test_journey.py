@@ -158,11 +158,13 @@ def test_models_are_listed_with_their_runs(churn: Project) -> None:
     assert last[:2] == [run["model"], run["id"]]
 
 
-def test_a_push_tells_what_links_take_along(churn: Project) -> None:
-    (churn.folder / "linked").mkdir()
-    (churn.folder / "linked/rows.csv").symlink_to("../data/test.csv")
-    pushed = churn.run("data", "push", "linked", "linked")
-    assert pushed.stderr.startswith("warning: linked: links lead out of the folder, rows.csv to ")
+@pytest.mark.parametrize("verb", [["data", "push"], ["models", "add"]])
+def test_a_push_tells_what_links_take_along(churn: Project, verb: list[str]) -> None:
+    folder = churn.folder / f"linked-{verb[0]}"
+    folder.mkdir()
+    (folder / "rows.csv").symlink_to("../data/test.csv")
+    pushed = churn.run(*verb, "linked", folder.name)
+    assert pushed.stderr.startswith(f"warning: {folder.name}: links lead out of the folder, rows.csv to ")
     assert pushed.stdout.startswith("linked@1: 1 file, ")
 
 

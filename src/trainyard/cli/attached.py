@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -83,6 +84,14 @@ def attach(yard: Yard, start: Callable[[], RunHandle], style: Style) -> int:
         ended = yard.get(run.id).record
     warn(line for line in ended.warnings if line not in run.warnings)
     return _report(yard, ended, style, interrupted=signals.interrupted)
+
+
+def warn_of_links(path: str) -> None:
+    """Tell what links out of a folder take along, before it is copied, or sent: what leaves this machine
+    cannot be called back."""
+    from ..core.files.trees import told_of_links_out  # not for those who only follow a run
+
+    warn(filter(None, [told_of_links_out(os.path.expanduser(path))]))
 
 
 def as_text(line: LogLine, job: TrainingJob | InferenceJob) -> str:

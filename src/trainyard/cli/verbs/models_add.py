@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    made, missing = yard_of(args).add_model(args.name, args.what)
+    yard = yard_of(args)
+    attached.warn_of_links(args.what)
+    made, missing = yard.add_model(args.name, args.what)
     attached.warn(missing)
     if args.json:
         print_json(made.to_json())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os.path
 
-from ...core.files.trees import told_of_links_out
 from .. import attached, formatting
 from ..parser import add_yard
 from ..terminal.table import print_json
@@ -20,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     yard = yard_of(args)
-    # Before it is copied, or sent: what leaves this machine cannot be called back.
-    attached.warn(filter(None, [told_of_links_out(os.path.expanduser(args.path))]))
+    attached.warn_of_links(args.path)
     pushed, is_new = yard.push(args.name, args.path)
     if args.json:
         print_json(pushed.to_json())
