@@ -118,8 +118,10 @@ def test_the_output_of_a_run_that_could_not_be_submitted_is_given_back(
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-def test_the_series_of_metrics_is_read_from_the_log(local_yard: Yard, project: Project) -> None:
-    job = project.training("for n in range(3): print(f'loss={n}')", metrics={"loss": r"loss=(\d+)"})
+def test_the_series_of_metrics_has_the_values_of_all_redraws_here(local_yard: Yard, project: Project) -> None:
+    job = project.training(
+        "for n in range(3): print(f'loss={n}', end='\\r')", metrics={"loss": r"loss=(\d+)"}
+    )
     run = local_yard.train(job).wait(timeout=PATIENCE)
     assert [(point.name, point.step, point.value) for point in local_yard.series(run.record)] == [
         ("loss", 0, 0.0),

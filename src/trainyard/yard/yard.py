@@ -14,7 +14,7 @@ from ..core.jobs.sources import is_remote
 from ..core.ports.engine import CloudEngine, Engine, LogLine, Request, RunQuery
 from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import Store
-from ..core.runs.metrics import Extractor, Point
+from ..core.runs.metrics import SERIES, Extractor, Point, read_series
 from ..core.runs.run import Attempt, Channel, Interruption, Run, State
 from ..worker.protocol import is_shard
 from . import ids, source
@@ -186,9 +186,12 @@ class Yard:
         return self.engine.logs(run, follow=follow)
 
     def series(self, run: Run) -> list[Point]:
-        """Every value of every metric so far, out of the run's log: name, step, time, value."""
+        """Every value of every metric so far, as it was kept, or else out of the run's log: name, step, time,
+        value."""
         if not run.is_training:
             return []
+        if run.folder:
+            return read_series(os.path.join(run.folder, SERIES))
         extractor = Extractor(run.training.metrics)
         return [point for line in self.logs(run) for point in extractor.find(line.text, line.time)]
 

@@ -12,6 +12,8 @@ from ..record import NOTHING
 _LONGEST_LINE = 1 << 20
 _TIMEOUT = 2.0
 _SHOWN = 40
+SERIES = "metrics.csv"
+"""Where in a run's folder its values lie."""
 
 
 class Lines:
@@ -44,6 +46,20 @@ class Point(NamedTuple):
     step: int
     time: float
     value: float
+
+
+def read_series(path: str) -> list[Point]:
+    """The values in a `metrics.csv`; none where there is no such file."""
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            content = stream.read()
+    except FileNotFoundError:
+        return []
+    import csv  # for runs that have metrics alone
+
+    # The last row may be on its way.
+    rows = csv.DictReader(content[: content.rfind("\n") + 1].splitlines(keepends=True))
+    return [Point(row["name"], int(row["step"]), float(row["time"]), float(row["value"])) for row in rows]
 
 
 class Extractor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ...core.runs.metrics import SERIES
 from ...worker import protocol
 
 
@@ -13,7 +14,7 @@ class RunPaths:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.checkpoints = os.path.join(folder, "checkpoints")
-        self.metrics = os.path.join(folder, "metrics.csv")
+        self.metrics = os.path.join(folder, SERIES)
         self.events = os.path.join(folder, "events.jsonl")
         self.spec = os.path.join(folder, "run.json")
         self.model = os.path.join(folder, "model")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ...core.runs.metrics import Extractor, Point
+from ...core.runs.metrics import Extractor, Point, read_series
 
 HEADER = ("time", "attempt", "task", "name", "step", "value")
 
@@ -16,9 +16,10 @@ class Recorder:
     def __init__(self, path: str, definitions: Mapping[str, str]) -> None:
         self._path = path
         self._extractor = Extractor(definitions)
-        for name, step in _steps(path).items():
-            if name in self._extractor.steps:
-                self._extractor.steps[name] = step
+        # Of earlier attempts.
+        for point in read_series(path):
+            if point.name in self._extractor.steps:
+                self._extractor.steps[point.name] += 1
 
     def take(self, lines: list[str], now: float, attempt: int, task: str) -> dict[str, float]:
         """Keep the values in the lines; the last of each metric that has a new one."""
@@ -44,16 +45,3 @@ class Recorder:
                 (f"{point.time:.3f}", attempt, task, point.name, point.step, repr(point.value))
                 for point in points
             )
-
-
-def _steps(path: str) -> dict[str, int]:
-    """How many values of each metric a file of earlier attempts holds."""
-    steps: dict[str, int] = {}
-    if not os.path.exists(path):
-        return steps
-    import csv  # for runs that have metrics alone
-
-    with open(path, newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            steps[row["name"]] = steps.get(row["name"], 0) + 1
-    return steps
