@@ -186,8 +186,7 @@ class Yard:
         return self.engine.logs(run, follow=follow)
 
     def series(self, run: Run) -> list[Point]:
-        """Every value of every metric so far, as it was kept, or else out of the run's log: name, step, time,
-        value."""
+        """Every value of every metric so far, as it was kept or else out of the run's log."""
         if not run.is_training:
             return []
         if run.folder:
