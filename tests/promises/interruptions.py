@@ -131,6 +131,22 @@ if os.environ["TRAINYARD_ATTEMPT"] == "1": time.sleep(60)
         cost = float(warning.split("up to ")[1].split()[0])
         assert 0.2 <= cost < 10
 
+    def test_what_s3_would_not_give_back_of_the_checkpoints_is_warned_of(
+        self, yard: Yard, project: Project
+    ) -> None:
+        script = """
+import os
+os.chdir(os.environ["TRAINYARD_CHECKPOINT_DIR"])
+for name in ("7", "run.sh"): open(name, "w").close()
+os.chmod("run.sh", 0o755)
+os.symlink("7", "latest")
+os.makedirs("deep/empty")
+"""
+        run = yard.train(project.training(script)).wait(timeout=PATIENCE)
+        [warning] = run.warnings
+        assert warning.startswith("S3 keeps the content of checkpoints alone")
+        assert warning.endswith(": deep/empty (an empty folder), latest (a link), run.sh (executable)")
+
     def test_a_run_that_is_not_on_spot_is_not_warned(self, yard: Yard, project: Project) -> None:
         run = yard.train(project.training("", spot=Spot(enabled=False))).wait(timeout=PATIENCE)
         assert run.warnings == ()

@@ -9,6 +9,7 @@ from ..core.errors import BadInput
 from ..core.jobs.job import InferenceJob, TrainingJob
 from ..core.jobs.sources import is_remote
 from ..core.jobs.variables import shown
+from ..core.ports.store import CHECKPOINTS
 from ..core.runs import outcomes
 from ..core.runs.run import Attempt, Run, State
 from ..worker.protocol import is_shard
@@ -105,11 +106,14 @@ def _findings(yard: Yard, run: Run, file: str) -> Iterator[tuple[str, str]]:
             yield "output", place(run.output)
     elif run.state is State.SUCCEEDED:
         yield "model", _model(yard, run)
+    left = yard.left(run) if run.is_training and run.state is not State.SUCCEEDED else []
+    if left:
+        yield "left", f"{', '.join(left)}: trainyard pull {run.id}{at(run.yard, file)}"
     if run.folder:
         logs = os.path.join(run.folder, "attempts")
         yield "logs", place(logs if os.path.isdir(logs) else run.folder)
     yield "next", _next(run, file)
-    if run.is_training and outcomes.is_of_code(run) and yard.has_checkpoints(run):
+    if CHECKPOINTS in left and outcomes.is_of_code(run):
         named = f" {quoted(file)}" if file else ""
         yield "or", f"trainyard train{named} --from {run.id}{on(run.yard)}"
 

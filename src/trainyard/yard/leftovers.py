@@ -84,9 +84,9 @@ class Leftovers:
         finally:
             self._store.discard(staged)
 
-    def has_checkpoints(self, run: Run) -> bool:
-        """Whether a run left any."""
-        return isinstance(self._store.left(run).get(CHECKPOINTS), Part)
+    def left(self, run: Run) -> list[str]:
+        """The names of what a run left."""
+        return [name for name, part in self._store.left(run).items() if isinstance(part, Part)]
 
     def with_checkpoints(self, word: str) -> str:
         """The id of a run that has ended and left checkpoints. Raises `BadInput`, and `NotFound`."""

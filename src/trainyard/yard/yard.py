@@ -247,9 +247,9 @@ class Yard:
         """Make a file or folder the next version of a data set; False where its content is unchanged."""
         return self._catalog.push(name, os.path.abspath(os.path.expanduser(path)))
 
-    def has_checkpoints(self, run: Run) -> bool:
-        """Whether a run left any, with which another may start."""
-        return self._leftovers.has_checkpoints(run)
+    def left(self, run: Run) -> list[str]:
+        """What the run has left so far: of `model`, `output` and `checkpoints` what `pull` would bring."""
+        return self._leftovers.left(run)
 
     def pull(self, what: str, target: str | None = None) -> Pulled:
         """Copy a model or data set (`name@version`; `models/…` or `data/…` where both have it), all that a

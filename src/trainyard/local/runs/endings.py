@@ -57,4 +57,4 @@ def _warnings(work: Work, state: State) -> list[str]:
     wrote_none = contract.newest_checkpoint(work.paths.checkpoints) is None
     if state is State.SUCCEEDED and job.spot.enabled and wrote_none:
         found.append(outcomes.cost_of_no_checkpoint(work.run.attempts[-1]))
-    return found
+    return found + contract.lost_in_s3(work.paths.checkpoints)

@@ -9,6 +9,7 @@ from ..protocol import former_history_file
 
 # Empty files by which SageMaker remembers what it has copied to S3, beside each file of the script.
 _MARKERS = (".sagemaker-uploading", ".sagemaker-uploaded")
+_SHOWN = 3
 
 
 def remove_former(folder: str, hosts: Iterable[str]) -> None:
@@ -47,6 +48,33 @@ def newest_checkpoint(folder: str) -> float | None:
                 continue
             newest = written if newest is None else max(newest, written)
     return newest
+
+
+def lost_in_s3(folder: str) -> list[str]:
+    """The warning for checkpoints that do not come back from S3 as they are; none where all do."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        if place != folder and not folders and not names:
+            found.append((place, "an empty folder"))
+        for path in [os.path.join(place, name) for name in (*folders, *names)]:
+            if os.path.islink(path):
+                found.append((path, "a link"))
+            elif _mode(path) & 0o111 and not os.path.isdir(path):
+                found.append((path, "executable"))
+    if not found:
+        return []
+    shown = [
+        f"{ascii(os.path.relpath(path, folder))[1:-1]} ({what})" for path, what in sorted(found)[:_SHOWN]
+    ]
+    more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return [f"S3 keeps the content of checkpoints alone, and gives back otherwise: {', '.join(shown + more)}"]
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
 
 
 def copy_in(source: str, folder: str, check: Callable[[], object]) -> None:

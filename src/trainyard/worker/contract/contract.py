@@ -12,7 +12,7 @@ import stat
 from typing import Callable
 
 from ..reasons import shortened
-from .checkpoints import newest_checkpoint, remove_former
+from .checkpoints import lost_in_s3, newest_checkpoint, remove_former
 from .configuration import TrainingSpec, input_data_config, resource_config
 from .entry import command
 from .hyperparameters import arguments, decode_hyperparameter, encode_hyperparameter
@@ -35,6 +35,7 @@ __all__ = [
     "failure",
     "last_word",
     "link",
+    "lost_in_s3",
     "merge_models",
     "newest_checkpoint",
     "open_up",

@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ... import packages, protocol, reasons
-from ...contract.checkpoints import copy_in, newest_checkpoint, remove_former
+from ...contract.checkpoints import copy_in, lost_in_s3, newest_checkpoint, remove_former
 from ...contract.configuration import TrainingSpec
 from ...contract.contract import failure
 from ...contract.entry import command
@@ -320,7 +320,7 @@ class Host:
                 found.append(reasons.unreached(at, number, took(attempt)))
         if state == SUCCEEDED and self._options.spot and checkpoint is None:
             found.append(reasons.cost_of_no_checkpoint(took(self._history.attempts[-1])))
-        return found
+        return found + lost_in_s3(self._layout.checkpoints)
 
     def _leave(self, outcome: AttemptEnd) -> int:
         self._history.settle()
