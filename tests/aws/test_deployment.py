@@ -71,8 +71,8 @@ def test_two_requests_are_enough(account: Account) -> None:
 def test_all_that_is_asked_for_is_published_by_a_deployment() -> None:
     from trainyard.aws.account import deployment
 
-    assert deployment._REQUIRED.keys() <= DATA_PARAMETERS.keys() | PLATFORM_PARAMETERS.keys()
-    assert deployment._OPTIONAL.keys() == OPTIONAL_PARAMETERS.keys()
+    assert deployment.REQUIRED.keys() <= DATA_PARAMETERS.keys() | PLATFORM_PARAMETERS.keys()
+    assert deployment.OPTIONAL.keys() == OPTIONAL_PARAMETERS.keys()
 
 
 def test_an_environment_that_is_not_deployed_is_told_with_account_and_region(account: Account) -> None:

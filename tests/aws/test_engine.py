@@ -26,6 +26,7 @@ from trainyard.aws.sagemaker import jobs as training_jobs
 from trainyard.core.errors import AccountRefused
 from trainyard.core.ports.engine import RunQuery
 from trainyard.core.runs.run import Observation, Run
+from trainyard.yard import ids
 
 from .conftest import Reached, reach
 
@@ -459,8 +460,8 @@ def test_a_job_of_sagemaker_is_named_after_its_run(
 def test_models_of_runs_that_nobody_followed_count_in_the_order_of_their_ends(
     yard: Yard, project: Project, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, ids = sandbox.client("sagemaker"), iter(("toy-zzzzzzz", "toy-aaaaaaa"))
-    monkeypatch.setattr(yard, "_new_id", lambda _: next(ids))
+    client, names = sandbox.client("sagemaker"), iter(("toy-zzzzzzz", "toy-aaaaaaa"))
+    monkeypatch.setattr(ids, "new", lambda _: next(names))
     for _ in range(2):
         job = {"TrainingJobName": f"trainyard-sandbox-{yard.train(project.training(SAVE)).id}"}
         assert becomes_true(lambda job=job: "TrainingEndTime" in client.describe_training_job(**job))

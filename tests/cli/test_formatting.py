@@ -94,8 +94,8 @@ def test_a_table_keeps_to_its_width_and_never_cuts_what_is_whole(
     rows: list[tuple[str, ...]], room: int
 ) -> None:
     cells = [list(row) for row in rows]
-    widths = table._widths(COLUMNS, cells, room)
-    lines = [table._line(COLUMNS, widths, row) for row in cells]
+    widths = table.widths_of(COLUMNS, cells, room)
+    lines = [table.line_of(COLUMNS, widths, row) for row in cells]
     least = (
         sum(
             max(terminal_text.span(COLUMNS[i].title), *(terminal_text.span(r[i]) for r in rows))

@@ -780,7 +780,7 @@ def test_from_a_file_the_line_is_told(tmp_path: Path, table: str, text: str, lin
 
 names = st.from_regex(limits.NAME, fullmatch=True)
 prefixes = st.from_regex(limits.PREFIX, fullmatch=True).filter(
-    lambda prefix: len(prefix) <= limits.PREFIX_LENGTH and prefix not in limits._TAKEN
+    lambda prefix: len(prefix) <= limits.PREFIX_LENGTH and prefix not in limits.TAKEN
 )
 buckets = st.from_regex(r"[a-w][a-z0-9-]{1,30}[a-z0-9]", fullmatch=True)
 tag_words = st.from_regex(r"[a-z0-9 .:/=+\-@_]{1,20}", fullmatch=True)

@@ -112,7 +112,7 @@ def test_bad_input_is_one_line_with_status_2_and_nothing_is_written(
 
 def test_every_setting_of_an_environment_is_in_the_key_of_the_cache() -> None:
     base = Environment()
-    keys = {synthesis._key(base)}
+    keys = {synthesis.cache_key(base)}
     changed = [
         base.replace(zones=1, nats=1),
         base.replace(tags={"team": "vision"}),
@@ -120,7 +120,7 @@ def test_every_setting_of_an_environment_is_in_the_key_of_the_cache() -> None:
         base.replace(batch=base.batch.replace(max_vcpus=8)),
         base.replace(retention=base.retention.replace(log_days=7)),
     ]
-    keys |= {synthesis._key(each) for each in changed}
+    keys |= {synthesis.cache_key(each) for each in changed}
     assert len(keys) == 6
     assert environment_to_json(base) == environment_to_json(Environment())
 

@@ -168,7 +168,7 @@ def test_an_older_supervisor_ends_what_it_runs_and_makes_way(
     ("version", "is_older"), [("0.0.1", True), ("999.0", False), (trainyard.__version__, False), ("", True)]
 )
 def test_versions_are_compared_by_number(version: str, is_older: bool) -> None:
-    assert client._is_older(version) is is_older
+    assert client.is_older(version) is is_older
 
 
 def test_nonsense_on_the_socket_does_no_harm(local_yard: Yard, home: Path, project: Project) -> None:

@@ -58,7 +58,7 @@ ann@host:/home on /Volumes/ssh (macfuse.sshfs, synchronous)
     ],
 )
 def test_the_longest_and_latest_mount_tells_the_kind(path: str, kind: str) -> None:
-    assert mounts._kind_in(mounts._parse_mountinfo(MOUNTINFO), path) == kind
+    assert mounts.kind_in(mounts.parse_mountinfo(MOUNTINFO), path) == kind
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_longest_and_latest_mount_tells_the_kind(path: str, kind: str) -> No
     ],
 )
 def test_the_output_of_mount_on_macos_is_understood(path: str, kind: str) -> None:
-    assert mounts._kind_in(mounts._parse_mount_output(MACOS_MOUNT), path) == kind
+    assert mounts.kind_in(mounts.parse_mount_output(MACOS_MOUNT), path) == kind
 
 
 def test_a_temporary_folder_is_local_and_so_is_what_does_not_exist_in_it(tmp_path: Path) -> None:

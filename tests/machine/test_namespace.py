@@ -280,7 +280,7 @@ socket.create_connection(("algo-3", listener.getsockname()[1]), timeout=5).close
 
 def test_a_machine_line_that_names_a_host_of_the_run_gives_way() -> None:
     machine = "127.0.0.1 localhost # algo-1 in a comment\n10.0.0.7 algo-1 algo-1.local\n::1 localhost"
-    assert namespace._hosts_text(machine, ["algo-1", "algo-2"]) == (
+    assert namespace.hosts_text(machine, ["algo-1", "algo-2"]) == (
         "127.0.0.1 localhost # algo-1 in a comment\n::1 localhost\n127.0.0.1 algo-1\n127.0.0.2 algo-2\n"
     )
 
@@ -486,7 +486,7 @@ def test_orphans_of_a_process_that_is_gone_are_none() -> None:
 
 @pytest.mark.parametrize("host_count", [1, 255, 300])
 def test_every_host_gets_an_address_of_its_own(host_count: int) -> None:
-    lines = namespace._hosts_text("", [f"algo-{n}" for n in range(1, host_count + 1)]).split("\n")[1:-1]
+    lines = namespace.hosts_text("", [f"algo-{n}" for n in range(1, host_count + 1)]).split("\n")[1:-1]
     addresses = [line.split()[0] for line in lines]
     assert len(set(addresses)) == len(addresses)
     for address in addresses:

@@ -53,7 +53,7 @@ def synthesise(environment: Environment, *, cache: str | None = None) -> tuple[S
     """
     names = (environment.data_stack_name, environment.stack_name)
     cache = cache or _usual_cache()
-    folder = os.path.join(cache, _key(environment))
+    folder = os.path.join(cache, cache_key(environment))
     found = _read(folder, names) if cache else None
     if found is None:
         found = _synthesise(environment, names)
@@ -70,7 +70,8 @@ def _usual_cache() -> str:
         return ""
 
 
-def _key(environment: Environment) -> str:
+def cache_key(environment: Environment) -> str:
+    """What the templates of an environment are kept under: all that they are made from."""
     digest = hashlib.sha256(json.dumps(environment_to_json(environment), sort_keys=True).encode())
     here = os.path.dirname(os.path.abspath(__file__))
     shared = os.path.join(os.path.dirname(here), "core", "environments")

@@ -83,13 +83,13 @@ def network_kind(path: str) -> str:
     """
     os.path.exists(path)  # an automounter mounts what is asked for
     real = os.path.realpath(path)
-    return _kind_in(_known_mounts() if sys.platform == "linux" else _read_mount_output(), real)
+    return kind_in(_known_mounts() if sys.platform == "linux" else _read_mount_output(), real)
 
 
 def mountinfo() -> list[MountPoint]:
     """The mounts that this process sees, in the order they were made (proc(5)). Linux's; raises OSError."""
     with open("/proc/self/mountinfo", "rb") as table:
-        return _parse_mountinfo(table.read())
+        return parse_mountinfo(table.read())
 
 
 def _known_mounts() -> list[MountPoint]:
@@ -99,7 +99,8 @@ def _known_mounts() -> list[MountPoint]:
         return []
 
 
-def _parse_mountinfo(table: bytes) -> list[MountPoint]:
+def parse_mountinfo(table: bytes) -> list[MountPoint]:
+    """The mount points of a table such as /proc/self/mountinfo."""
     mounts = []
     for line in table.splitlines():
         mount, _, system = line.partition(b" - ")
@@ -123,10 +124,10 @@ def _read_mount_output() -> list[MountPoint]:
         done = subprocess.run(["/sbin/mount"], capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
-    return _parse_mount_output(os.fsdecode(done.stdout))
+    return parse_mount_output(os.fsdecode(done.stdout))
 
 
-def _parse_mount_output(text: str) -> list[MountPoint]:
+def parse_mount_output(text: str) -> list[MountPoint]:
     """From lines of macOS such as `//me@host/share on /Volumes/share (smbfs, nodev, nosuid)`."""
     mounts = []
     for line in text.splitlines():
@@ -137,7 +138,7 @@ def _parse_mount_output(text: str) -> list[MountPoint]:
     return mounts
 
 
-def _kind_in(mounts: list[MountPoint], real: str) -> str:
+def kind_in(mounts: list[MountPoint], real: str) -> str:
     """The network kind of the longest mount point that holds `real`; of several at one point, the last."""
     holder, kind = "", ""
     for point, candidate, _ in mounts:

@@ -234,7 +234,7 @@ def _bind_hosts(hosts: Sequence[str], scratch: str) -> None:
     # Another host of the same attempt may have this very file bound: it is replaced, never written over.
     aside = f"{path}.{os.getpid()}"
     with open(aside, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(_hosts_text(_read_hosts(), hosts))
+        file.write(hosts_text(_read_hosts(), hosts))
     os.replace(aside, path)
     _mount(path, HOSTS_FILE, _MS_BIND, f"bind the hosts' names over {HOSTS_FILE}")
 
@@ -244,7 +244,7 @@ def _read_hosts() -> str:
         return file.read()
 
 
-def _hosts_text(machine: str, hosts: Sequence[str]) -> str:
+def hosts_text(machine: str, hosts: Sequence[str]) -> str:
     """The machine's lines, less those that give one of `hosts` another address, then one line a host."""
     names = set(hosts)
     kept = [line for line in machine.splitlines() if not names & set(line.partition("#")[0].split()[1:])]

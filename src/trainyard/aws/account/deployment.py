@@ -22,7 +22,7 @@ LEAN = "lean"
 PARAMETERS_AT_A_TIME = 10
 """GetParameters, Names."""
 
-_REQUIRED = {
+REQUIRED = {
     "dataset-bucket": "dataset_bucket",
     "model-bucket": "model_bucket",
     "repository-uri": "repository_uri",
@@ -39,7 +39,7 @@ _REQUIRED = {
     "batch-execution-role-arn": "batch_execution_role_arn",
     "batch-log-group": "batch_log_group",
 }
-_OPTIONAL = {
+OPTIONAL = {
     "kms-key-arn": "kms_key_arn",
     "gpu-job-queue-arn": "gpu_job_queue_arn",
     "notebook-name": "notebook_name",
@@ -109,17 +109,17 @@ def deployment_of(name: str, region: str, facts: Mapping[str, str]) -> Deploymen
     """The deployment that has published `facts`; raises `BadInput` as `read` does."""
     if "version" in facts:
         _check_version(name, facts["version"])
-    missing = [fact for fact in _REQUIRED if fact not in facts]
+    missing = [fact for fact in REQUIRED if fact not in facts]
     if missing:
         # Its data stack goes first and stays last.
         lacking = "the platform" if facts.keys() <= DATA_PARAMETERS.keys() else _some(missing)
         problem = f"the environment {name!r} is deployed by half: it lacks {lacking}"
         raise BadInput(problem, cure=_deploy(name))
     values: dict[str, Any] = {
-        field: facts[fact] for fact, field in {**_REQUIRED, **_OPTIONAL}.items() if fact in facts
+        field: facts[fact] for fact, field in {**REQUIRED, **OPTIONAL}.items() if fact in facts
     }
     for fact in _LISTS:
-        values[_REQUIRED[fact]] = tuple(each for each in facts[fact].split(",") if each)
+        values[REQUIRED[fact]] = tuple(each for each in facts[fact].split(",") if each)
     values["encrypt_traffic"] = facts["encrypt-traffic"] == "true"
     values["tags"] = json.loads(facts.get("tags", "{}"))
     return Deployment(
@@ -132,7 +132,7 @@ def deployment_of(name: str, region: str, facts: Mapping[str, str]) -> Deploymen
 
 
 def _facts(session: Session, name: str) -> dict[str, str]:
-    names = [parameter_name(name, fact) for fact in (*_REQUIRED, *_OPTIONAL)]
+    names = [parameter_name(name, fact) for fact in (*REQUIRED, *OPTIONAL)]
     parts = [names[at : at + PARAMETERS_AT_A_TIME] for at in range(0, len(names), PARAMETERS_AT_A_TIME)]
     session.client("ssm")
     answers = parallel.each(lambda part: session.call("ssm", "get_parameters", Names=part), parts)

@@ -69,13 +69,14 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, not
 def _draw(columns: Sequence[Column], rows: list[list[str]]) -> None:
     import shutil  # 4 ms, for a table on a terminal alone
 
-    widths = _widths(columns, rows, shutil.get_terminal_size().columns)
-    print(bold(_line(columns, widths, [column.title for column in columns])))
+    widths = widths_of(columns, rows, shutil.get_terminal_size().columns)
+    print(bold(line_of(columns, widths, [column.title for column in columns])))
     for row in rows:
-        print(_line(columns, widths, row))
+        print(line_of(columns, widths, row))
 
 
-def _line(columns: Sequence[Column], widths: list[int], row: Sequence[str]) -> str:
+def line_of(columns: Sequence[Column], widths: list[int], row: Sequence[str]) -> str:
+    """A row of a table, its cells as wide as the columns; 0 leaves one out."""
     cells = []
     for column, width, text in zip(columns, widths, row, strict=True):
         if width:
@@ -85,7 +86,7 @@ def _line(columns: Sequence[Column], widths: list[int], row: Sequence[str]) -> s
     return _GAP.join(cells).rstrip()
 
 
-def _widths(columns: Sequence[Column], rows: list[list[str]], room: int) -> list[int]:
+def widths_of(columns: Sequence[Column], rows: list[list[str]], room: int) -> list[int]:
     """Columns that may be cut share what is missing, the widest first; where that is not enough, the last
     of them are left out (0), but never a whole one."""
     found = [

@@ -119,7 +119,8 @@ _ZONE_NAME = rf"{_REGION}[a-k]"
 _ZONE = rf"{_ZONE_NAME}|[a-z]{{2,6}}[0-9]{{1,2}}-az[0-9]{{1,2}}"
 _NOTEBOOK = r"ml\.[a-z0-9]+(?:-[a-z0-9]+)*\.[a-z0-9]+"
 _TRAINS_ON = r"ml\.(?:\*|[a-z0-9*-]+\.[a-z0-9*]+)"
-_TAKEN = ("aws", "amzn", "sthree")
+TAKEN = ("aws", "amzn", "sthree")
+"""Prefixes of names that AWS keeps for itself."""
 _ADDRESSES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 
 
@@ -145,7 +146,7 @@ def _check_names(environment: Any, base: str) -> None:
     check_form(prefix, key, PREFIX, "prefix of names", cure)
     if len(prefix) > PREFIX_LENGTH:
         raise BadInput(f"is {len(prefix)} characters long", key=key, cure=f"use at most {PREFIX_LENGTH}")
-    if prefix in _TAKEN:
+    if prefix in TAKEN:
         raise BadInput(f"{show(prefix)} is kept for AWS", key=key, cure="choose another")
     check_form(
         environment.region, f"{base}.region", f"(?:{_REGION})?", "region", "write one such as us-east-1"

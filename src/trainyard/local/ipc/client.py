@@ -128,7 +128,7 @@ class Client:
             line.connect(protocol.socket_path(self._home))
             connection = Connection(line)
             greeting = connection.hear(_TIMEOUT)
-            if greeting and _is_older(greeting.get("version", "0")):
+            if greeting and is_older(greeting.get("version", "0")):
                 connection.say({"do": "drain", "next": starting.command(self._home.path)})
                 connection.hear(_TIMEOUT)
         except OSError:
@@ -213,7 +213,8 @@ def _is_full(path: str) -> bool:
         return False
 
 
-def _is_older(version: str) -> bool:
+def is_older(version: str) -> bool:
+    """Whether a version comes before this one."""
     return _parts(version) < _parts(__version__)
 
 
