@@ -66,6 +66,8 @@ def _interrupt(row: sqlite3.Row, home: Home, journal: Journal) -> None:
         if attempt["state"] not in (State.STARTING, State.RUNNING):
             continue
         ended = _last_sign_of_life(paths, attempt)
+        for host in _names(paths.attempt(attempt["number"])):
+            contract.forget_words(contract.Layout(os.path.join(paths.task(attempt["number"], host), "ml")))
         lost = None
         if row["kind"] == "training" and attempt["started"]:
             newest = contract.newest_checkpoint(paths.checkpoints) or 0.0

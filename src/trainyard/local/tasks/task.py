@@ -122,7 +122,14 @@ class Task:
                 processes.signal_one(process.pid, number)
 
     def outcome(self) -> Outcome:
-        """What became of it, once all processes have ended."""
+        """What became of it, once all processes have ended; their last words are gone with that."""
+        try:
+            return self._outcome()
+        finally:
+            for process in self.members:
+                forget_words(process.member.root)
+
+    def _outcome(self) -> Outcome:
         if self._intended is not None:
             return self._intended
         if self.first_failed is not None:
@@ -176,6 +183,14 @@ def _last_word(process: Process) -> reasons.Word:
     from ...worker.contract import contract
 
     return contract.last_word(contract.Layout(process.member.root), process.pid, process.member.script)
+
+
+def forget_words(root: str) -> None:
+    """Remove what processes said of their ends below their `/opt/ml`: a secret may be among it."""
+    if root:
+        from ...worker.contract import contract
+
+        contract.forget_words(contract.Layout(root))
 
 
 def _tail(log: str) -> bytes:

@@ -16,7 +16,7 @@ from .checkpoints import lost_in_s3, newest_checkpoint, remove_former
 from .configuration import TrainingSpec, input_data_config, resource_config
 from .entry import command
 from .hyperparameters import arguments, decode_hyperparameter, encode_hyperparameter
-from .lastwords import last_word, lay
+from .lastwords import forget_words, last_word, lay
 from .layout import Layout, link
 from .models import ModelConflict, ModelRefused, merge_models, open_up
 from .variables import count_gpus, environment
@@ -33,6 +33,7 @@ __all__ = [
     "encode_hyperparameter",
     "environment",
     "failure",
+    "forget_words",
     "last_word",
     "link",
     "lost_in_s3",

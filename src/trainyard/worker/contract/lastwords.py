@@ -30,13 +30,22 @@ class _Left(NamedTuple):
 def lay(layout: Layout) -> None:
     """Make the folder in which processes leave their last words, with none in it."""
     os.makedirs(layout.own, exist_ok=True)
-    for name in os.listdir(layout.own):
-        if name.endswith(".json"):
-            os.unlink(os.path.join(layout.own, name))
+    forget_words(layout)
     # Of this package, which may be a zip file.
     content = __loader__.get_data(os.path.join(os.path.dirname(__file__), _MODULE))  # type: ignore[name-defined]
     with open(os.path.join(layout.own, _MODULE), "wb") as file:
         file.write(content)
+
+
+def forget_words(layout: Layout) -> None:
+    """Remove the last words of processes: a secret may be among them."""
+    try:
+        names = os.listdir(layout.own)
+    except OSError:
+        return
+    for name in names:
+        if name.endswith(".json"):
+            os.unlink(os.path.join(layout.own, name))
 
 
 def last_word(layout: Layout, pid: int, script: str) -> Word:
