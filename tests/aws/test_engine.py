@@ -468,6 +468,35 @@ def test_models_of_runs_that_nobody_followed_count_in_the_order_of_their_ends(
     assert [(each.version, each.run) for each in yard.models()] == [(1, "toy-zzzzzzz"), (2, "toy-aaaaaaa")]
 
 
+def test_a_model_whose_list_of_files_comes_late_is_waited_for_and_said_to_be_there(
+    reached: Reached, project: Project, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, is_late = reached.session.call, True
+
+    def late(service: str, name: str, **parameters: Any) -> Any:
+        if is_late and name == "get_object" and "/.attempts/" in parameters["Key"]:
+            raise AccountRefused("no such key", code="NoSuchKey")
+        return call(service, name, **parameters)
+
+    monkeypatch.setattr(reached.session, "call", late)
+    runs = [reached.yard.train(project.training(SAVE, name="late")) for _ in range(2)]
+    client = sandbox.client("sagemaker")
+    for run in runs:
+        job = {"TrainingJobName": names.launch_name("trainyard-sandbox-", run.record)}
+        assert becomes_true(lambda job=job: "TrainingEndTime" in client.describe_training_job(**job))
+        assert reached.yard.get(run.id).state is State.RUNNING
+    is_late = False
+    assert runs[0].wait(timeout=PATIENCE).model == "late@1"
+    is_late = True
+    monkeypatch.setattr("trainyard.aws.sagemaker.models._LATE", 0.0)
+    ended = runs[1].wait(timeout=PATIENCE)
+    assert (ended.state, ended.model) == (State.SUCCEEDED, None)
+    assert any(f"trainyard models add late {ended.id}" in text for text in ended.warnings)
+    monkeypatch.undo()
+    made, _ = reached.yard.add_model("late", ended.id)
+    assert made.ref == "late@2"
+
+
 def test_a_launch_that_somebody_else_repeats_in_vain_goes_on(
     yard: Yard, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -370,9 +370,8 @@ def test_what_no_model_can_be_made_of_is_left_to_sagemaker_and_said_in_words(
     # Of a job that fails SageMaker may keep nothing.
     assert worker.status == 0
     assert words in container.history["model"]["refused"]
-    assert f"no version can be made of the model: {container.history['model']['refused']}" in "".join(
-        worker.lines
-    )
+    refused = container.history["model"]["refused"]
+    assert f"no version can be made of the model: {refused}" in "".join(worker.lines)
     assert [state for _, state, _ in container.attempts] == ["succeeded"]
 
 

@@ -160,6 +160,12 @@ def failure(histories: Sequence[History], launch: int) -> Failure | None:
     return Failure(reason, any(each.get("bad_input", False) for _, each in failed))
 
 
+def is_complete(histories: Sequence[History], launch: int) -> bool:
+    """Whether every host has written down how its last attempt of a launch ended, and its model."""
+    ours = [[each for each in host.attempts if each.get("launch", launch) == launch] for host in histories]
+    return bool(ours) and all(found and found[-1].get("finished") for found in ours)
+
+
 def wrote_checkpoint(histories: Iterable[History]) -> bool:
     """Whether any attempt of any host wrote a checkpoint."""
     return any(each.get("checkpoint") is not None for host in histories for each in host.attempts)

@@ -136,7 +136,10 @@ class TrainingJobs:
             billable_seconds=_added(prior.billable_seconds, answer.get("BillableTimeInSeconds")),
             training_seconds=_added(prior.training_seconds, answer.get("TrainingTimeInSeconds")),
         )
-        return Sight(_in_words(seen, histories, run.launch), histories)
+        seen = _in_words(seen, histories, run.launch)
+        if seen.state is State.SUCCEEDED and self._models.is_late(run.observed(seen), histories):
+            return Sight(seen.replace(state=State.RUNNING, reason="", finished=None), histories)
+        return Sight(seen, histories)
 
     def histories(self, run: Run) -> tuple[history.History, ...]:
         """What each host has written down so far."""

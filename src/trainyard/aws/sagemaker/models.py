@@ -19,9 +19,13 @@ from ..account.deployment import Deployment
 from ..account.errors import ignoring
 from ..account.session import Session
 from ..images import images
+from ..s3 import objects
 from ..s3.ledger import S3Ledger
 from . import history, requests
 
+_LATE = 300.0
+"""Seconds after the end of a job that its hosts' lists of files are waited for: S3 has what was written at
+once, but SageMaker carries over what a worker of former days left beside checkpoints."""
 _EXISTS = frozenset({"ConflictException", "ResourceInUse"})
 
 
@@ -36,6 +40,19 @@ class Models:
         seen = self._with_model(run, histories) if run.state is State.SUCCEEDED else run.seen
         return seen.replace(warnings=_warnings(run.observed(seen), histories))
 
+    def is_late(self, run: Run, histories: Sequence[history.History]) -> bool:
+        """Whether there is a model whose files are not written down yet: a run is settled once."""
+        if history.is_complete(histories, run.launch) or time.time() - (run.seen.finished or 0) > _LATE:
+            return False
+        return self._is_there(run)
+
+    def _is_there(self, run: Run) -> bool:
+        bucket = self._deployment.model_bucket
+        return self._key(run) in objects.keys(self._session, bucket, self._key(run))
+
+    def _key(self, run: Run) -> str:
+        return names.model_key(names.launch_name(self._deployment.prefix, run))
+
     def _with_model(self, run: Run, histories: Sequence[history.History]) -> Observation:
         try:
             record = self._model(run, histories)
@@ -44,12 +61,20 @@ class Models:
             ending = outcomes.model_not_kept(run, f"{error}{kept}")
             return run.seen.replace(state=ending.state, reason=ending.reason)
         if record is None:
-            return run.seen
+            return run.seen if history.is_complete(histories, run.launch) else self._without_list(run)
         made = self._ledger.settle_model(record)
         image = images.training_image(run.training, self._deployment.region)
         trouble = self._register(run, made, image)
         warnings = (*run.warnings, trouble) if trouble else run.warnings
         return run.seen.replace(model=made.ref, warnings=warnings)
+
+    def _without_list(self, run: Run) -> Observation:
+        if not self._is_there(run):
+            return run.seen
+        place = S3Address(self._deployment.model_bucket, self._key(run)).uri
+        cure = f"make a version of it: trainyard models add {run.name} {run.id}"
+        warning = f"its model, {place}, is no version: the list of its files never came; {cure}"
+        return run.seen.replace(warnings=(*run.warnings, warning))
 
     def _model(self, run: Run, histories: Sequence[history.History]) -> Model | None:
         """The model that the hosts together made; None where none wrote any. Raises `ModelRefused`."""
@@ -61,12 +86,11 @@ class Models:
         files = [{each.relative: each for each in found} for _, found in written]
         check_paths(files, [host for host, _ in written])
         content = trees.hash_of({path: each for found in files for path, each in found.items()}.values())
-        key = names.model_key(names.launch_name(self._deployment.prefix, run))
         return Model(
             name=run.name,
             version=0,
             run=run.id,
-            path=S3Address(self._deployment.model_bucket, key).uri,
+            path=S3Address(self._deployment.model_bucket, self._key(run)).uri,
             created=run.seen.finished or time.time(),
             hash=f"sha256:{content.hash}",
             bytes=content.bytes,
