@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 import uuid
@@ -15,6 +16,7 @@ from conftest import PATIENCE, becomes_true
 from sandbox.conftest import RunningSandbox
 from trainyard.aws.account.session import Session
 from trainyard.aws.logs import LOOPBACK, Pace, RunLogs, Stream
+from trainyard.core.errors import AccountRefused
 from trainyard.core.ports.engine import LogLine
 
 
@@ -151,6 +153,61 @@ def test_times_never_go_back_within_a_task(group: Group) -> None:
     group.put("a", "two", at=now)
     times = [line.time for line in itertools.chain(first, stream.page())]
     assert times == sorted(times) and len(times) == 2
+
+
+def test_a_token_that_has_expired_loses_and_doubles_no_line(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    group.create("a")
+    stream = group.stream("a")
+    group.put("a", "zero", at=now - 5)
+    group.put("a", "one", "two", at=now)
+    assert texts(stream.page()) == ["zero", "one", "two"]
+    group.put("a", "three", at=now)
+    group.put("a", "four", at=now + 1)
+    call = group.session.call
+
+    def expired(service: str, name: str, **parameters: Any) -> Any:
+        if "nextToken" in parameters:
+            raise AccountRefused("The specified nextToken is expired", code="InvalidParameterException")
+        return call(service, name, **parameters)
+
+    monkeypatch.setattr(group.session, "call", expired)
+    assert texts(stream.page()) == ["three", "four"]
+    monkeypatch.undo()
+    assert stream.page() == [] and stream.is_drained
+
+
+def test_streams_that_give_nothing_more_are_asked_no_more_and_no_more_are_asked_than_the_rate(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"shard-{number:05d}" for number in range(40)]
+    for name in names:
+        group.create(name)
+        group.put(name, name)
+        group.stream(name, name)
+    living, call, asked = group.fresh[0], group.session.call, []
+
+    def counted(service: str, operation: str, **parameters: Any) -> Any:
+        asked.append((time.monotonic(), parameters["logStreamName"]))
+        return call(service, operation, **parameters)
+
+    monkeypatch.setattr(group.session, "call", counted)
+    for stream in group.fresh[1:]:
+        stream.ended = -math.inf
+    has_ended = threading.Event()
+    found: list[LogLine] = []
+    logs = RunLogs(group, Pace(0.01, 0.01, 0.0, rate=200.0))
+    follower = started(lambda: found.extend(logs.follow(has_ended.is_set)))
+    assert becomes_true(lambda: [name for _, name in asked[-5:]] == [living.name] * 5)
+    living.ended = time.monotonic()
+    has_ended.set()
+    follower.join(PATIENCE)
+    assert not follower.is_alive() and sorted(texts(found)) == names
+    assert all(sum(name == each for _, name in asked) <= 3 for each in names[1:])
+    times = sorted(when for when, _ in asked)
+    assert all(times[at + 20] - times[at] >= 19 / 200 * 0.5 for at in range(len(times) - 20))
 
 
 def test_pauses_grow_to_a_limit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from ..logs import Stream
 from .jobs import BatchJobs
 from .runs import InferenceRuns
 
+_OLD = 300.0
+"""Seconds after which an end is no matter of whose clock is right."""
 _ENDED = frozenset({"SUCCEEDED", "FAILED"})
 
 
@@ -79,11 +82,14 @@ class BatchStreams:
                     yield (f"{parent}:{position}" if len(indices) > 1 else parent), shard_name(index)
 
     def _of(self, job: Mapping[str, Any], task: str) -> Iterator[Stream]:
-        streams = [each.get("container", {}).get("logStreamName") for each in job.get("attempts", ())]
+        ended = {each.get("container", {}).get("logStreamName"): each for each in job.get("attempts", ())}
         current = job.get("container", {}).get("logStreamName")
-        if current not in streams:
-            streams.append(current)
+        streams = [*ended] if current in ended else [*ended, current]
         for number, name in enumerate(streams, self._tries.get(task, 0) + 1):
             if name and name not in self._found:
                 self._found[name] = Stream(self._session, self._group, name, task, number)
                 yield self._found[name]
+            if name in ended and self._found[name].ended is None:
+                stopped = ended[name].get("stoppedAt", 0) / 1000
+                is_old = time.time() - stopped > _OLD
+                self._found[name].ended = -math.inf if is_old else time.monotonic()
