@@ -67,7 +67,7 @@ NOTEBOOKS = "notebooks/"
 WRITTEN_ONCE = (
     f"{CODE}*",
     f"{LEDGER}*/*",
-    *(f"{PREDICTIONS}*/{name}" for name in ("_SUCCESS", "_manifest.json", "_run/plan.json")),
+    *(f"{PREDICTIONS}*/{name}" for name in ("_SUCCESS", "_run/plan.json")),
 )
 """The objects of the model bucket that nobody replaces, `*` being anything: not what SageMaker uploads, which
 sets no condition, nor `ledger/runs.json`, which is a cache, nor parts, which the commit gives one schema."""
