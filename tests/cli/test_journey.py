@@ -210,7 +210,7 @@ def test_a_dry_run_tells_the_command_and_writes_nothing(project: Project) -> Non
     assert result.returncode == 0, result.stderr
     assert "python dry.py -n 4 --name 'a b' --rate 0.5" in result.stdout
     (plan,) = alone.ask("train", "dry.toml", "--dry-run", "--interrupt-at", "2s:kill")
-    assert list(plan) == ["job", "channels", "command", "interrupt_at"]
+    assert list(plan) == ["job", "channels", "command", "interrupt_at", "from"]
     assert plan["job"]["hyperparameters"] == {"n": 3, "rate": 0.5, "name": "a b"}
     assert plan["interrupt_at"] == ["2s:kill"]
     assert sorted(path.name for path in alone.folder.iterdir()) == ["dry.py", "dry.toml"]
