@@ -60,12 +60,12 @@ def test_what_is_no_python_of_3_8_or_later_is_refused_with_the_cure(
     tmp_path: Path, environment: Path
 ) -> None:
     assert refusal(str(environment)).endswith(f"; write {environment}/bin/python")
-    assert refusal("absent-python").startswith("train.python: absent-python: is no Python")
-    assert refusal("", {"TRAINYARD_PYTHON": "/absent"}).startswith("TRAINYARD_PYTHON: /absent: is no Python")
+    assert refusal("absent-python").startswith("train.python: absent-python is no Python")
+    assert refusal("", {"TRAINYARD_PYTHON": "/absent"}).startswith("TRAINYARD_PYTHON: /absent is no Python")
     assert "is no Python" in refusal(str(script(tmp_path / "silent", "exit 0")))
     assert "is no Python" in refusal(str(script(tmp_path / "broken", "exit 1")))
     old = script(tmp_path / "old", "echo 3 7 /usr/bin/python3.7")
-    assert refusal(str(old)) == f"train.python: {old}: is Python 3.7; name one of 3.8 or later"
+    assert refusal(str(old)) == f"train.python: {old} is Python 3.7; name one of 3.8 or later"
 
 
 def test_an_active_environment_is_proposed_unless_it_is_the_one_that_is_used(environment: Path) -> None:

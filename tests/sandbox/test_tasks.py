@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from trainyard.core.errors import BadInput
 from trainyard.machine import processes
 from trainyard.machine.namespace import Mount
-from trainyard.sandbox.tasks.spec import TaskEnd, TaskSpec
+from trainyard.sandbox.tasks.spec import TaskEnd, TaskSpec, jobs_python
 from trainyard.sandbox.tasks.tasks import RunningTask, Tasks
 
 from .training import PATIENCE
@@ -210,3 +211,16 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     server.kill()
     server.wait()
     assert processes.wait_until_gone(pids, PATIENCE) == []
+
+
+def test_jobs_find_the_python_that_the_sandbox_was_started_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = jobs_python.__wrapped__  # as a sandbox does once
+    folder = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    monkeypatch.setenv("TRAINYARD_PYTHON", str(folder / "bin/python"))
+    assert find() == (str(folder / "bin"), str(folder))
+    (folder / "bin/python3").unlink()
+    with pytest.raises(BadInput, match=r"TRAINYARD_PYTHON: jobs start python3, and .* is another"):
+        find()

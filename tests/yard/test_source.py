@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainyard import BadInput
+from trainyard import BadInput, TrainingJob
 from trainyard.yard import source as yard_source
 from trainyard.yard.source import code_hash, source_files
 
@@ -182,3 +182,19 @@ def test_an_ignore_file_of_comments_leaves_nothing_out(tmp_path: Path) -> None:
     (tmp_path / ".trainyardignore").write_text("# *.py\n\n# /data/\n")
     (tmp_path / "train.py").write_text("pass\n")
     assert "train.py" in [file.name for file in source_files(str(tmp_path))]
+
+
+def test_dependencies_lie_beside_the_files_of_the_source_and_take_no_place_of_theirs(tmp_path: Path) -> None:
+    write(tmp_path / "src", "train.py", "lib/own.py")
+    write(tmp_path / "elsewhere", "shared/a.py", "shared/__pycache__/a.pyc", "lib/b.py", "one.py", "train.py")
+    places = {name: str(tmp_path / "elsewhere" / name) for name in ("shared", "lib", "one.py", "train.py")}
+    job = TrainingJob(name="toy", entry_script="train.py", source_dir=str(tmp_path / "src"))
+    alone = yard_source.read(job)
+    source = yard_source.read(job.replace(dependencies=(places["shared"], places["one.py"])))
+    assert [file.name for file in source.files] == ["lib/own.py", "one.py", "shared/a.py", "train.py"]
+    assert source.hash != alone.hash
+    for taken in ("lib", "train.py"):
+        with pytest.raises(
+            BadInput, match=rf"train\.dependencies: .*/{taken} would lie where another {taken} "
+        ):
+            yard_source.read(job.replace(dependencies=(places[taken],)))

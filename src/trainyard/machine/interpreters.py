@@ -30,7 +30,7 @@ def chosen(python: str, key: str, environ: Mapping[str, str]) -> str:
         inside = os.path.join(asked, "bin", "python")
         there = os.path.exists(os.path.expanduser(inside))
         cure = f"write {inside}" if there else "write the path of an interpreter, or a command on the PATH"
-        raise BadInput(f"{asked}: is no Python that could be started", key=where, cure=cure)
+        raise BadInput(f"{asked} is no Python that could be started", key=where, cure=cure)
     return _checked(path, where)
 
 
@@ -69,7 +69,7 @@ def _told(python: str, program: str, key: str) -> str:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         cure = "write the path of an interpreter"
-        raise BadInput(f"{python}: is no Python that could be started", key=key, cure=cure) from None
+        raise BadInput(f"{python} is no Python that could be started", key=key, cure=cure) from None
     return os.fsdecode(done.stdout).rstrip("\n")
 
 
@@ -80,8 +80,8 @@ def _checked(path: str, key: str) -> str:
         version = int(major), int(minor)
     except ValueError:
         cure = "write the path of an interpreter"
-        raise BadInput(f"{path}: is no Python", key=key, cure=cure) from None
+        raise BadInput(f"{path} is no Python", key=key, cure=cure) from None
     if version < OLDEST:
         said, oldest = (".".join(map(str, each)) for each in (version, OLDEST))
-        raise BadInput(f"{path}: is Python {said}", key=key, cure=f"name one of {oldest} or later")
+        raise BadInput(f"{path} is Python {said}", key=key, cure=f"name one of {oldest} or later")
     return itself
