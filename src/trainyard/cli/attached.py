@@ -22,7 +22,7 @@ from .terminal.text import clean, harmless
 from .yards import at
 
 _TAIL = 10
-_SOON, _LONG_WAIT = 1.0, 3600.0
+_SOON, _SOON_ELSEWHERE, _LONG_WAIT = 1.0, 10.0, 3600.0
 _PERIOD_ELSEWHERE = 2.0
 """Seconds between two looks at a run in an account, for the live line alone."""
 
@@ -153,12 +153,15 @@ def _follow(yard: Yard, run: Run, signals: TerminalSignals, style: Style) -> Non
 
 def _tell_start(yard: Yard, run: Run, screen: Screen) -> None:
     """Tell that a run has started, once it has; and once that it waits, where it does."""
-    if run.state is State.QUEUED:
-        run = yard.observe(run, wait=_SOON)
-    has_waited = run.state is State.QUEUED
+    # Elsewhere there are no machines yet either while it starts.
+    waiting = (State.QUEUED, State.STARTING) if yard.is_remote else (State.QUEUED,)
+    until = time.monotonic() + (_SOON_ELSEWHERE if yard.is_remote else _SOON)
+    while run.state in waiting and (left := until - time.monotonic()) > 0:
+        run = yard.observe(run, wait=left)
+    has_waited = run.state in waiting
     if has_waited:
-        screen.print(f"{run.id} is queued" + (f": {clean(run.reason)}" if run.reason else ""))
-    while run.state is State.QUEUED:
+        screen.print(f"{run.id} is {run.state}" + (f": {clean(run.reason)}" if run.reason else ""))
+    while run.state in waiting:
         run = yard.observe(run, wait=_LONG_WAIT)
     if not (has_waited and run.state.ended):
         screen.print(f"{run.id} started")
