@@ -84,6 +84,7 @@ retries = 1
 timeout = 60
 header = false
 delimiter = "\\t"
+model_size_gb = 60
 [infer.environment]
 C = "d"
 [infer.resources]
@@ -104,7 +105,7 @@ team = "a"
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -167,6 +168,7 @@ def test_every_key_of_a_job_file_reaches_its_job(folder: Path, monkeypatch: pyte
         timeout=60,
         header=False,
         delimiter="\t",
+        model_size_gb=60,
         environment={"C": "d"},
         resources=ShardResources(vcpus=2, memory_mib=1024, gpus=1),
     )
@@ -753,7 +755,7 @@ def test_the_line_of_a_key_is_found_or_its_tables(key: str, line: int) -> None:
     assert line_of(LINES, key) == line
 
 
-def test_the_keys_of_the_issue_are_the_keys_of_the_jobs() -> None:
+def test_the_whole_job_file_has_every_key_of_the_jobs() -> None:
     tables = dict(re.findall(r"\[([a-z.]+)\]\n((?:[^\[\n]*=.*\n)*)", WHOLE))
     for table, kind in (("train", TrainingJob), ("infer", InferenceJob), ("train.spot", Spot)):
         written = set(re.findall(r"^(\w+) =", tables[table], re.MULTILINE))
