@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..core.errors import BadInput, NotFound, nearest
 from ..core.jobs.limits import NAME, NAME_LENGTH, is_dataset_reference
@@ -16,6 +16,15 @@ from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import Store
 
 _Version = TypeVar("_Version", DataSet, Model)
+
+
+class Pulled(NamedTuple):
+    """What was copied to `folder`: how many files, their bytes, and a line for each thing that was not."""
+
+    folder: str
+    files: int
+    bytes: int
+    missing: tuple[str, ...] = ()
 
 
 class Catalog:

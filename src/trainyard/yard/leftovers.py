@@ -5,25 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from ..core.errors import BadInput, NotFound
 from ..core.files.whole import new_folder
 from ..core.ports.ledger import Ledger, Model
 from ..core.ports.store import CHECKPOINTS, MODEL, OUTPUT, PARTS, Copied, Part, Store
 from ..core.runs.run import Run
-from .catalog import Catalog, check_name
+from .catalog import Catalog, Pulled, check_name
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
-
-
-class Pulled(NamedTuple):
-    """What was copied to `folder`: how many files, their bytes, and a line for each thing that was not."""
-
-    folder: str
-    files: int
-    bytes: int
-    missing: tuple[str, ...] = ()
 
 
 class Leftovers:

@@ -18,8 +18,13 @@ from ..core.runs.metrics import SERIES, Extractor, Point, read_series
 from ..core.runs.run import Attempt, Channel, Interruption, Run, State
 from ..worker.protocol import is_shard
 from . import ids, source
-from .catalog import Catalog
-from .leftovers import Leftovers, Pulled
+from .catalog import Catalog, Pulled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .leftovers import Leftovers
+
+Interruptions = Iterable[str | float | Interruption]
 
 _LONG_WAIT = 3600.0
 LATEST = "latest"
@@ -46,7 +51,6 @@ class Yard:
         self._cloud = cloud
         self.engine, self.ledger, self._store = engine, ledger, store  # the ports that it stands on
         self._catalog = Catalog(ledger, store)
-        self._leftovers = Leftovers(self._catalog, ledger, store, lambda word: self.get(word).record)
 
     @property
     def is_remote(self) -> bool:
@@ -64,13 +68,7 @@ class Yard:
             return []
         return self._cloud.requests(self._placed(run, self._source_of(run).hash, self._store.address))
 
-    def train(
-        self,
-        job: TrainingJob,
-        *,
-        interrupt_at: Iterable[str | float | Interruption] = (),
-        start_from: str = "",
-    ) -> RunHandle:
+    def train(self, job: TrainingJob, *, interrupt_at: Interruptions = (), start_from: str = "") -> RunHandle:
         """Start a training run and return at once; `start_from` is a run of whose checkpoints it begins with
         a copy.
 
@@ -80,11 +78,7 @@ class Yard:
         return self.launch(self.plan_training(job, interrupt_at=interrupt_at, start_from=start_from))
 
     def plan_training(
-        self,
-        job: TrainingJob,
-        *,
-        interrupt_at: Iterable[str | float | Interruption] = (),
-        start_from: str = "",
+        self, job: TrainingJob, *, interrupt_at: Interruptions = (), start_from: str = ""
     ) -> Run:
         """The run that `train` would start, checked, with nothing started or written."""
         self.engine.check(job)
@@ -260,6 +254,12 @@ class Yard:
         """Make the next version of a model of what a run left (`RUN`, `RUN/checkpoints`), a folder, a file or
         an archive; it, and a line for each thing of it that could not be kept."""
         return self._leftovers.add_model(name, what)
+
+    @property
+    def _leftovers(self) -> Leftovers:
+        from .leftovers import Leftovers  # most commands need nothing of it
+
+        return Leftovers(self._catalog, self.ledger, self._store, lambda word: self.get(word).record)
 
     def _source_of(self, run: Run) -> source.Source:
         inputs = [run.input, *(channel.uri for channel in run.channels.values())]
