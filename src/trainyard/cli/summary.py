@@ -181,7 +181,8 @@ def _billed(run: Run) -> str:
 
 def _asked(run: Run) -> Iterator[tuple[str, str]]:
     job = run.job
-    yield "source", job.source_dir
+    yield "source", " ".join((job.source_dir, *job.dependencies))
+    yield "python", " ".join(filter(None, (job.python, "isolated" if job.isolated else "")))
     yield "code", run.code
     yield "environment", " ".join(shown(job.environment))
     if isinstance(job, InferenceJob):
