@@ -384,6 +384,8 @@ def test_an_output_in_which_a_failed_run_left_nothing_is_free_again(
     assert failed.wait(timeout=PATIENCE).state is State.FAILED
     run = yard.infer(job, model=str(model), input=str(rows), output=named).wait(timeout=PATIENCE)
     assert (run.state, run.rows_out) == (State.SUCCEEDED, 200), run.reason
+    with pytest.raises(BadInput, match=f"something else in it of {run.id}; "):
+        failed.resume()
 
 
 def test_a_spot_interruption_is_an_attempt_that_was_lost(

@@ -45,7 +45,8 @@ def check_output(session: Session, run: Run, is_over: Callable[[str], bool]) -> 
     if found == [manifest] and isinstance(known, str) and is_over(known):
         return known
     cure = "name another, or leave it out"
-    raise BadInput(f"{run.output!r} has something else in it", key="--output", cure=cure)
+    whose = f" of {known}" if known else ""
+    raise BadInput(f"{run.output!r} has something else in it{whose}", key="--output", cure=cure)
 
 
 def _is_ours(address: str, deployment: Deployment) -> bool:
