@@ -68,7 +68,7 @@ class LocalEngine:
         self._client.prepare()
         folder = self._home.run(run.id)
         if not run.is_training and run.output is None:
-            run = _with_output(run, RunPaths(folder).predictions)
+            run = run.replace(output=RunPaths(folder).predictions)
         self._home.create()
         with reserve(run, self._is_over):
             os.makedirs(folder, exist_ok=True)
@@ -213,10 +213,6 @@ def _without_user_info(name: str, value: str) -> str:
         return value
     scheme, slashes, rest = value.rpartition("://")
     return scheme + slashes + rest.rpartition("@")[2]
-
-
-def _with_output(run: Run, output: str) -> Run:
-    return run.replace(output=output)
 
 
 def _write_spec(run: Run, folder: str) -> None:

@@ -103,7 +103,7 @@ def _spawn(folder: str, options: SandboxOptions, *, detached: bool) -> subproces
     try:
         # The process that stands there is another's by now.
         os.ftruncate(lock, 0)
-        with open(os.path.join(folder, LOG), "wb", opener=_private) as log:
+        with open(os.path.join(folder, LOG), "wb", opener=trust.private) as log:
             process = subprocess.Popen(
                 _command(folder, options, lock),
                 stdin=subprocess.DEVNULL,
@@ -193,7 +193,3 @@ def _remove(folder: str) -> None:
 def _unlink(path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

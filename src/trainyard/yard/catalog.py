@@ -82,7 +82,7 @@ class Catalog:
         path = os.path.abspath(os.path.expanduser(model))
         if os.path.isdir(path) or (os.path.isfile(path) and path.endswith((".tar.gz", ".tgz"))):
             return path, path
-        known = sorted({version.name for version in self.models()})
+        known = sorted({version.name for version in self._ledger.models()})
         cure = nearest(model, [f"{name}@latest" for name in known])
         raise NotFound(
             f"{model!r} is no model",
@@ -98,7 +98,7 @@ class Catalog:
             return given
         path = os.path.abspath(os.path.expanduser(given))
         if not os.path.exists(path):
-            known = sorted({version.name for version in self.datasets()})
+            known = sorted({version.name for version in self._ledger.datasets()})
             cure = nearest(given, [f"{name}@latest" for name in known])
             raise NotFound(f"no such file, folder or data set: {given}", key="INPUT", cure=cure)
         return path
@@ -127,20 +127,12 @@ class Catalog:
     def latest(self, what: str) -> str:
         """The cure for a version that is none: the latest ones of that name; "" where there are none."""
         name = what.partition("@")[0]
-        named = [found[-1].ref for found in (self.models(name), self.datasets(name)) if found]
+        named = [found[-1].ref for found in (self._ledger.models(name), self._ledger.datasets(name)) if found]
         return f"the latest is {' or '.join(named)}" if named else ""
 
     def _near(self, what: str) -> str:
-        names = sorted({m.name for m in self.models()} | {d.name for d in self.datasets()})
+        names = sorted({m.name for m in self._ledger.models()} | {d.name for d in self._ledger.datasets()})
         return self.latest(what) or nearest(what.partition("@")[0], names)
-
-    def datasets(self, name: str | None = None) -> list[DataSet]:
-        """All versions, by name and version."""
-        return self._ledger.datasets(name)
-
-    def models(self, name: str | None = None) -> list[Model]:
-        """All versions, by name and version."""
-        return self._ledger.models(name)
 
 
 def _pick(reference: str, versions: Callable[[str | None], list[_Version]], kind: str, key: str) -> _Version:

@@ -223,7 +223,7 @@ class Yard:
 
     def models(self, name: str | None = None) -> list[Model]:
         """All versions of all models, or of one."""
-        return self._catalog.models(name)
+        return self.ledger.models(name)
 
     def model(self, reference: str) -> Model:
         """The version that `name@version` or `name@latest` means."""
@@ -231,7 +231,7 @@ class Yard:
 
     def data(self, name: str | None = None) -> list[DataSet]:
         """All versions of all data sets, or of one."""
-        return self._catalog.datasets(name)
+        return self.ledger.datasets(name)
 
     def dataset(self, reference: str) -> DataSet:
         """The version that `name@version` or `name@latest` means."""

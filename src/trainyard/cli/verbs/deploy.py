@@ -39,15 +39,12 @@ def run(args: argparse.Namespace) -> None:
         narrator.show(line)
     if ending := expiry(DEFAULT_IMAGE.repository, DEFAULT_IMAGE.cpu, datetime.date.today()):
         narrator.show(f"the default image of training ({DEFAULT_IMAGE.cpu}): {ending}; update trainyard")
-    if not args.yes and not _agreed(f"Deploy to account {target.account}, {target.region}? [y/N] "):
+    question = f"Deploy to account {target.account}, {target.region}? [y/N] "
+    if not args.yes and asked(question).lower() not in ("y", "yes"):
         narrator.say("nothing was done")
         return
     head = {"environment": environment.name, "account": target.account, "region": target.region}
     _apply(deployment, narrator, head, as_json=args.json)
-
-
-def _agreed(question: str) -> bool:
-    return asked(question).lower() in ("y", "yes")
 
 
 def _apply(

@@ -90,6 +90,11 @@ def beside(path: str) -> str:
     return os.path.join(folder, f".{name}.{os.urandom(8).hex()}.part")
 
 
+def private(path: str, flags: int) -> int:
+    """For `open(opener=…)`: a file that is its owner's alone from the first."""
+    return os.open(path, flags, 0o600)
+
+
 def refuse_foreign_link(path: str) -> None:
     """Raise `BadInput` where another user's link leads to `path`, which need not be there."""
     link = foreign_link(path)

@@ -28,7 +28,7 @@ class Definition:
 
     def __init__(self, arn: str, name: str, revision: int, request: Mapping[str, Any]) -> None:
         self.arn, self.name, self.revision, self.status = arn, name, revision, ACTIVE
-        self.container = _with_lists(request["containerProperties"])
+        self.container = {**{name: [] for name in _LISTS}, **request["containerProperties"]}
         self.retry: Mapping[str, Any] | None = request.get("retryStrategy")
         self.timeout: Mapping[str, Any] | None = request.get("timeout")
         self.parameters: dict[str, str] = dict(request.get("parameters") or {})
@@ -195,7 +195,3 @@ def _active(known: Definitions, name: str, revision: str | None) -> Iterator[Def
 
 def _latest(found: Iterator[Definition]) -> Definition | None:
     return max(found, key=lambda each: each.revision, default=None)
-
-
-def _with_lists(container: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: [] for name in _LISTS}, **container}

@@ -27,6 +27,10 @@ FREE = frozenset({("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")})
 """Operations that need no permission."""
 
 
+Finder = Callable[[World, str, Mapping[str, Any]], list[str | None]]
+"""An operation and its parameters -> the resources that it is on; [] for all."""
+
+
 class AccessRequest(NamedTuple):
     """One thing that a request does; `resource` None is any."""
 
@@ -177,12 +181,9 @@ def _iam(world: World, operation: str, parameters: Mapping[str, Any]) -> list[st
     return [] if operation.startswith("List") else [None]
 
 
-def _sts(world: World, operation: str, parameters: Mapping[str, Any]) -> list[str | None]:
-    return [parameters.get("RoleArn")]
-
-
-def _sns(world: World, operation: str, parameters: Mapping[str, Any]) -> list[str | None]:
-    return [parameters.get("TopicArn") or parameters.get("TargetArn") or parameters.get("ResourceArn")]
+def _named(*keys: str) -> Finder:
+    """What finds the resource by its ARN, in the first of these parameters that there is."""
+    return lambda _, __, parameters: [next((parameters[key] for key in keys if parameters.get(key)), None)]
 
 
 def _kms(world: World, operation: str, parameters: Mapping[str, Any]) -> list[str | None]:
@@ -194,7 +195,7 @@ def _no_resource(world: World, operation: str, parameters: Mapping[str, Any]) ->
     return ["*"] if operation.startswith(("Describe", "List", "Get", "Put")) else [None]
 
 
-_FINDERS: dict[str, Callable[[World, str, Mapping[str, Any]], list[str | None]]] = {
+_FINDERS: dict[str, Finder] = {
     "batch": _batch,
     "cloudwatch": _no_resource,
     "ec2": _no_resource,
@@ -204,7 +205,7 @@ _FINDERS: dict[str, Callable[[World, str, Mapping[str, Any]], list[str | None]]]
     "logs": _logs,
     "sagemaker": _sagemaker,
     "secretsmanager": _secretsmanager,
-    "sns": _sns,
+    "sns": _named("TopicArn", "TargetArn", "ResourceArn"),
     "ssm": _ssm,
-    "sts": _sts,
+    "sts": _named("RoleArn"),
 }

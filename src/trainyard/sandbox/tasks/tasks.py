@@ -22,6 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from ...core.files import trust
 from ...machine import MARK, processes
 from .launcher import BOOT, UNSTARTED, in_namespaces
 from .spec import TaskEnd, TaskSpec
@@ -252,7 +253,8 @@ class Tasks:
         os.makedirs(spec.folder, exist_ok=True)
         path = os.path.join(spec.folder, "spec.json")
         environment = {**spec.environment, MARK: f"{self._mark}/{spec.name}"}
-        with open(path, "w", encoding="utf-8", opener=_private) as stream:
+        # A role's token is in it.
+        with open(path, "w", encoding="utf-8", opener=trust.private) as stream:
             json.dump(spec._replace(environment=environment)._asdict(), stream)
         listener, reports = socket.socketpair()
         try:
@@ -289,8 +291,3 @@ def _last_line(path: str) -> str:
     """What a container engine has said last."""
     with open(path, encoding="utf-8", errors="replace") as stream:
         return next((line.strip() for line in reversed(stream.readlines()[-5:]) if line.strip()), "")
-
-
-def _private(path: str, flags: int) -> int:
-    # A role's token is in it.
-    return os.open(path, flags, 0o600)
