@@ -20,7 +20,7 @@ from trainyard.core.runs.run import Channel, Interruption, Run
 
 INT_MAX = 2**31 - 1
 DIGEST = "0123456789abcdef" * 4
-WORKER = f"s3://trainyard-dev-models-abc/code/workers/{DIGEST[:32]}/worker.pyz"
+WORKER = f"s3://trainyard-dev-models-abc/code/workers/{DIGEST}/worker.pyz"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 FACTS = {

@@ -16,6 +16,7 @@ from trainyard.aws.images import images
 from trainyard.aws.sagemaker.requests import (
     INTERRUPTIONS,
     METADATA,
+    START,
     model_group_request,
     model_package_request,
     package_token,
@@ -98,10 +99,10 @@ def test_a_training_job_is_named_after_its_environment_its_run_and_its_launch() 
 def test_the_worker_is_the_entry_point_and_is_told_all_by_arguments() -> None:
     algorithm = request_of(training(grace=30, retries=2, spot=Spot(enabled=False)))["AlgorithmSpecification"]
     path = "/opt/ml/input/data/trainyard-worker/worker.pyz"
-    assert algorithm["ContainerEntrypoint"] == ["python3", path, "train"]
+    assert algorithm["ContainerEntrypoint"] == ["python3", "-c", START, path, DIGEST, "train"]
     said = "--script train.py --launch 1 --grace 30 --retries 2 --region eu-central-1 --histories"
     where = f"s3://{deployment().model_bucket}/checkpoints/.attempts/{run_of(training()).id}/"
-    assert sorted(algorithm["ContainerArguments"]) == sorted([*said.split(), where])
+    assert sorted(algorithm["ContainerArguments"]) == sorted([*said.split(), where, f"--code={DIGEST}"])
 
 
 def test_what_the_worker_writes_down_is_never_restored_among_the_checkpoints() -> None:
@@ -120,7 +121,7 @@ def test_an_endpoint_of_the_scripts_own_is_not_the_workers() -> None:
 def test_interruptions_and_spot_are_told_to_the_worker() -> None:
     at = (Interruption(after=5), Interruption(after=1_000_000.25, kill=True))
     arguments = request_of(training(), interrupt_at=at)["AlgorithmSpecification"]["ContainerArguments"]
-    assert arguments[-5:] == ["--interrupt-at", "5s", "--interrupt-at", "1000000.25s:kill", "--spot"]
+    assert arguments[-3:] == ["--interrupt-at=5s", "--interrupt-at=1000000.25s:kill", "--spot"]
 
 
 def test_as_many_interruptions_as_arguments_hold_are_taken_and_no_more() -> None:
@@ -335,11 +336,14 @@ def test_bad_input_is_what_a_refusal_of_check_is() -> None:
 def test_the_worker_reads_from_its_arguments_what_the_run_says(
     job: TrainingJob, interrupt_at: tuple[Interruption, ...], launch: int
 ) -> None:
-    run = run_of(job, interrupt_at=interrupt_at, launch=launch)
-    request = training_request(run, deployment(), WORKER, IMAGE)
+    run = run_of(job, interrupt_at=interrupt_at, launch=launch, wheels="b" * 64)
+    known = {name: each.replace(hash=f"sha256:{'c' * 64}") for name, each in run.channels.items()}
+    request = training_request(run.replace(channels=known), deployment(), WORKER, IMAGE)
     told = options.parse(request["AlgorithmSpecification"]["ContainerArguments"])
     assert (told.script, told.launch, told.region) == (job.entry_script, launch, deployment().region)
     assert (told.grace, told.retries, told.spot) == (job.grace, job.retries, job.spot.enabled)
+    assert (told.code, told.wheels) == (run.code, "b" * 64)
+    assert dict(told.channels) == dict.fromkeys(job.channels, "c" * 64)
     assert [each.kill for each in told.interruptions] == [each.kill for each in interrupt_at]
     for read, meant in zip(told.interruptions, interrupt_at, strict=True):
         assert read.after == pytest.approx(meant.after, abs=1e-6)

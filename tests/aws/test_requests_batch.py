@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -60,11 +61,11 @@ def test_whatever_check_accepts_batch_accepts(
         assert error.cure
         return
     left = data.draw(st.integers(0, job.shards), label="shards left")
-    plan = inference_requests(run, where, WORKER, DEFINITION, range(left), wheels=True)
+    plan = inference_requests(run, where, WORKER, DEFINITION, range(left))
     for request in submissions(plan):
         assert batch_violations(request) == []
     assert (plan.shards is None) == (left == 0)
-    assert json.loads(json.dumps(plan.manifest)) == plan.manifest
+    assert json.loads(plan.manifest)["indices"] == list(range(left))
     definition = job_definition_request(where, job.image or IMAGE)
     assert violations("batch", "RegisterJobDefinition", definition) == []
     assert len(definition["jobDefinitionName"]) <= 128
@@ -98,7 +99,7 @@ def test_an_array_of_one_is_a_plain_job(shards: int, array: dict[str, int] | Non
     plan = plan_of(inference(shards=shards))
     assert plan.shards is not None
     assert plan.shards.get("arrayProperties") == array
-    assert plan.manifest["indices"] == list(range(shards))
+    assert json.loads(plan.manifest)["indices"] == list(range(shards))
     assert "arrayProperties" not in plan.plan and "arrayProperties" not in plan.commit
 
 
@@ -107,18 +108,21 @@ def test_only_the_shards_that_are_left_are_submitted() -> None:
     plan = inference_requests(run, deployment(), WORKER, DEFINITION, [1, 3])
     assert plan.shards is not None
     assert plan.shards["arrayProperties"] == {"size": 2}
-    assert (plan.manifest["indices"], plan.manifest["shards"]) == ([1, 3], 4)
+    manifest = json.loads(plan.manifest)
+    assert (manifest["indices"], manifest["shards"]) == ([1, 3], 4)
     assert inference_requests(run, deployment(), WORKER, DEFINITION, []).shards is None
 
 
-def test_a_command_is_the_bootstrap_with_the_worker_the_manifest_and_a_verb() -> None:
+def test_a_command_is_the_bootstrap_with_the_worker_the_manifest_a_verb_and_their_hashes() -> None:
     plan = plan_of(inference())
     verbs = []
     for request in submissions(plan):
-        *begin, worker, manifest, verb = request["containerOverrides"]["command"]
+        *begin, worker, manifest, verb, worker_hash, manifest_hash = request["containerOverrides"]["command"]
         assert begin[:2] == ["python3", "-c"] and len(begin) == 3
         assert worker == WORKER
         assert manifest == f"s3://{deployment().model_bucket}/{plan.manifest_key}"
+        assert worker_hash == DIGEST
+        assert manifest_hash == hashlib.sha256(plan.manifest.encode()).hexdigest()
         verbs.append(verb)
     assert verbs == ["plan", "shard", "commit"]
     assert plan.manifest_key == "code/runs/digits-inference-k3v9x2q-1.json"
@@ -127,7 +131,7 @@ def test_a_command_is_the_bootstrap_with_the_worker_the_manifest_and_a_verb() ->
 def test_the_users_variables_are_in_the_manifest_and_nowhere_else() -> None:
     # Whoever may describe jobs sees a command and its variables, and they are cut at 8,192 characters.
     plan = plan_of(inference(environment={"TOKEN": "secretsmanager:token"}))
-    assert plan.manifest["environment"] == {"TOKEN": "secretsmanager:token"}
+    assert json.loads(plan.manifest)["environment"] == {"TOKEN": "secretsmanager:token"}
     assert "secretsmanager" not in json.dumps(submissions(plan))
     for request in submissions(plan):
         assert request["containerOverrides"]["environment"] == [
@@ -144,7 +148,8 @@ def test_the_longest_names_leave_room_in_the_overrides() -> None:
 def test_the_manifest_says_all_that_a_worker_has_to_know() -> None:
     job = inference(shards=2, batch_size=16, retries=3)
     bucket = deployment().model_bucket
-    assert plan_of(job).manifest == {
+    recorded = {"model_hash": "a" * 64, "model_version": "v1", "input_hash": "b" * 64}
+    assert json.loads(plan_of(job, **recorded).manifest) == {
         "run": "digits-inference-k3v9x2q",
         "launch": 1,
         "region": "eu-central-1",
@@ -165,14 +170,24 @@ def test_the_manifest_says_all_that_a_worker_has_to_know() -> None:
         "requirements": True,
         "isolated": False,
         "tried": {},
+        "instead_of": "",
+        "recorded": {
+            "code": DIGEST,
+            "wheels": "",
+            "model": "a" * 64,
+            "model_object": "",
+            "model_version": "v1",
+            "input": "b" * 64,
+        },
     }
-    with_wheels = inference_requests(run_of(job), deployment(), WORKER, DEFINITION, [0], wheels=True)
-    assert with_wheels.manifest["wheels"] == f"s3://{bucket}/code/sources/{DIGEST}/wheels/"
+    with_wheels = json.loads(plan_of(job, wheels="c" * 64).manifest)
+    assert with_wheels["wheels"] == f"s3://{bucket}/code/sources/{DIGEST}/wheels/{'c' * 64}/"
+    assert with_wheels["recorded"]["wheels"] == "c" * 64
 
 
 def test_predictions_go_where_the_run_says_and_its_state_stays_with_the_run() -> None:
     place = f"s3://{deployment().model_bucket}/predictions/march/"
-    manifest = plan_of(inference(), output=place).manifest
+    manifest = json.loads(plan_of(inference(), output=place).manifest)
     assert manifest["output"] == place
     assert manifest["state"].endswith("/predictions/digits-inference-k3v9x2q/_run/")
 

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ def folder(tmp_path: Path) -> Path:
     (root / "deep/er/b.csv").write_text("n\n2\n")
     (root / "link.csv").symlink_to("a.csv")
     return root
+
+
+def anything(_: str) -> None:
+    """Nothing was recorded of it."""
 
 
 def inside(folder: Path) -> list[str]:
@@ -73,14 +78,15 @@ def test_what_is_unchanged_takes_one_request_and_sends_nothing(
     first = store.stage(str(folder))
     counted(session)
     assert store.stage(str(folder)) == first
-    assert store.publish(str(folder)) == first.address
+    assert store.publish(str(folder)).address == first.address
     assert counted(session) == {"s3:ListObjectsV2": 2}
 
 
 def test_a_published_file_has_an_address_of_its_own(
     store: S3Store, session: Session, buckets: Buckets, folder: Path
 ) -> None:
-    expected = f"s3://{DATA}/datasets/{trees.hash_tree(str(folder / 'a.csv')).hash}/a.csv"
+    content = trees.hash_tree(str(folder / "a.csv")).hash
+    expected = (f"s3://{DATA}/datasets/{content}/a.csv", content)
     assert store.address(str(folder / "a.csv")) == expected
     assert not counted(session)
     assert store.publish(str(folder / "a.csv")) == expected
@@ -88,7 +94,8 @@ def test_a_published_file_has_an_address_of_its_own(
 
 
 def test_an_address_in_s3_stays_as_it_is(store: S3Store, session: Session) -> None:
-    assert store.publish("s3://elsewhere/x/") == store.address("s3://elsewhere/x/") == "s3://elsewhere/x/"
+    given = "s3://elsewhere/x/"
+    assert store.publish(given) == store.address(given) == (given, "")
     assert not counted(session)
 
 
@@ -140,14 +147,14 @@ def test_what_cannot_be_read_is_a_line(store: S3Store, folder: Path, monkeypatch
 
 def test_a_data_set_comes_back_as_it_was(store: S3Store, folder: Path, tmp_path: Path) -> None:
     staged = store.stage(str(folder))
-    assert store.fetch(staged.address, str(tmp_path / "there/here")) == (3, 12)
+    assert store.fetch(staged.address, str(tmp_path / "there/here"), check=anything) == (3, 12)
     assert trees.hash_tree(str(tmp_path / "there/here")) == trees.hash_tree(str(folder))
     assert inside(tmp_path / "there") == ["here"]
 
 
 def test_one_object_comes_as_a_folder_that_holds_it(store: S3Store, folder: Path, tmp_path: Path) -> None:
-    address = store.publish(str(folder / "a.csv"))
-    assert store.fetch(address, str(tmp_path / "one")) == (1, 4)
+    address = store.publish(str(folder / "a.csv")).address
+    assert store.fetch(address, str(tmp_path / "one"), check=anything) == (1, 4)
     assert (tmp_path / "one/a.csv").read_text() == "n\n1\n"
 
 
@@ -157,8 +164,8 @@ def test_a_data_set_that_was_tampered_with_is_refused(
     staged = store.stage(str(folder))
     key = staged.address.removeprefix(f"s3://{DATA}/") + "a.csv"
     buckets.put(DATA, key, b"n\n9\n")
-    with pytest.raises(BadInput, match="is not what was sent"):
-        store.fetch(staged.address, str(tmp_path / "there"))
+    with pytest.raises(BadInput, match=f"is not what was recorded: .*{staged.hash.removeprefix('sha256:')}"):
+        store.fetch(staged.address, str(tmp_path / "there"), check=partial(trees.check, recorded=staged.hash))
     assert not (tmp_path / "there").exists()
 
 
@@ -169,7 +176,7 @@ def test_a_fetch_that_breaks_leaves_nothing(
     proxy.judge = lambda each: s3_error(403, "AccessDenied", "no") if "b.csv" in each.target else NONE
     (tmp_path / "there").mkdir()
     with pytest.raises(AccountRefused):
-        store.fetch(staged.address, str(tmp_path / "there/here"))
+        store.fetch(staged.address, str(tmp_path / "there/here"), check=anything)
     assert not inside(tmp_path / "there")
 
 
@@ -183,14 +190,14 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 
     monkeypatch.setattr(transfers, "_fetch_whole", fill)
     with pytest.raises(DiskFull, match="there: no space left on the device; make room and try again"):
-        store.fetch(staged.address, str(tmp_path / "there"))
+        store.fetch(staged.address, str(tmp_path / "there"), check=anything)
     assert inside(tmp_path) == ["data"]
 
 
 def test_what_is_gone_is_told(store: S3Store, tmp_path: Path) -> None:
     for address in (f"s3://{DATA}/datasets/x/", f"s3://{MODELS}/models/x/output/model.tar.gz"):
         with pytest.raises(BadInput, match=f"{address}: is gone"):
-            store.fetch(address, str(tmp_path / "there"))
+            store.fetch(address, str(tmp_path / "there"), check=anything)
     assert not inside(tmp_path)
 
 
@@ -199,7 +206,7 @@ def test_a_key_never_leaves_the_folder(store: S3Store, name: str, tmp_path: Path
     # Neither moto's server nor a client on the way takes such a key as it is.
     monkeypatch.setattr("trainyard.aws.s3.objects.sizes", lambda *_: [(f"predictions/x/{name}", 1)])
     with pytest.raises(BadInput, match="the object's name is no path within a folder"):
-        store.fetch(f"s3://{MODELS}/predictions/x/", str(tmp_path / "there"))
+        store.fetch(f"s3://{MODELS}/predictions/x/", str(tmp_path / "there"), check=anything)
     assert not inside(tmp_path)
 
 
@@ -209,13 +216,13 @@ def test_predictions_come_without_what_their_jobs_wrote_for_each_other(
     for name in ("part-00000.csv", "_SUCCESS", "_manifest.json", "_run/plan.json"):
         buckets.put(MODELS, f"predictions/x/{name}", b"1")
     buckets.put(MODELS, "predictions/x/", b"")
-    assert store.fetch(f"s3://{MODELS}/predictions/x/", str(tmp_path / "there")) == (3, 3)
+    assert store.fetch(f"s3://{MODELS}/predictions/x/", str(tmp_path / "there"), check=anything) == (3, 3)
     assert inside(tmp_path / "there") == ["_SUCCESS", "_manifest.json", "part-00000.csv"]
 
 
 def test_a_model_is_unpacked(store: S3Store, buckets: Buckets, tmp_path: Path) -> None:
     address = archive(buckets, "models/x/output/model.tar.gz", **{"factor": b"2", "deep/weights": b"345"})
-    assert store.fetch(address, str(tmp_path / "model")) == (2, 4)
+    assert store.fetch(address, str(tmp_path / "model"), check=anything) == (2, 4)
     assert (tmp_path / "model/deep/weights").read_bytes() == b"345"
     assert inside(tmp_path) == ["model"]
 
@@ -226,14 +233,14 @@ def test_a_model_that_reaches_outside_is_refused(
 ) -> None:
     address = archive(buckets, "models/x/output/model.tar.gz", **{name: b"2"})
     with pytest.raises(BadInput, match=r"output/model\.tar\.gz: .*cannot be unpacked"):
-        store.fetch(address, str(tmp_path / "model"))
+        store.fetch(address, str(tmp_path / "model"), check=anything)
     assert not inside(tmp_path)
 
 
 def test_a_broken_model_is_refused(store: S3Store, buckets: Buckets, tmp_path: Path) -> None:
     buckets.put(MODELS, "models/x/output/model.tar.gz", b"\x1f\x8b no archive")
     with pytest.raises(BadInput, match="cannot be unpacked"):
-        store.fetch(f"s3://{MODELS}/models/x/output/model.tar.gz", str(tmp_path / "model"))
+        store.fetch(f"s3://{MODELS}/models/x/output/model.tar.gz", str(tmp_path / "model"), check=anything)
     assert not inside(tmp_path)
 
 

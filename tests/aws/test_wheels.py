@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class Pip:
         return subprocess.CompletedProcess(command, 0, "", "")
 
 
+def wheels_hash() -> str:
+    record = b"tiny-1.0-py3-none-any.whl\0%d\0%s\n" % (7, hashlib.sha256(b"a wheel").hexdigest().encode())
+    return hashlib.sha256(record).hexdigest()
+
+
 @pytest.fixture
 def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pip:
     found = Pip()
@@ -68,7 +74,7 @@ def test_wheels_lie_beside_every_source_and_are_collected_and_sent_once(
     for prefix in (first, second):
         assert sorted(buckets.keys(MODELS, prefix)) == [
             f"{prefix}source.zip",
-            f"{prefix}wheels/tiny-1.0-py3-none-any.whl",
+            f"{prefix}wheels/{wheels_hash()}/tiny-1.0-py3-none-any.whl",
         ]
     keep(S3Store(session, LEAN), tmp_path / "source", "print(2)")
     assert counted(session) == {"s3:ListObjectsV2": 1}
@@ -99,7 +105,7 @@ def test_a_source_that_came_before_the_network_was_lean_gets_its_wheels(
 ) -> None:
     prefix = keep(S3Store(session, WHERE), tmp_path / "source", "print(1)")
     keep(S3Store(session, LEAN), tmp_path / "source", "print(1)")
-    assert f"{prefix}wheels/tiny-1.0-py3-none-any.whl" in buckets.keys(MODELS)
+    assert f"{prefix}wheels/{wheels_hash()}/tiny-1.0-py3-none-any.whl" in buckets.keys(MODELS)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.timeout(300)
 SUBMITTER = """
 read: a data set, a model, a checkpoint, predictions, code, a ledger record, a notebook's file
 read: a stray file beside models, a record of predictions, the ledger's cache
+read a version of a model
 list the folder of: a data set, a model, a checkpoint, predictions, code, a ledger record, a notebook's file
 list the folder of: a record of predictions, the ledger's cache
 write: a data set, code, a ledger record, the ledger's cache
@@ -93,6 +94,7 @@ replace predictions
 read a stray file beside data sets
 list the folder of a stray file beside data sets
 list all of the data set bucket
+read a version of a model
 read a secret
 """,
     "batch execution role": """

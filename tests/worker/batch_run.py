@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -95,9 +96,12 @@ class BatchRun:
             "retries": 2,
             "environment": {},
             "requirements": False,
+            "recorded": {},
             **manifest,
         }
-        self.put("code/workers/1/worker.pyz", worker_archive(folder))
+        worker = worker_archive(folder)
+        self.worker_hash = hashlib.sha256(worker).hexdigest()
+        self.put("code/workers/1/worker.pyz", worker)
         self.put("code/sources/1/source.zip", zipped({"predict.py": handler}))
         self.put("models/m/output/model.tar.gz", packed({"factor": "3"}))
 
@@ -124,13 +128,15 @@ class BatchRun:
         self, verb: str, index: int = 0, attempt: int = 1, python: str = "python3", **more: str
     ) -> subprocess.Popen[str]:
         """A job on its way."""
-        self.put("code/runs/1.json", json.dumps(self.manifest))
+        text = json.dumps(self.manifest)
+        hashes = self.worker_hash, hashlib.sha256(text.encode()).hexdigest()
+        self.put("code/runs/1.json", text)
         worker, manifest = (f"s3://{BUCKET}/code/{name}" for name in ("workers/1/worker.pyz", "runs/1.json"))
         own = {"AWS_BATCH_JOB_ATTEMPT": str(attempt), **more}
         if verb == "shard" and len(self.manifest["indices"]) > 1:
             own["AWS_BATCH_JOB_ARRAY_INDEX"] = str(index)
         return subprocess.Popen(
-            [python, "-c", BOOTSTRAP, worker, manifest, verb],
+            [python, "-c", BOOTSTRAP, worker, manifest, verb, *hashes],
             env={**self.environment, **own},
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -42,6 +42,7 @@ class S3Run:
             results = [f"{out}_run/results/{number}.json" for number in range(self.shards)]
             return {**common, "run": "digits-1", "results": results, "summary": f"{out}_run/summary.json"}
         own = {"handler": "predict.py", "code": str(self.code), "model_dir": "", "batch_size": 7}
+        own["done"] = str(self.code.parent / f"done-{index}")
         return {**common, **own, "index": index, "result": f"{out}_run/results/{index}.json", "attempt": 1}
 
     def plan(self) -> dict[str, Any]:

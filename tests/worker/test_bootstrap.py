@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import calendar
+import hashlib
 import http.server
 import io
 import json
@@ -32,13 +33,21 @@ MANIFEST = f"s3://{BUCKET}/code/runs/digits-1.json"
 SAYS = "import os, sys\nprint(sys.argv[1:], os.path.dirname(sys.argv[0]) == os.environ['TRAINYARD_FOLDER'])\n"
 
 
+def packed(script: str) -> bytes:
+    """A worker that is this script."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("__main__.py"), script)
+    return buffer.getvalue()
+
+
+WORKER_HASH, WORKER_KEY = hashlib.sha256(packed(SAYS)).hexdigest(), WORKER.split("/", 3)[3]
+
+
 @pytest.fixture
 def environment(bucket: Any, proxy: Proxy, tmp_path: Path) -> dict[str, str]:
     """A job's: its worker says how it was called."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("__main__.py", SAYS)
-    bucket.put_object(Bucket=BUCKET, Key=WORKER.split("/", 3)[3], Body=buffer.getvalue())
+    bucket.put_object(Bucket=BUCKET, Key=WORKER_KEY, Body=packed(SAYS))
     return {
         "TMPDIR": str(tmp_path),
         "TRAINYARD_REGION": REGION,
@@ -49,7 +58,7 @@ def environment(bucket: Any, proxy: Proxy, tmp_path: Path) -> dict[str, str]:
 
 
 def run(environment: dict[str, str], python: str = sys.executable) -> tuple[int, str, str]:
-    command = [python, "-c", BOOTSTRAP, WORKER, MANIFEST, "plan"]
+    command = [python, "-c", BOOTSTRAP, WORKER, MANIFEST, "plan", WORKER_HASH, "abc"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -103,16 +112,25 @@ def signature(request: Request, credentials: Credentials) -> str:
 
 
 def test_it_fits_into_a_command_and_is_readable() -> None:
-    assert len(BOOTSTRAP) < 4_500
-    assert len(json.dumps(BOOTSTRAP)) < 5_000
+    assert len(BOOTSTRAP) < 4_750
+    assert len(json.dumps(BOOTSTRAP)) < 5_200
     assert max(map(len, BOOTSTRAP.splitlines())) <= 110
     ast.parse(BOOTSTRAP, feature_version=(3, 4))
 
 
 def test_the_worker_is_fetched_and_called(environment: dict[str, str], proxy: Proxy) -> None:
-    assert run(environment) == (0, f"['batch', 'plan', '{MANIFEST}'] True\n", "")
+    assert run(environment) == (0, f"['batch', 'plan', '{MANIFEST}', 'abc'] True\n", "")
     (request,) = proxy.made("GET", "worker.pyz")
     assert request.headers["Authorization"] == signature(request, Credentials("AKIDEXAMPLE", "the-secret"))
+
+
+def test_another_worker_than_was_sent_does_not_start(environment: dict[str, str], bucket: Any) -> None:
+    another = packed(SAYS + "print('mine now')\n")
+    bucket.put_object(Bucket=BUCKET, Key=WORKER_KEY, Body=another)
+    status, output, said = run(environment)
+    found = hashlib.sha256(another).hexdigest()
+    words = f"is not what was recorded: its hash is {found}, and {WORKER_HASH} was recorded"
+    assert (status, output, said) == (1, "", f"trainyard: {WORKER} {words}\n")
 
 
 def test_python_3_8_does_it_too(environment: dict[str, str]) -> None:
@@ -181,7 +199,7 @@ def test_an_s3_that_is_not_there_has_batch_try_again(environment: dict[str, str]
     assert quick != BOOTSTRAP
     environment["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9"
     done = subprocess.run(
-        [sys.executable, "-c", quick, WORKER, MANIFEST, "plan"],
+        [sys.executable, "-c", quick, WORKER, MANIFEST, "plan", WORKER_HASH, "abc"],
         env=environment,
         capture_output=True,
         text=True,
@@ -209,7 +227,7 @@ def test_without_an_endpoint_it_asks_aws(
     environment.update(TRAINYARD_REGION=region, HTTPS_PROXY=proxy.url)
     proxy.judge = lambda request: Fault((403, "no way"))
     quick = BOOTSTRAP.replace("(0.2, 0.5, 1, 2, 4, 8, 0)", "(0,)")
-    command = [sys.executable, "-c", quick, f"s3://{bucket_name}/w", MANIFEST, "plan"]
+    command = [sys.executable, "-c", quick, f"s3://{bucket_name}/w", MANIFEST, "plan", WORKER_HASH, "abc"]
     done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
     assert done.returncode == 75
     assert [each.target for each in proxy.made("CONNECT")] == [f"{host}:443"]
@@ -217,7 +235,7 @@ def test_without_an_endpoint_it_asks_aws(
 
 def test_sigterm_ends_it(environment: dict[str, str], proxy: Proxy) -> None:
     proxy.judge = lambda request: Fault(hang_after=3)
-    command = [sys.executable, "-c", BOOTSTRAP, WORKER, MANIFEST, "plan"]
+    command = [sys.executable, "-c", BOOTSTRAP, WORKER, MANIFEST, "plan", WORKER_HASH, "abc"]
     with subprocess.Popen(command, env=environment) as job:
         deadline = time.monotonic() + 30
         while not proxy.requests:

@@ -19,6 +19,7 @@ from .statements import (
     DATASET_BUCKET,
     MODEL_BUCKET,
     READ_OBJECT,
+    READ_VERSION,
     REPOSITORY,
     WRITE_OBJECT,
     Statement,
@@ -29,6 +30,7 @@ from .statements import (
     objects,
 )
 
+_OF_BUCKETS = ("s3:DeleteObject", "s3:GetBucketLocation", "s3:ListBucket*")
 _IMAGES = ("=prod-${AWS::Region}-starport-layer-bucket", "=al2023-repos-${AWS::Region}-de612dc2")
 
 
@@ -90,9 +92,7 @@ def _s3_policy(environment: Environment) -> dict[str, Any]:
     mine = [each for name in (DATASET_BUCKET, MODEL_BUCKET) for each in (bucket_arn(name), *objects(name))]
     readable = [f"={name}" for name in environment.read_buckets]
     statements = [
-        allow(
-            [*READ_OBJECT, *WRITE_OBJECT, "s3:DeleteObject", "s3:GetBucketLocation", "s3:ListBucket*"], mine
-        ),
+        allow([*READ_OBJECT, *READ_VERSION, *WRITE_OBJECT, *_OF_BUCKETS], mine),
         # Layers and packages are fetched with signatures of AWS's own, or none: no principal to name.
         allow(["s3:GetObject"], [each for name in _IMAGES for each in objects(name)]),
     ]

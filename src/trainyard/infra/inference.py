@@ -13,7 +13,17 @@ from .key import log_group
 from .machines import Machines
 from .network import Network
 from .roles import Roles
-from .statements import MODEL_BUCKET, WRITE_OBJECT, Statement, allow, objects, read, read_secrets, use_key
+from .statements import (
+    MODEL_BUCKET,
+    WRITE_OBJECT,
+    Statement,
+    allow,
+    objects,
+    read,
+    read_model_versions,
+    read_secrets,
+    use_key,
+)
 
 PRIORITY = 1
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/python:3.12.11-slim-bookworm"
@@ -115,6 +125,7 @@ def job_statements(environment: Environment) -> list[Statement]:
     """What runs inside a Batch job may do: read models, inputs and secrets, write predictions alone."""
     return [
         *read(CODE, MODELS, PREDICTIONS),
+        read_model_versions(),
         allow(WRITE_OBJECT, objects(MODEL_BUCKET, PREDICTIONS)),
         *use_key(environment.kms_key)[:1],
         read_secrets(environment),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.environments.environment import Environment
+from ..core.environments.facts import MODELS
 
 Statement = dict[str, Any]
 DATASET_BUCKET, MODEL_BUCKET, REPOSITORY, KEY = "DatasetBucket", "ModelBucket", "Repository", "KmsKey"
@@ -16,6 +17,7 @@ REGISTRIES = "DeepLearningContainers"
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
 READ_OBJECT = ("s3:GetObject",)
+READ_VERSION = ("s3:GetObjectVersion",)
 WRITE_OBJECT = ("s3:AbortMultipartUpload", "s3:PutObject")
 
 
@@ -107,6 +109,11 @@ def read(*folders: str) -> list[Statement]:
         allow(["s3:ListBucket"], bucket_arn(DATASET_BUCKET)),
         list_bucket(MODEL_BUCKET, *folders),
     ]
+
+
+def read_model_versions() -> Statement:
+    """Read the version of a model that was recorded, whatever has been put in its place since."""
+    return allow(READ_VERSION, objects(MODEL_BUCKET, MODELS))
 
 
 def read_secrets(environment: Environment) -> Statement:

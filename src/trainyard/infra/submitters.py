@@ -44,6 +44,7 @@ from .statements import (
     document,
     list_bucket,
     objects,
+    read_model_versions,
     use_key,
 )
 from .training import Training
@@ -200,6 +201,7 @@ def _data(environment: Environment) -> list[Statement]:
             [*READ_OBJECT, "s3:ListBucket"],
             [bucket_arn(DATASET_BUCKET), *objects(DATASET_BUCKET), *objects(MODEL_BUCKET)],
         ),
+        read_model_versions(),
         list_bucket(MODEL_BUCKET, *_READABLE),
         allow(WRITE_OBJECT, [*objects(DATASET_BUCKET, DATASETS), *objects(MODEL_BUCKET, CODE, LEDGER)]),
         allow(["ecr:DescribeImages", "ecr:ListImages", *PULL, *PUSH], repository),

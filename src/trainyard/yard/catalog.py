@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
@@ -18,6 +18,10 @@ from ..core.ports.store import Store
 _Version = TypeVar("_Version", DataSet, Model)
 
 
+_ARCHIVE = "/model.tar.gz"
+"""What SageMaker calls the object of a model."""
+
+
 class Pulled(NamedTuple):
     """What was copied to `folder`: how many files, their bytes, and a line for each thing that was not."""
 
@@ -27,11 +31,21 @@ class Pulled(NamedTuple):
     missing: tuple[str, ...] = ()
 
 
+class Source(NamedTuple):
+    """What a run reads: what it is called, where it lies, and what the ledger has of it: the content's hash
+    (`sha256:…`) and the version of its object; both "" for what is in no ledger."""
+
+    name: str
+    address: str
+    hash: str = ""
+    version: str = ""
+
+
 class Catalog:
     """What a yard has to train on and to predict with."""
 
-    def __init__(self, ledger: Ledger, store: Store) -> None:
-        self._ledger, self._store = ledger, store
+    def __init__(self, ledger: Ledger, store: Store, *, is_remote: bool = False) -> None:
+        self._ledger, self._store, self._is_remote = ledger, store, is_remote
 
     def push(self, name: str, path: str) -> tuple[DataSet, bool]:
         """Make the file or folder `path` the next version of the data set `name`.
@@ -69,19 +83,19 @@ class Catalog:
         """The version that `name@version` or `name@latest` means; `NotFound` with near names."""
         return _pick(reference, self._ledger.models, "model", key)
 
-    def model_at(self, model: str | Model) -> tuple[str, str]:
-        """What a person calls a model (a version, a folder, a `model.tar.gz`): its reference or path, and
-        where it lies."""
+    def model_at(self, model: str | Model) -> Source:
+        """What a person calls a model: a version, a folder, a `model.tar.gz`."""
+        if isinstance(model, str) and is_dataset_reference(model) and not os.path.exists(model):
+            model = self.model(model, key="MODEL")
         if isinstance(model, Model):
-            return model.ref, model.path
-        if is_dataset_reference(model) and not os.path.exists(model):
-            found = self.model(model, key="MODEL")
-            return found.ref, found.path
+            return Source(model.ref, model.path, model.hash, model.object_version)
         if is_remote(model):
-            return model, model
+            versions = self._ledger.models() if self._is_remote and model.endswith(_ARCHIVE) else []
+            found = next((each for each in versions if each.path == model), None)
+            return Source(model, model, found.hash, found.object_version) if found else Source(model, model)
         path = os.path.abspath(os.path.expanduser(model))
         if os.path.isdir(path) or (os.path.isfile(path) and path.endswith((".tar.gz", ".tgz"))):
-            return path, path
+            return Source(path, path, self._recorded(path, self._ledger.models))
         known = sorted({version.name for version in self._ledger.models()})
         cure = nearest(model, [f"{name}@latest" for name in known])
         raise NotFound(
@@ -90,18 +104,29 @@ class Catalog:
             cure=cure or "name a folder, a model.tar.gz or name@version",
         )
 
-    def input_at(self, given: str) -> str:
-        """Where the input of an inference run lies: a file, a folder or a data set."""
+    def input_at(self, given: str) -> Source:
+        """What a person calls the input of an inference run: a file, a folder or a data set."""
         if is_dataset_reference(given) and not os.path.exists(given):
-            return self.dataset(given, key="INPUT").path
+            found = self.dataset(given, key="INPUT")
+            return Source(found.ref, found.path, found.hash)
         if is_remote(given):
-            return given
+            return Source(given, given)
         path = os.path.abspath(os.path.expanduser(given))
         if not os.path.exists(path):
             known = sorted({version.name for version in self._ledger.datasets()})
             cure = nearest(given, [f"{name}@latest" for name in known])
             raise NotFound(f"no such file, folder or data set: {given}", key="INPUT", cure=cure)
-        return path
+        return Source(path, path, self._recorded(path, self._ledger.datasets))
+
+    def recorded_at(self, path: str) -> str:
+        """The hash that the ledger has of the data set which lies at a path of this machine; "" for none."""
+        return self._recorded(path, self._ledger.datasets)
+
+    def _recorded(self, path: str, versions: Callable[[str], Sequence[Model | DataSet]]) -> str:
+        """By its path a version is no less one than by its name, where versions lie on this machine."""
+        real = os.path.realpath(path)
+        known = () if self._is_remote else versions(os.path.basename(os.path.dirname(real)))
+        return next((each.hash for each in known if os.path.realpath(each.path) == real), "")
 
     def find(self, what: str) -> Model | DataSet | None:
         """What `name@version` means, or `models/name@version` or `data/name@version` where both kinds have

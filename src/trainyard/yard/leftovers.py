@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ..core.errors import BadInput, NotFound
+from ..core.files import trees
 from ..core.files.whole import new_folder
-from ..core.ports.ledger import Ledger, Model
+from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import CHECKPOINTS, MODEL, OUTPUT, PARTS, Copied, Part, Store
+from ..core.runs import outputs
 from ..core.runs.run import Run
 from .catalog import Catalog, Pulled, check_name
 
@@ -27,9 +30,9 @@ class Leftovers:
         found = self._catalog.find(what)
         if found is not None:
             folder = _new_folder(target or f"{found.name}-{found.version}")
-            return Pulled(folder, *self._store.fetch(found.path, folder))
+            return Pulled(folder, *self._fetch(found, folder))
         run, part = self._run(what)
-        left = self._store.left(run)
+        left = self._left(run)
         folder = _new_folder(target or (f"{run.id}-{part}" if part else run.id))
         if run.is_training and not part:
             return _whole(folder, lambda aside: _all(run, left, aside))
@@ -47,7 +50,7 @@ class Leftovers:
             fill, address = _copier(path), ""
         else:
             run, part = self._run(what)
-            found = _one(run, self._store.left(run), part or MODEL)
+            found = _one(run, self._left(run), part or MODEL)
             fill, address = found.fetch, found.address
         staged, copied = self._store.stage_model(fill, address)
         try:
@@ -89,6 +92,23 @@ class Leftovers:
         _one(run, self._store.left(run), CHECKPOINTS)
         return run.id
 
+    def _left(self, run: Run) -> Mapping[str, Part | str]:
+        """What the run left; what was recorded of it is held against that when it is copied."""
+        left = dict(self._store.left(run))
+        model, output = left.get(MODEL), left.get(OUTPUT)
+        if run.is_training and run.model and isinstance(model, Part):
+            version = self._catalog.model(run.model)
+            left[MODEL] = model._replace(fetch=lambda target: Copied(*self._fetch(version, target)))
+        if not run.is_training and isinstance(output, Part):
+            fetch = output.fetch
+            left[OUTPUT] = output._replace(fetch=lambda target: _committed(run, fetch, target))
+        return left
+
+    def _fetch(self, found: Model | DataSet, folder: str) -> tuple[int, int]:
+        check = partial(trees.check, recorded=found.hash, where=found.path, cure="nothing of it was copied")
+        version = found.object_version if isinstance(found, Model) else ""
+        return self._store.fetch(found.path, folder, check=check, version=version)
+
     def _run(self, what: str) -> tuple[Run, str]:
         """The run, and the part of what it left that is meant; "" for all of it."""
         word, slash, part = what.rpartition("/")
@@ -98,6 +118,13 @@ class Leftovers:
             return self._find(word), part
         except NotFound as error:
             raise NotFound(error.problem, cure=self._catalog.latest(what) or error.cure) from None
+
+
+def _committed(run: Run, fetch: Callable[[str], Copied], target: str) -> Copied:
+    copied = fetch(target)
+    recorded = run.seen.output_hash or outputs.recorded_in(run.folder)
+    outputs.check(target, recorded, where=run.output or "")
+    return copied
 
 
 def _new_folder(target: str) -> str:

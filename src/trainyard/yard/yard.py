@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..core.errors import BadInput, NotFound, RunFailed
 from ..core.jobs import paths
@@ -17,7 +17,7 @@ from ..core.ports.store import Store
 from ..core.runs.metrics import SERIES, Extractor, Point, read_series
 from ..core.runs.run import Attempt, Channel, Interruption, Run, State
 from ..worker.protocol import is_shard
-from . import ids, source
+from . import ids, placing, source
 from .catalog import Catalog, Pulled
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ class Yard:
         self.name, self.home = name, home
         self._cloud = cloud
         self.engine, self.ledger, self._store = engine, ledger, store  # the ports that it stands on
-        self._catalog = Catalog(ledger, store)
+        self._catalog = Catalog(ledger, store, is_remote=cloud is not None)
 
     @property
     def is_remote(self) -> bool:
@@ -66,7 +66,7 @@ class Yard:
         the yard is this machine."""
         if self._cloud is None:
             return []
-        return self._cloud.requests(self._placed(run, self._source_of(run).hash, self._store.address))
+        return self._cloud.requests(placing.placed(run, self._source_of(run).hash, self._store.address))
 
     def train(self, job: TrainingJob, *, interrupt_at: Interruptions = (), start_from: str = "") -> RunHandle:
         """Start a training run and return at once; `start_from` is a run of whose checkpoints it begins with
@@ -96,8 +96,8 @@ class Yard:
     def launch(self, run: Run) -> RunHandle:
         """Start a run that `plan_training` or `plan_inference` gave, and return at once."""
         files, code = self._source_of(run)
-        run = self._placed(run, code, self._store.publish)
-        self._store.keep_code(code, files)
+        run = placing.placed(run, code, self._store.publish)
+        run = run.replace(wheels=self._store.keep_code(code, files))
         self.engine.launch(run)
         # What the engine of this machine adds, its folders, is in the ledger; elsewhere reading it costs.
         return RunHandle(self, run) if self.is_remote else self.get(run.id)
@@ -119,16 +119,19 @@ class Yard:
         """The run that `infer` would start, checked, with nothing started or written."""
         self.engine.check(job)
         paths.check_paths(job)
-        used, address = self._catalog.model_at(model)
+        used, read = self._catalog.model_at(model), self._catalog.input_at(input)
         run_id = ids.new(job.name)
         run = Run(
             id=run_id,
             job=paths.from_anywhere(job),
             yard=self.name,
             created=time.time(),
-            model_used=used,
-            model_uri=address,
-            input=self._catalog.input_at(input),
+            model_used=used.name,
+            model_uri=used.address,
+            model_hash=used.hash,
+            model_version=used.version,
+            input=read.address,
+            input_hash=read.hash,
             output=self._output_at(output, run_id),
         )
         if run.output and paths.is_inside(run.output, run.input):
@@ -209,8 +212,7 @@ class Yard:
             ):
                 cure = "start a new run of all of it with `trainyard infer`"
                 raise BadInput("some of its shards were predicted by other code", where=run.id, cure=cure)
-            self._store.keep_code(code, files)
-            again = again.replace(code=code)
+            again = again.replace(code=code, wheels=self._store.keep_code(code, files))
         self.engine.launch(again)
         return RunHandle(self, self.observe(again))
 
@@ -266,16 +268,6 @@ class Yard:
         places = [self.home, run.output, *(place for place in inputs if not is_remote(place))]
         return source.read(run.job, leave_out=[place for place in places if place])
 
-    def _placed(self, run: Run, code: str, place: Callable[[str], str]) -> Run:
-        """The run with its code's hash, and with all that it reads where the engine can reach it."""
-        channels = {name: each.replace(uri=place(each.uri)) for name, each in run.channels.items()}
-        return run.replace(
-            code=code,
-            channels=channels,
-            model_uri=run.model_uri and place(run.model_uri),
-            input=run.input and place(run.input),
-        )
-
     def _output_at(self, given: str | None, run_id: str) -> str | None:
         if self._cloud is None:
             return None if given is None else _address_of(given)
@@ -293,8 +285,9 @@ class Yard:
     def _channel(self, name: str, uri: str) -> Channel:
         if is_dataset_reference(uri):
             found = self._catalog.dataset(uri, key=f"train.channels.{name}")
-            return Channel(uri=found.path, dataset=found.ref)
-        return Channel(uri=_address_of(uri))
+            return Channel(uri=found.path, dataset=found.ref, hash=found.hash)
+        address = _address_of(uri)
+        return Channel(uri=address, hash="" if is_remote(address) else self._catalog.recorded_at(address))
 
 
 class RunHandle:

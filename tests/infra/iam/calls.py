@@ -65,6 +65,7 @@ def _objects() -> Iterator[tuple[str, Call]]:
     whole, part = ({"s3:ObjectCreationOperation": each} for each in ("true", "false"))
     verbs: dict[str, tuple[str, dict[str, str]]] = {
         "read": ("s3:GetObject", {}),
+        "read a version of": ("s3:GetObjectVersion", {}),
         "write": ("s3:PutObject", {**whole, "s3:if-none-match": "*"}),
         "replace": ("s3:PutObject", whole),
         "send a part of": ("s3:PutObject", part),

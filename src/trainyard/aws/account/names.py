@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ...core.environments.facts import (
     CHECKPOINTS,
     CODE,
@@ -54,7 +56,12 @@ def model_group_name(prefix: str, name: str) -> str:
 
 def worker_key(digest: str) -> str:
     """Where the worker of that SHA-256 (hex) lies in the model bucket."""
-    return f"{CODE}workers/{digest[:32]}/{WORKER_FILE}"
+    return f"{CODE}workers/{digest}/{WORKER_FILE}"
+
+
+def worker_digest(address: str) -> str:
+    """The SHA-256 (hex) of the worker that lies at an address."""
+    return address.split("/")[-2]
 
 
 def source_prefix(code: str) -> str:
@@ -98,6 +105,12 @@ def state_prefix(run_id: str) -> str:
 def dataset_prefix(digest: str) -> str:
     """Where files of that SHA-256 (hex) lie in the data set bucket."""
     return f"{DATASETS}{digest}/"
+
+
+def dataset_hash(prefix: str) -> str:
+    """The SHA-256 (hex) in a prefix which `dataset_prefix` gave; "" for any other prefix."""
+    found = re.fullmatch(f"{DATASETS}([0-9a-f]{{64}})/", prefix)
+    return found[1] if found else ""
 
 
 def launch_key(run_id: str, launch: int) -> str:

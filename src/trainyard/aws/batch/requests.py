@@ -6,6 +6,8 @@ model has hardly any. A run is a plan job, an array of shards and a commit job; 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -34,7 +36,7 @@ class InferencePlan(NamedTuple):
     """
 
     manifest_key: str
-    manifest: dict[str, Any]
+    manifest: str
     plan: dict[str, Any]
     shards: dict[str, Any] | None
     commit: dict[str, Any]
@@ -47,15 +49,17 @@ def inference_requests(
     definition: str,
     indices: Sequence[int],
     *,
-    wheels: bool = False,
+    instead_of: str = "",
 ) -> InferencePlan:
     """What a launch of an inference run submits: `indices` are the shards that are still to be predicted.
 
     `worker` is the address of `worker.pyz` in S3, `definition` the ARN of a job definition with its revision;
-    `wheels` is whether wheels are kept beside the source.
+    `instead_of` is the run, if one has, that is over and has left nothing but its manifest in the output.
     """
     job = run.inference
     key = names.manifest_key(run)
+    text = json.dumps(_manifest(run, job, deployment, indices, instead_of))
+    hashes = [names.worker_digest(worker), hashlib.sha256(text.encode()).hexdigest()]
     manifest = S3Address(deployment.model_bucket, key).uri
     small = ShardResources(
         vcpus=min(job.resources.vcpus, STEP_RESOURCES.vcpus),
@@ -72,7 +76,9 @@ def inference_requests(
             "jobName": names.batch_job_name(deployment.prefix, run, step),
             "jobQueue": deployment.gpu_job_queue_arn if resources.gpus else deployment.job_queue_arn,
             "jobDefinition": definition,
-            "containerOverrides": _overrides(_verb(step), worker, manifest, resources, deployment.region),
+            "containerOverrides": _overrides(
+                [worker, manifest, _verb(step), *hashes], resources, deployment.region
+            ),
             "retryStrategy": retry_strategy(attempts),
             "timeout": {"attemptDurationSeconds": timeout},
             "tags": tags(deployment, run),
@@ -84,7 +90,7 @@ def inference_requests(
         shards["arrayProperties"] = {"size": len(indices)}
     return InferencePlan(
         manifest_key=key,
-        manifest=_manifest(run, job, deployment, indices, wheels),
+        manifest=text,
         plan=submission(names.PLAN, small, max(job.timeout, STEP_TIMEOUT), of_plan),
         shards=shards,
         commit=submission(names.COMMIT, small, max(job.timeout, STEP_TIMEOUT)),
@@ -154,12 +160,10 @@ def _verb(step: str) -> str:
     return protocol.SHARD if step == names.SHARDS else step
 
 
-def _overrides(
-    verb: str, worker: str, manifest: str, resources: ShardResources, region: str
-) -> dict[str, Any]:
+def _overrides(arguments: Sequence[str], resources: ShardResources, region: str) -> dict[str, Any]:
     # The user's variables are in the manifest: these can be read by whoever may describe jobs, and are short.
     return {
-        "command": ["python3", "-c", BOOTSTRAP, worker, manifest, verb],
+        "command": ["python3", "-c", BOOTSTRAP, *arguments],
         "environment": [{"name": protocol.REGION_VARIABLE, "value": region}],
         "resourceRequirements": _requirements(resources),
     }
@@ -183,7 +187,7 @@ def _manifest(
     job: InferenceJob,
     deployment: Deployment,
     indices: Sequence[int],
-    wheels: bool,
+    instead_of: str,
 ) -> dict[str, Any]:
     bucket = deployment.model_bucket
     source = S3Address(bucket, names.source_prefix(run.code)).uri
@@ -193,7 +197,7 @@ def _manifest(
         "launch": run.launch,
         "region": deployment.region,
         "code": source + protocol.SOURCE_FILE,
-        "wheels": source + names.WHEELS if wheels else None,
+        "wheels": f"{source}{names.WHEELS}{run.wheels}/" if run.wheels else None,
         "model": run.model_uri,
         "model_size_gb": job.model_size_gb,
         "input": run.input,
@@ -209,4 +213,13 @@ def _manifest(
         "requirements": True,
         "isolated": job.isolated,
         "tried": last_numbers(run.attempts),
+        "instead_of": instead_of,
+        "recorded": {
+            "code": run.code,
+            "wheels": run.wheels,
+            "model": run.model_hash,
+            "model_object": run.model_object_hash,
+            "model_version": run.model_version,
+            "input": run.input_hash,
+        },
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...core.runs import outcomes
+from ...core.runs import outcomes, outputs
 from ...core.runs.run import Attempt, Observation, Run, State
 from ...worker import protocol, reasons
 from ..account import names, parallel
@@ -170,7 +170,13 @@ class InferenceRuns:
 def _succeeded(seen: Observation, summary: Mapping[str, Any]) -> Observation:
     rows_in, rows_out = summary.get("rows_in", seen.rows_in), summary.get("rows_out", seen.rows_in)
     reason = outcomes.predicted(rows_out or 0).reason
-    return seen.replace(state=State.SUCCEEDED, reason=reason, rows_in=rows_in, rows_out=rows_out)
+    return seen.replace(
+        state=State.SUCCEEDED,
+        reason=reason,
+        rows_in=rows_in,
+        rows_out=rows_out,
+        output_hash=outputs.committed_hash(summary),
+    )
 
 
 def _named(task: str, reason: str) -> str:

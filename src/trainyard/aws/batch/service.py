@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ...core.environments.facts import STOP_REASON
 from ...core.errors import AccountRefused
+from ...core.files import trees
 from ...core.jobs.job import InferenceJob
 from ...core.ports.engine import Request
 from ...core.runs.run import Observation, Run, State
@@ -16,7 +17,7 @@ from ...worker import protocol
 from ...worker.reasons import CUT_OFF
 from ...worker.s3.address import S3Address
 from ..account import names
-from ..account.deployment import LEAN, Deployment
+from ..account.deployment import Deployment
 from ..account.session import Session
 from ..s3 import addresses, objects
 from ..services import Launch, Sight
@@ -48,19 +49,19 @@ class InferenceJobs:
         is_planned, indices = self._missing(run) if run.launch > 1 else (False, range(run.inference.shards))
         definition, registration = self._definition(run.inference.image, is_dry)
         plan = requests.inference_requests(
-            run, self._deployment, worker, definition, indices, wheels=self._has_wheels(run)
+            run, self._deployment, worker, definition, indices, instead_of=instead_of
         )
-        plan.manifest["instead_of"] = instead_of
         steps = [
             (names.PLAN, None if is_planned else plan.plan),
             (names.SHARDS, plan.shards),
             (names.COMMIT, plan.commit),
         ]
         wanted = [(step, request) for step, request in steps if request is not None]
-        manifest = objects.new(self._deployment.model_bucket, plan.manifest_key, json.dumps(plan.manifest))
+        manifest = objects.new(self._deployment.model_bucket, plan.manifest_key, plan.manifest)
 
         def send(is_new: bool) -> None:
-            objects.put_new(self._session, manifest)
+            if not objects.put_new(self._session, manifest):
+                self._check_manifest(plan)
             self._batch.submit(run, wanted, anew=is_new)
 
         sent = [*registration, Request("s3:PutObject", manifest)]
@@ -124,11 +125,13 @@ class InferenceJobs:
             return ""
         return addresses.check_output(self._session, run, self._has_ended)
 
-    def _has_wheels(self, run: Run) -> bool:
-        if self._deployment.network_profile != LEAN:
-            return False
-        prefix = names.source_prefix(run.code) + names.WHEELS
-        return any(objects.keys(self._session, self._deployment.model_bucket, prefix))
+    def _check_manifest(self, plan: requests.InferencePlan) -> None:
+        """Raise `BadInput` where the manifest that is there already is another one."""
+        bucket = self._deployment.model_bucket
+        found = objects.read(self._session, bucket, plan.manifest_key) or b""
+        hashes = [hashlib.sha256(text).hexdigest() for text in (found, plan.manifest.encode())]
+        where = S3Address(bucket, plan.manifest_key).uri
+        trees.check_hash(*hashes, where=where, cure="nothing was started; stop the run and resume it")
 
     def _missing(self, run: Run) -> tuple[bool, list[int]]:
         """Whether the run is planned, and the shards without a part or a result of theirs."""

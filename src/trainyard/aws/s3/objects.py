@@ -64,6 +64,27 @@ def read_json(session: Session, bucket: str, key: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def size(session: Session, bucket: str, key: str, version: str = "") -> int | None:
+    """The bytes of an object, or of a version of it; None where there is none."""
+    if not version:
+        return dict(sizes(session, bucket, key)).get(key)
+    try:
+        head = session.call("s3", "head_object", Bucket=bucket, Key=key, VersionId=version)
+    except AccountRefused as error:
+        if error.code not in ABSENT:
+            raise
+        return None
+    return int(head["ContentLength"])
+
+
+def version(session: Session, bucket: str, key: str) -> str:
+    """The version of an object that is there now; "" where there are none, or it cannot be known."""
+    with ignoring(*ABSENT, *DENIED):
+        head = session.call("s3", "head_object", Bucket=bucket, Key=key)
+        return str(head.get("VersionId", ""))
+    return ""
+
+
 def sizes(session: Session, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
     """The keys below a prefix and the bytes of each, in their order; a request for each 1,000."""
     for page in session.pages("s3", "list_objects_v2", Bucket=bucket, Prefix=prefix):

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 
-from ...core.environments.facts import DATASETS, PREDICTIONS
+from ...core.environments.facts import PREDICTIONS
 from ...core.errors import BadInput
 from ...core.files import archives, trees
 from ...core.files.oserrors import in_words
 from ...core.files.whole import new_folder
-from ...core.ports.store import CHECKPOINTS, MODEL, OUTPUT, Copied, Part, SourceFile, Staged
+from ...core.ports.store import (
+    CHECKPOINTS,
+    MODEL,
+    OUTPUT,
+    Check,
+    Copied,
+    Part,
+    Placed,
+    SourceFile,
+    Staged,
+    unrecorded,
+)
 from ...core.runs.run import Run, State
 from ...worker.protocol import SOURCE_FILE, STATE_FOLDER
 from ...worker.s3.address import S3Address
@@ -40,7 +50,7 @@ class S3Store:
         self._session, self._deployment = session, deployment
         self._datasets, self._models = deployment.dataset_bucket, deployment.model_bucket
         self._progress = progress
-        self._kept: set[str] = set()
+        self._kept: dict[str, str] = {}
 
     def stage(self, path: str) -> Staged:
         """Send `path` to the place that its content names; an upload that broke off goes on."""
@@ -58,39 +68,42 @@ class S3Store:
             if not address:
                 archive = os.path.join(folder, _ARCHIVES[MODEL])
                 archives.pack(model, archive)
-                address = self.publish(archive)
+                address = self.publish(archive).address
         return Staged(address, f"sha256:{content.hash}", content.bytes, content.files), copied
 
     def discard(self, staged: Staged) -> None:
         """Nothing: what was sent is found again by its content, and nothing is ever deleted."""
 
-    def publish(self, path: str) -> str:
+    def publish(self, path: str) -> Placed:
         """The address of the file, or of the folder with a `/` at its end."""
         if S3Address.is_one(path):
-            return path
+            return self._known(path)
         with in_words(path):
             return self._address(path, self._send(path))
 
-    def address(self, path: str) -> str:
+    def address(self, path: str) -> Placed:
         if S3Address.is_one(path):
-            return path
+            return self._known(path)
         with in_words(path):
             return self._address(path, trees.hash_tree(path))
 
-    def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
+    def keep_code(self, code: str, files: Sequence[SourceFile]) -> str:
         prefix = names.source_prefix(code)
         if prefix in self._kept:
-            return
+            return self._kept[prefix]
+        kept = ""
         there = dict(objects.sizes(self._session, self._models, prefix))
         # The source comes last: where it is, its wheels are, unless nobody needed any at that time.
         if wheels.are_needed(files, self._deployment):
-            wheels.send(self._session, self._models, prefix + names.WHEELS, files, there, self._progress)
+            place = prefix + names.WHEELS
+            kept = wheels.send(self._session, self._models, place, files, there, self._progress)
         if prefix + SOURCE_FILE not in there:
             with in_words(""), tempfile.TemporaryDirectory(prefix="trainyard-source-") as folder:
                 path = os.path.join(folder, SOURCE_FILE)
                 zipping.write_source(files, code, path)
                 self._upload(self._models, prefix, trees.hash_files(path), {})
-        self._kept.add(prefix)
+        self._kept[prefix] = kept
+        return kept
 
     def keep_worker(self) -> str:
         """The address of `worker.pyz`, which is sent where it is not there."""
@@ -99,31 +112,38 @@ class S3Store:
         if key not in self._kept and key not in objects.keys(self._session, self._models, key):
             new = objects.new(self._models, key, packed.content, "application/zip")
             objects.put_new(self._session, new)
-        self._kept.add(key)
+        self._kept[key] = packed.sha256
         return S3Address(self._models, key).uri
 
     def worker_address(self) -> str:
         """The same, with nothing sent."""
         return S3Address(self._models, names.worker_key(zipping.worker_archive().sha256)).uri
 
-    def fetch(self, address: str, target: str) -> tuple[int, int]:
+    def fetch(self, address: str, target: str, *, check: Check, version: str = "") -> tuple[int, int]:
         """Fetch an object, or what lies below an address that ends in `/`; an archive of SageMaker's is
         unpacked.
 
-        Raises `BadInput` too for an object whose name leads out of the folder, and for a data set that is
-        not what its place says.
+        Raises `BadInput` too for an object whose name leads out of the folder.
         """
-        return self._fetch(address, target)[:2]
+        return self._fetch(address, target, None, check, version)[:2]
 
-    def _fetch(self, address: str, target: str, lost: list[str] | None = None) -> Copied:
+    def _fetch(
+        self,
+        address: str,
+        target: str,
+        lost: list[str] | None,
+        check: Check = unrecorded,
+        version: str = "",
+    ) -> Copied:
         """The same; `lost` takes the names of what an archive holds that cannot be unpacked."""
         bucket, key = S3Address.parse(address)
         with new_folder(target) as aside:
             os.makedirs(aside)
             if key.rpartition("/")[2] in _ARCHIVES.values():
-                self._fetch_archive(bucket, key, aside, lost)
+                self._fetch_archive(bucket, key, version, aside, lost)
             else:
                 self._fetch_below(bucket, key, aside)
+            check(aside)
             counted = _counted(aside)
         return Copied(*counted, tuple(lost or ()))
 
@@ -151,13 +171,13 @@ class S3Store:
         is_model = address.endswith("/" + _ARCHIVES[MODEL])
         return Part(lambda target: self._fetch(address, target, []), address if is_model else "")
 
-    def _fetch_archive(self, bucket: str, key: str, aside: str, lost: list[str] | None) -> None:
+    def _fetch_archive(self, bucket: str, key: str, version: str, aside: str, lost: list[str] | None) -> None:
         archive = aside + ".tar.gz"
-        sizes = dict(objects.sizes(self._session, bucket, key))
-        if key not in sizes:
+        size = objects.size(self._session, bucket, key, version)
+        if size is None:
             raise BadInput("is gone", where=S3Address(bucket, key).uri)
         try:
-            item = transfers.Item(key, sizes[key], archive)
+            item = transfers.Item(key, size, archive, version)
             transfers.download(self._session, bucket, [item], progress=self._progress)
             os.rmdir(aside)
             archives.unpack(archive, aside, where=S3Address(bucket, key).uri, lost=lost)
@@ -179,9 +199,6 @@ class S3Store:
         if not found:
             raise BadInput("is gone", where=S3Address(bucket, prefix).uri)
         transfers.download(self._session, bucket, found, progress=self._progress)
-        named = re.fullmatch(re.escape(DATASETS) + "([0-9a-f]{64})/", prefix)
-        if named and bucket == self._datasets and trees.hash_tree(aside).hash != named[1]:
-            raise BadInput("is not what was sent", where=S3Address(bucket, prefix).uri, cure="push it again")
 
     def _send(self, path: str) -> trees.TreeHash:
         """Send a file or folder, but for what is there, and say what it holds."""
@@ -200,9 +217,16 @@ class S3Store:
     ) -> None:
         transfers.upload(self._session, bucket, prefix, files, there=there, progress=self._progress)
 
-    def _address(self, path: str, content: trees.TreeHash) -> str:
+    def _address(self, path: str, content: trees.TreeHash) -> Placed:
         name = os.path.basename(os.path.abspath(path)) if os.path.isfile(path) else ""
-        return S3Address(self._datasets, names.dataset_prefix(content.hash) + name).uri
+        address = S3Address(self._datasets, names.dataset_prefix(content.hash) + name).uri
+        return Placed(address, content.hash)
+
+    def _known(self, address: str) -> Placed:
+        """By its address a data set is no less one than by its name."""
+        bucket, key = S3Address.parse(address)
+        is_dataset = bucket == self._datasets
+        return Placed(address, names.dataset_hash(key) if is_dataset else "")
 
 
 def _why_none(run: Run, name: str) -> str:

@@ -43,11 +43,13 @@ _CHUNK = 1 << 20
 
 
 class Item(NamedTuple):
-    """An object to fetch: its key, its size in bytes, and the file that it becomes."""
+    """An object to fetch: its key, its size in bytes, the file that it becomes, and its version, "" for the
+    latest."""
 
     key: str
     size: int
     path: str
+    version: str = ""
 
 
 def upload(
@@ -241,7 +243,7 @@ def _changed(file: HashedFile) -> BadInput:
 
 
 def _fetch_whole(session: Session, bucket: str, wire: Wire, item: Item, done: _Progress) -> None:
-    content = wire.get(item.key)
+    content = None if item.version else wire.get(item.key)
     if content is None:
         _fetch_in_spans(session, bucket, item, done)
         return
@@ -254,11 +256,12 @@ def _fetch_whole(session: Session, bucket: str, wire: Wire, item: Item, done: _P
 
 def _fetch_in_spans(session: Session, bucket: str, item: Item, done: _Progress) -> None:
     """Fetch an object by requests that are all answered with the same version of it."""
-    head = session.call("s3", "head_object", Bucket=bucket, Key=item.key)
+    pinned = {"VersionId": item.version} if item.version else {}
+    head = session.call("s3", "head_object", Bucket=bucket, Key=item.key, **pinned)
     if head["ContentLength"] != item.size:
         raise _replaced(bucket, item)
     with open(item.path, "xb", buffering=0) as stream:
-        place = {"Bucket": bucket, "Key": item.key, "IfMatch": head["ETag"]}
+        place = {"Bucket": bucket, "Key": item.key, "IfMatch": head["ETag"], **pinned}
         fetch = partial(_fetch_span, session, place, stream.fileno(), done)
         starts = range(0, item.size, SPAN)
         try:

@@ -51,47 +51,57 @@ def send(
     files: Sequence[SourceFile],
     there: Mapping[str, int],
     progress: transfers.Progress | None,
-) -> None:
-    """Have all wheels that the source requires lie below `prefix`, whose keys and sizes are `there`.
+) -> str:
+    """Have all wheels that the source requires lie in a folder below `prefix`, whose keys and sizes are
+    `there`, that is named by their hash (hex); the hash.
 
     Raises `BadInput` naming the requirement that has no wheel, or what else pip says.
     """
-    if any(key.startswith(prefix) for key in there):
-        return
-    wheels = trees.hash_files(_collected(files))
-    house = f"{_WHEELHOUSES}{trees.hash_of(wheels).hash}/"
+    folder = _collected(files)
+    content = os.path.basename(folder)
+    house, place = f"{_WHEELHOUSES}{content}/", f"{prefix}{content}/"
+    found = (each for each in trees.walk(folder) if not os.path.isdir(each.path))
+    sizes = {each.relative: each.status.st_size for each in found}
+    missing = [name for name, size in sizes.items() if there.get(place + name) != size]
+    if not missing:
+        return content
     kept = dict(objects.sizes(session, bucket, house))
-    transfers.upload(session, bucket, house, wheels, there=kept, progress=progress)
+    transfers.upload(session, bucket, house, trees.hash_files(folder), there=kept, progress=progress)
 
-    def copy(wheel: trees.HashedFile) -> None:
-        transfers.copy(session, bucket, house + wheel.relative, prefix + wheel.relative, wheel.size)
+    def copy(name: str) -> None:
+        transfers.copy(session, bucket, house + name, place + name, sizes[name])
 
-    parallel.each(copy, wheels)
+    parallel.each(copy, missing)
+    return content
 
 
 def _collected(files: Sequence[SourceFile]) -> str:
-    """A folder of this machine's with the wheels that a source asks for."""
+    """A folder of this machine's with the wheels that a source asks for, by the name of their hash: it is the
+    user's alone, and they are not read again."""
     with _laid_out(files) as source:
         asked = _asked(files, is_package=requirements.is_package(source))
         folder = private_cache("wheels", asked)
         if os.path.isdir(folder):
-            return folder
+            return os.path.join(folder, *os.listdir(folder))
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         aside = tempfile.mkdtemp(dir=os.path.dirname(folder))
         try:
-            _download(source, _where(files), aside)
+            wheels = os.path.join(aside, "wheels")
+            os.mkdir(wheels)
+            _download(source, _where(files), wheels)
+            os.rename(wheels, os.path.join(aside, trees.hash_tree(wheels).hash))
             os.rename(aside, folder)
         except OSError:
             if not os.path.isdir(folder):  # another command has just collected the same
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        return folder
+        return os.path.join(folder, *os.listdir(folder))
 
 
 def _asked(files: Sequence[SourceFile], *, is_package: bool) -> str:
     """What decides on the wheels, hashed: the lists of requirements, and all of a package."""
-    digest = hashlib.sha256("\0".join([DEFAULT.python, *PLATFORMS]).encode())
+    digest = hashlib.sha256("\0".join(["by hash", DEFAULT.python, *PLATFORMS]).encode())
     for file in files:
         if is_package or file.name.endswith(".txt"):
             content, _ = trees.hash_file(file.path)

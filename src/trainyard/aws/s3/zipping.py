@@ -12,8 +12,8 @@ from typing import IO, NamedTuple
 
 from ... import worker
 from ...core.errors import BadInput
-from ...core.files import trees
 from ...core.ports.store import SourceFile
+from ...worker.storage.content import source_record
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 """A zip file's earliest: when a file was written is no part of what it is."""
@@ -66,7 +66,7 @@ def _pack(stream: IO[bytes], files: Iterable[tuple[str, str, bool]]) -> str:
             with open(path, "rb") as file:
                 content = file.read()
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED, _LEVEL)
-            digest.update(trees.source_record(name, executable, hashlib.sha256(content).hexdigest()))
+            digest.update(source_record(name, executable, hashlib.sha256(content).hexdigest()))
     return digest.hexdigest()
 
 

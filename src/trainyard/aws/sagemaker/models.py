@@ -99,6 +99,7 @@ class Models:
             data={name: channel.dataset or channel.uri for name, channel in run.channels.items()},
             hyperparameters=run.training.hyperparameters,
             metrics=run.metrics,
+            object_version=objects.version(self._session, self._deployment.model_bucket, self._key(run)),
         )
 
     def _register(self, run: Run, model: Model, image: str) -> str:

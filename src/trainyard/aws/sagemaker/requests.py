@@ -27,7 +27,15 @@ RETRIES_OF_SAGEMAKER = 3
 """RetryStrategy: how often SageMaker starts a job again after an InternalServerError, which is its own and no
 fault of the script's. Checkpoints are there then, and the time limits go on."""
 INTERRUPTIONS = 40
-"""ContainerArguments has 100 items: two for each interruption, and 15 for the rest."""
+"""ContainerArguments has 100 items: one for each interruption and channel, and 17 for the rest."""
+START = (
+    "import hashlib,os,sys;x=sys.executable;p,w,*a=sys.argv[1:];"
+    'h=hashlib.sha256(open(p,"rb").read()).hexdigest();'
+    'h==w and os.execv(x,[x,p]+a);m="the hash of the worker is %s, and %s was recorded"%(h,w);'
+    'open("/opt/ml/output/failure","w").write(m);sys.exit(m)'
+)
+"""What Python executes first: it becomes the worker, where that is the one that was sent. An item has 256
+characters (TrainingContainerEntrypointString)."""
 METADATA, METADATA_KEY, METADATA_VALUE = 50, 128, 256
 """CustomerMetadataMap, CustomerMetadataKey, CustomerMetadataValue."""
 CONTENT_TYPES = ("text/csv", "application/jsonlines", "application/vnd.apache.parquet")
@@ -49,7 +57,9 @@ def training_request(
     request: dict[str, Any] = {
         "TrainingJobName": names.launch_name(deployment.prefix, run),
         "RoleArn": deployment.training_role_arn,
-        "AlgorithmSpecification": _algorithm(job, image, _arguments(run, deployment, endpoint)),
+        "AlgorithmSpecification": _algorithm(
+            job, image, names.worker_digest(worker), _arguments(run, deployment, endpoint)
+        ),
         "InputDataConfig": _channels(run, job, deployment, worker),
         "OutputDataConfig": {"S3OutputPath": S3Address(deployment.model_bucket, MODELS.rstrip("/")).uri},
         "CheckpointConfig": {
@@ -116,11 +126,11 @@ def package_token(run: Run) -> str:
     return f"{run.id}/{run.launch}"
 
 
-def _algorithm(job: TrainingJob, image: str, arguments: list[str]) -> dict[str, Any]:
+def _algorithm(job: TrainingJob, image: str, worker_digest: str, arguments: list[str]) -> dict[str, Any]:
     algorithm: dict[str, Any] = {
         "TrainingImage": image,
         "TrainingInputMode": _FILE,
-        "ContainerEntrypoint": ["python3", names.WORKER_PATH, "train"],
+        "ContainerEntrypoint": ["python3", "-c", START, names.WORKER_PATH, worker_digest, "train"],
         "ContainerArguments": arguments,
     }
     if ecr_image(image) is None:
@@ -142,8 +152,11 @@ def _arguments(run: Run, deployment: Deployment, endpoint: str) -> list[str]:
     if not _ENDPOINTS.isdisjoint(job.environment):
         # Of another S3, which is the script's and not the worker's.
         arguments += ["--endpoint", endpoint or own_endpoint(deployment.region)]
-    for at in run.interrupt_at:
-        arguments += ["--interrupt-at", _interruption(at)]
+    arguments += [f"--code={run.code}"] + ([f"--wheels={run.wheels}"] if run.wheels else [])
+    for name, channel in run.channels.items():
+        if channel.hash:
+            arguments.append(f"--channel={name}:{channel.hash.removeprefix('sha256:')}")
+    arguments += [f"--interrupt-at={_interruption(at)}" for at in run.interrupt_at]
     flags = (("--spot", job.spot.enabled), ("--isolated", job.isolated))
     return [*arguments, *(flag for flag, is_set in flags if is_set)]
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
+from ...worker.storage import content
 from ..errors import BadInput
 
 _SMALL = 1 << 20
@@ -182,7 +183,7 @@ def hash_of(files: Iterable[Hashed]) -> TreeHash:
     """The content hash of all these files together, as this module's docstring defines it."""
     records, total = [], 0
     for file in files:
-        records.append(b"%s\0%d\0%s\n" % (os.fsencode(file.relative), file.size, file.sha256.encode()))
+        records.append(content.record(file.relative, file.size, file.sha256))
         total += file.size
     digest = sha256()
     digest.update(b"".join(sorted(records)))
@@ -212,7 +213,7 @@ def source_hash(files: Iterable[tuple[str, str, bool]]) -> str:
     file, given as its name within, its path and whether it is executable, by their names."""
     digest = sha256()
     for name, path, executable in sorted(files):
-        digest.update(source_record(name, executable, hash_file(path)[0]))
+        digest.update(content.source_record(name, executable, hash_file(path)[0]))
     return str(digest.hexdigest())
 
 
@@ -225,10 +226,20 @@ def hash_source(folder: str) -> str:
     )
 
 
-def source_record(name: str, executable: bool, sha256: str) -> bytes:
-    """What a file adds to the hash of a source folder, which knows executable bits: its path within, and the
-    sha256 of its content in hexadecimal."""
-    return f"{name}\0{int(executable)}\0{sha256}\n".encode("utf-8", "surrogateescape")
+def check(folder: str, recorded: str, *, where: str = "", cure: str = "") -> None:
+    """Return where a folder has the content that was recorded (`sha256:…`; "" for nothing).
+
+    Raises `BadInput` with both hashes where it has not, for what lies at `where`, and as `hash_tree` does.
+    """
+    if recorded:
+        check_hash(hash_tree(folder).hash, recorded, where=where or folder, cure=cure)
+
+
+def check_hash(found: str, recorded: str, *, where: str, cure: str = "") -> None:
+    """Raise `BadInput` with both hashes where they differ."""
+    wanted = recorded.removeprefix("sha256:")
+    if found != wanted:
+        raise BadInput(content.altered(found, wanted), where=where, cure=cure or "nothing of it was used")
 
 
 def _hashes(files: list[Entry]) -> list[tuple[str, int]]:

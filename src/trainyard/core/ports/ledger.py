@@ -33,7 +33,8 @@ class DataSet(Record):
 
 class Model(Record):
     """A version of a model and what it came from: the run, the data (`name@version` or a path, by
-    channel), the hash of the code, hyperparameters and the last metrics."""
+    channel), the hash of the code, hyperparameters and the last metrics. `object_version` is S3's of the
+    object at `path`, where it has versions: another one put in its place is another version."""
 
     name: str
     version: int
@@ -47,6 +48,7 @@ class Model(Record):
     data: Mapping[str, str] = NOTHING
     hyperparameters: Mapping[str, Any] = NOTHING
     metrics: Mapping[str, float] = NOTHING
+    object_version: str = ""
 
     @property
     def ref(self) -> str:

@@ -11,6 +11,14 @@ MODEL, OUTPUT, CHECKPOINTS = PARTS = ("model", "output", "checkpoints")
 """What a training run can leave; an inference run leaves its output."""
 
 
+Check = Callable[[str], None]
+"""Raises where a folder is not what was recorded."""
+
+
+def unrecorded(_: str) -> None:
+    """The check of what nothing was recorded of."""
+
+
 class Staged(NamedTuple):
     """Something copied in but not yet in its place: where it lies, its content's hash and its size."""
 
@@ -36,6 +44,13 @@ class Part(NamedTuple):
     address: str = ""
 
 
+class Placed(NamedTuple):
+    """Where jobs find something, and the hash of what lies there (hex; "" where it is not known)."""
+
+    address: str
+    hash: str = ""
+
+
 class SourceFile(NamedTuple):
     """A file of a source folder: its path within, where it lies, whether it is executable, its size."""
 
@@ -57,18 +72,23 @@ class Store(Protocol):
     def stage_model(self, fill: Callable[[str], Copied], address: str = "") -> tuple[Staged, Copied]:
         """The same of the new folder that `fill` makes, as a model; it stays at `address` if it has one."""
 
-    def fetch(self, address: str, target: str) -> tuple[int, int]:
-        """Copy what lies at `address` to the new folder `target`, whole or not at all: (files, bytes)."""
+    def fetch(self, address: str, target: str, *, check: Check, version: str = "") -> tuple[int, int]:
+        """Copy what lies at `address` to the new folder `target`, whole or not at all: (files, bytes).
+
+        `check` is given the folder before it has its name, and may raise. `version` is that of the object, ""
+        for the latest.
+        """
 
     def left(self, run: Run) -> Mapping[str, Part | str]:
         """What the run has left so far, by name; a text says why there is none of that."""
 
-    def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
-        """Keep the source files under the hash `code`; nothing to do when it is known."""
+    def keep_code(self, code: str, files: Sequence[SourceFile]) -> str:
+        """Keep the source files under the hash `code`, where it is not known; the hash (hex) of the wheels
+        that are kept beside them, "" for none."""
 
-    def publish(self, path: str) -> str:
+    def publish(self, path: str) -> Placed:
         """Where jobs of the yard find the local file or folder `path`, which is brought there where it is not
         there already; a URL stays as it is."""
 
-    def address(self, path: str) -> str:
+    def address(self, path: str) -> Placed:
         """What `publish` would return, with nothing brought anywhere."""

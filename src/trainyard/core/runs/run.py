@@ -79,10 +79,12 @@ class Attempt(Record):
 
 
 class Channel(Record):
-    """Where a channel's data come from: `uri` is a path, `dataset` its `name@version` if it has one."""
+    """Where a channel's data come from: `uri` is a path, `dataset` its `name@version` if it has one, `hash`
+    the content that the ledger has of that (`sha256:…`)."""
 
     uri: str
     dataset: str = ""
+    hash: str = ""
 
 
 class Observation(Record):
@@ -90,6 +92,7 @@ class Observation(Record):
 
     `billable_seconds` and `training_seconds` are SageMaker's, over all launches: what is paid for, and what
     the machines ran; None where nobody is paid. `rows_done` and `shards_done` are of that moment.
+    `output_hash` is the hash (hex) of the predictions that were committed, in an account.
     """
 
     state: State
@@ -107,6 +110,7 @@ class Observation(Record):
     shards_done: int | None = None
     billable_seconds: int | None = None
     training_seconds: int | None = None
+    output_hash: str = ""
 
 
 _INFINITY = float("inf")
@@ -121,6 +125,10 @@ class Run(Record):
     (`name@version` or a path). `folder` holds everything about the run in plain files, where the yard is
     this machine. `starts_from` is the run of whose checkpoints it began with a copy. `launch` counts how
     often it was submitted: 1, and one more for each `resume`.
+    The hashes
+    are what is known of what it reads (`sha256:…`, or hex; "" where nothing is): `model_hash` of the model's
+    files, `model_object_hash` of what lies at `model_uri`, which can be their archive. `model_version` is
+    S3's of the model's object, `wheels` the hash (hex) of the wheels beside its code.
     """
 
     id: str
@@ -138,6 +146,11 @@ class Run(Record):
     seen: Observation = Observation(state=State.QUEUED)
     model_used: str | None = None
     starts_from: str = ""
+    model_hash: str = ""
+    model_object_hash: str = ""
+    model_version: str = ""
+    input_hash: str = ""
+    wheels: str = ""
 
     @property
     def kind(self) -> str:

@@ -14,6 +14,7 @@ from ..record import Record
 from .run import Attempt, Channel, Interruption, Observation, Run, State
 
 _AS_THEY_ARE = ("code", "model_uri", "model_used", "input", "output")
+_RECORDED = ("model_hash", "model_object_hash", "model_version", "input_hash", "wheels")
 _OF_THE_MOMENT = ("rows_done", "shards_done")
 
 
@@ -25,18 +26,25 @@ def spec_to_record(run: Run) -> dict[str, Any]:
         "interrupt_at": [[each.after, each.kill] for each in run.interrupt_at],
         "starts_from": run.starts_from,
         **{name: getattr(run, name) for name in _AS_THEY_ARE},
+        "channel_hashes": {name: channel.hash for name, channel in run.channels.items() if channel.hash},
+        **{name: getattr(run, name) for name in _RECORDED if getattr(run, name)},
     }
 
 
 def spec_from_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """What `spec_to_record` wrote, as arguments of `Run`. Raises KeyError, TypeError and ValueError for
     anything else, `BadInput` for a job that is none."""
+    hashes = record.get("channel_hashes", {})
     return {
         "job": job_from_json(record["job"]),
-        "channels": {name: Channel(uri=uri, dataset=ref) for name, (uri, ref) in record["channels"].items()},
+        "channels": {
+            name: Channel(uri=uri, dataset=ref, hash=hashes.get(name, ""))
+            for name, (uri, ref) in record["channels"].items()
+        },
         "interrupt_at": tuple(Interruption(after=after, kill=kill) for after, kill in record["interrupt_at"]),
         "starts_from": record.get("starts_from", ""),
         **{name: record[name] for name in _AS_THEY_ARE},
+        **{name: record[name] for name in _RECORDED if name in record},
     }
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from ...core.errors import BadInput
 from ...core.files.whole import new_folder, remove, removed_on_failure
-from ...core.ports.store import MODEL, OUTPUT, Copied, Part, SourceFile, Staged
+from ...core.ports.store import MODEL, OUTPUT, Check, Copied, Part, Placed, SourceFile, Staged, unrecorded
 from ...core.runs.run import Run
 from .home import Home
 from .runfolder import RunPaths
@@ -51,13 +51,15 @@ class FolderStore:
     def discard(self, staged: Staged) -> None:
         remove(staged.address)
 
-    def fetch(self, address: str, target: str) -> tuple[int, int]:
+    def fetch(self, address: str, target: str, *, check: Check, version: str = "") -> tuple[int, int]:
         from ...machine.copying import copy_tree
 
         if not os.path.isdir(address):
             raise BadInput("is gone", where=address)
         with new_folder(target) as aside:
-            return copy_tree(address, aside)
+            copied = copy_tree(address, aside)
+            check(aside)
+        return copied
 
     def left(self, run: Run) -> Mapping[str, Part | str]:
         if not run.is_training:
@@ -71,12 +73,12 @@ class FolderStore:
         return {**left.of(run), **published}
 
     def _part(self, address: str) -> Part:
-        return Part(lambda target: Copied(*self.fetch(address, target)))
+        return Part(lambda target: Copied(*self.fetch(address, target, check=unrecorded)))
 
-    def keep_code(self, code: str, files: Sequence[SourceFile]) -> None:
+    def keep_code(self, code: str, files: Sequence[SourceFile]) -> str:
         place = os.path.join(self._home.code, code)
         if os.path.isdir(place):
-            return
+            return ""
         self._home.create()
         aside = self._aside()
         with removed_on_failure(aside):
@@ -89,14 +91,15 @@ class FolderStore:
                 if not os.path.isdir(place):
                     raise
                 remove(aside)
+        return ""
 
-    def publish(self, path: str) -> str:
+    def publish(self, path: str) -> Placed:
         """The path itself: jobs are processes of this machine."""
-        return path
+        return Placed(path)
 
-    def address(self, path: str) -> str:
+    def address(self, path: str) -> Placed:
         """The path itself."""
-        return path
+        return Placed(path)
 
     def _sweep(self) -> None:
         """Remove what a killed command left aside."""

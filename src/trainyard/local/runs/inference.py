@@ -173,6 +173,7 @@ class InferenceWork(Work):
             model=model,
             interpreter=self.interpreter,
             variables=self.variables(task, number, own),
+            recorded=child.Recorded(self.home, self._recorded(verb)),
         )
         most = self.inference.model_size_gb
         archive = self.run.model_uri if verb == PLAN and self._model != self.run.model_uri else ""
@@ -183,6 +184,11 @@ class InferenceWork(Work):
             report,
             done=spec.get("done", ""),
         )
+
+    def _recorded(self, verb: str) -> dict[str, str]:
+        """What a verb reads, by its path; shards ask for the input's files as the plan has found them."""
+        read = {self.run.model_uri: self.run.model_hash} if verb in (PLAN, SHARD) else {}
+        return {**read, self.run.input: self.run.input_hash} if verb == PLAN else read
 
     @property
     def _model(self) -> str:

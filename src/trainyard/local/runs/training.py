@@ -138,6 +138,9 @@ class TrainingWork(Work):
             code=self.code,
             interpreter=self.interpreter,
             variables=self.variables(TRAIN, number, {}),
+            recorded=child.Recorded(
+                self.home, {channel.uri: channel.hash for channel in self.run.channels.values()}
+            ),
         )
         log = self.paths.log(number, host)
         return Member(host, log, lambda: child.start_host(start), root=root, script=spec.entry_script)

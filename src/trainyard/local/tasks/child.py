@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn
 from ...machine import namespace
 from ...worker.contract import contract
 from ...worker.process import session
+from ..home.home import Home
 from ..home.runfolder import pid_of
 
 Body = Callable[[], int]
@@ -31,6 +32,21 @@ class Child(NamedTuple):
     pipe: int
 
 
+class Recorded(NamedTuple):
+    """What the ledger of a home has of folders that a task reads: path -> hash (`sha256:…`, or "")."""
+
+    home: Home
+    hashes: Mapping[str, str]
+
+    def check(self) -> None:
+        """Raise `BadInput` for the first folder that has another content now."""
+        if any(self.hashes.values()):
+            from ..home import contents  # for versions of the catalogue alone
+
+            for folder, recorded in self.hashes.items():
+                contents.check(self.home, folder, recorded)
+
+
 class HostStart(NamedTuple):
     """All that a host of a training run is started from. `root` stands for its `/opt/ml`; `links` is where
     `mountable` channels are made."""
@@ -45,6 +61,7 @@ class HostStart(NamedTuple):
     code: str
     interpreter: str
     variables: Mapping[str, str]
+    recorded: Recorded
 
 
 class WorkerStart(NamedTuple):
@@ -59,6 +76,7 @@ class WorkerStart(NamedTuple):
     model: str
     interpreter: str
     variables: Mapping[str, str]
+    recorded: Recorded
 
 
 def fork(body: Body, log: str) -> Child:
@@ -104,6 +122,7 @@ def _tell(pipe: int, error: BaseException) -> None:
 
 def start_host(start: HostStart) -> int:
     """Become the training script of one host, in the container contract of SageMaker."""
+    start.recorded.check()
     physical = contract.Layout(start.root, checkpoints=start.checkpoints)
     contract.prepare(start.spec, physical)
     copy_code(start.code, physical.code)
@@ -152,6 +171,7 @@ def _link_channels(start: HostStart, physical: contract.Layout) -> contract.Layo
 
 def start_worker(start: WorkerStart) -> int:
     """Become one of the worker's verbs, in the script's own interpreter."""
+    start.recorded.check()
     code = os.path.join(start.folder, "code")
     copy_code(start.code, code)
     spec = {**start.spec, "code": code}

@@ -12,6 +12,7 @@ from ..rows import formats
 from ..rows.inputs import PlannedFile, Source, changed, describe, find
 from ..rows.splits import USUAL, Options, Piece, Shape, cut
 from ..storage.places import exists, is_remote, read_json, write_json
+from . import recorded
 
 
 class PlannedShard(TypedDict):
@@ -44,7 +45,9 @@ def run(spec: dict[str, Any]) -> None:
     if is_remote(spec["plan"]) and exists(spec["plan"]):
         return
     options = Options(**spec.get("csv", {}), wants_types=_may_want_columns(spec))
+    tags = recorded.check_input(spec["input"], spec.get("input_hash", ""))
     plan = make(spec["input"], spec["shards"], options)
+    recorded.check_planned(plan["files"], tags)
     for line in plan["warnings"]:
         sys.stderr.write(f"warning: {line}\n")
     write_json(spec["plan"], plan, new=True)

@@ -8,6 +8,7 @@ theirs that fails: requests are sent again, and reading goes on where it broke o
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import http.client
 import os
@@ -67,6 +68,13 @@ class Client:
         self._endpoint = endpoint.rstrip("/")
         self._connections = Connections()
         self._moved: dict[str, str] = {}
+        self._version: _Query = ()
+
+    def pinned(self, version: str) -> Client:
+        """The same, over the same connections, to read that version of an object; it lists as ever."""
+        found = copy.copy(self)
+        found._version = [("versionId", version)]
+        return found
 
     def close(self) -> None:
         """Close the connections; the next request opens one again."""
@@ -260,7 +268,8 @@ class Client:
 
     def _url(self, request: _Request) -> str:
         bucket, key = request.place
-        query = f"?{urlencode(request.query, quote_via=quote, safe='~')}" if request.query else ""
+        asked = request.query or self._version
+        query = f"?{urlencode(asked, quote_via=quote, safe='~')}" if asked else ""
         return f"{self._moved.get(bucket) or self._base(bucket)}/{quote(key, safe='/~')}{query}"
 
     def _base(self, bucket: str) -> str:

@@ -118,14 +118,15 @@ def listed(folder: str) -> list[Listed]:
     return [Listed(each.key[len(place.key) :].rstrip("/"), max(0, each.size), each.etag) for each in found]
 
 
-def objects(address: str) -> list[Found]:
-    """What there is at an address of S3, an object or else a prefix, in the order of the names.
+def objects(address: str, *, version: str = "") -> list[Found]:
+    """What there is at an address of S3, an object (of that version) or else a prefix, in the order of the
+    names.
 
     The name of a single object is the last part of its key. Raises InputError where there is nothing.
     """
-    client, place = _at(address)
+    client, place = _at(address, version)
     if place.key and not place.key.endswith("/"):
-        if client.lists(place):
+        if version or client.lists(place):
             facts = client.head(place)
             return [Found(address, place.key.rpartition("/")[2], facts.size, facts.etag)]
         place = place._replace(key=f"{place.key}/")
@@ -145,15 +146,22 @@ def below(prefix: str) -> list[str]:
 
 
 def open_object(
-    address: str, size: int, etag: str, *, end: int | None = None, ahead: bool = True, now: bool = False
+    address: str,
+    size: int,
+    etag: str,
+    *,
+    version: str = "",
+    end: int | None = None,
+    ahead: bool = True,
+    now: bool = False,
 ) -> IO[bytes]:
-    """An object as a buffered file, as `reading.ObjectReader` reads it; with `now` its beginning is fetched
-    before it is asked for."""
+    """An object (of that version) as a buffered file, as `reading.ObjectReader` reads it; with `now` its
+    beginning is fetched before it is asked for."""
     import io
 
     from ..s3.reading import ObjectReader  # loaded late for the sake of start-up, as above
 
-    client, place = _at(address)
+    client, place = _at(address, version)
     reader = ObjectReader(client, place, size, etag, end=end, ahead=ahead)
     if now:
         reader.prefetch()
@@ -269,10 +277,11 @@ def close() -> None:
             module.close()
 
 
-def _at(address: str) -> tuple[Client, S3Address]:
+def _at(address: str, version: str = "") -> tuple[Client, S3Address]:
     from ..s3 import client as s3_client  # loaded late for the sake of start-up, as above
 
-    return s3_client.client(), s3_client.address_of(address)
+    client = s3_client.client()
+    return client.pinned(version) if version else client, s3_client.address_of(address)
 
 
 @contextmanager

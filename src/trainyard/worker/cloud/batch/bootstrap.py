@@ -1,8 +1,8 @@
 """How a Batch job begins in an image that has nothing of ours: the command is this text.
 
 Batch stages no files and takes a command of some 8,000 characters at most, so `python3 -c BOOTSTRAP WORKER
-MANIFEST VERB` fetches the worker from S3 with the job's role and becomes it. Standard library alone, from
-Python 3.8 on; older ones parse it, and say so.
+MANIFEST VERB WORKER_HASH MANIFEST_HASH` fetches the worker from S3 with the job's role and becomes it, where
+it is what was sent. Standard library alone, from Python 3.8 on; older ones parse it, and say so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ BOOTSTRAP = r'''"""Fetch trainyard's worker from S3 with the job's role, and bec
 import datetime, hashlib, hmac, json, os, re, signal, ssl, sys, tempfile, time
 import urllib.error, urllib.parse, urllib.request as web
 
-worker, manifest, verb = sys.argv[1:4]
+worker, manifest, verb, recorded = sys.argv[1:5]
 env = os.environ.get
 
 
@@ -94,10 +94,14 @@ else:
 url = base + "/" + urllib.parse.quote(path, safe="/~")
 trust = ssl.create_default_context(cafile=env("AWS_CA_BUNDLE") or None)
 body = fetch(worker, url, signed(url, region), web.build_opener(web.HTTPSHandler(context=trust)))
+found = hashlib.sha256(body).hexdigest()
+if found != recorded:
+    fail("%s is not what was recorded: its hash is %s, and %s was recorded" % (worker, found, recorded))
 os.environ["TRAINYARD_FOLDER"] = folder = tempfile.mkdtemp(prefix="trainyard-")
 program = os.path.join(folder, "worker.pyz")
 with open(program, "wb") as stream:
     stream.write(body)
-os.execv(sys.executable, [sys.executable, program, "batch", verb, manifest])
+os.execv(sys.executable, [sys.executable, program, "batch", verb, manifest] + sys.argv[5:])
 '''.replace("RETRY_STATUS", str(RETRY_STATUS))
-"""The text: arguments are the `s3://` addresses of the worker and of a manifest, and a verb."""
+"""The text: arguments are the `s3://` addresses of the worker and of a manifest, a verb, and the hashes
+(SHA-256, hexadecimal) of the first two."""

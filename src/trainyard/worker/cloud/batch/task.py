@@ -7,6 +7,8 @@ machines that were lost too; the exit status tells Batch whether to try again.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -28,7 +30,7 @@ from ...process.script import OUTSIDE, Program, Script, Signals
 from ...protocol import COMMIT, PLAN, RETRY_STATUS, SHARD, VERBS
 from ...reasons import one_line
 from ...s3 import client
-from ...storage import files, places
+from ...storage import content, files, places
 from ...storage.archive import limit_of
 from .. import secrets
 from ..source import SourceRefused, unpack
@@ -43,7 +45,7 @@ FOLDER = "TRAINYARD_FOLDER"
 _WORKER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _KEYS = (
     *("run", "launch", "region", "code", "model", "input", "output", "state", "handler", "batch_size"),
-    *("shards", "indices", "retries", "environment", "requirements"),
+    *("shards", "indices", "retries", "environment", "requirements", "recorded"),
 )
 
 
@@ -60,18 +62,19 @@ class Stopped(BaseException):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `VERB MANIFEST`: 0 when done, RETRY_STATUS where another attempt may do better, else 1.
+    """Run `VERB MANIFEST HASH`, the last being the manifest's SHA-256: 0 when done, RETRY_STATUS where
+    another attempt may do better, else 1.
 
     143 after a SIGTERM.
     """
     log = Log()
-    if len(arguments) != 2 or arguments[0] not in VERBS:
-        log.say(f"usage: worker batch {'|'.join(VERBS)} s3://BUCKET/MANIFEST")
+    if len(arguments) != 3 or arguments[0] not in VERBS:
+        log.say(f"usage: worker batch {'|'.join(VERBS)} s3://BUCKET/MANIFEST HASH")
         return 1
     folder = os.environ.pop(FOLDER, "") or tempfile.mkdtemp(prefix="trainyard-")
     _leave_on_sigterm(folder)
     try:
-        return Task(arguments[0], _manifest(arguments[1]), os.environ, folder, log).run()
+        return Task(arguments[0], _manifest(*arguments[1:]), os.environ, folder, log).run()
     except (InputError, ServiceError, OutputError) as error:
         log.say(f"trainyard: {error}")
         return 1 if isinstance(error, InputError) else RETRY_STATUS
@@ -80,9 +83,11 @@ def main(arguments: Sequence[str]) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _manifest(address: str) -> Mapping[str, Any]:
+def _manifest(address: str, recorded: str) -> Mapping[str, Any]:
+    text = client.client().get(client.address_of(address))
+    content.check_hash(hashlib.sha256(text).hexdigest(), recorded, address)
     try:
-        found = places.read_json(address)
+        found = json.loads(text)
     except ValueError:
         found = None
     lacking = [key for key in _KEYS if key not in found] if isinstance(found, dict) else ["JSON"]
@@ -156,14 +161,15 @@ class Task:
         """All that the verb needs, brought here."""
         manifest, code = self._manifest, os.path.join(self._folder, "code")
         archive = os.path.join(self._folder, protocol.SOURCE_FILE)
-        download.fetch_source(manifest["code"], archive, code)
+        download.fetch_source(manifest["code"], archive, code, self._recorded("code"))
         chosen: dict[str, str] = dict(manifest["environment"])
         if self._verb == PLAN:
-            download.check_model(manifest["model"])
+            download.check_model(manifest["model"], self._recorded("model_version"))
             self._take_output()
         if self._verb == SHARD:
             limit = limit_of(int(manifest.get("model_size_gb", protocol.MODEL_SIZE_GB)))
-            download.fetch_model(manifest["model"], self._model, limit)
+            recorded = {name: self._recorded(name) for name in ("model", "model_object", "model_version")}
+            download.fetch_model(manifest["model"], self._model, limit, **recorded)
             named = {name: value for name, value in chosen.items() if value.startswith(protocol.SECRET)}
             os.environ.setdefault("AWS_REGION", manifest["region"])
             known = secrets.resolve(named, "infer")
@@ -181,6 +187,11 @@ class Task:
             code,
             f"{protocol.ATTEMPT_VARIABLE}={self._number}",
         )
+
+    def _recorded(self, name: str) -> str:
+        """What was recorded of that name in the manifest; "" for nothing."""
+        found: str = self._manifest["recorded"].get(name, "")
+        return found
 
     def _take_output(self) -> None:
         """Make the output the run's own. Raises InputError where it is another's, but for one that is
@@ -213,9 +224,10 @@ class Task:
         wheels = os.path.join(self._folder, protocol.WHEELS)
         if self._manifest.get("wheels"):
             download.fetch_prefix(self._manifest["wheels"], wheels)
+            content.check(wheels, self._recorded("wheels"), f"the folder {self._manifest['wheels']}")
         # What pip leaves in the source goes with its copy.
         copy = os.path.join(self._folder, "requirements")
-        unpack(archive, copy)
+        unpack(archive, copy, self._recorded("code"))
         folder = os.path.join(self._folder, "environment")
         installation = layer.Installation(copy, folder, interpreter.own_facts(), wheels, isolated)
         places.close()
@@ -256,6 +268,7 @@ class Task:
         common = {"verb": self._verb, "plan": self._state_file(protocol.PLAN_FILE), "report": self._report}
         if self._verb == PLAN:
             wanted = {"code": code, "handler": manifest["handler"], "csv": manifest.get("csv", {})}
+            wanted["input_hash"] = self._recorded("input")
             return {**common, **wanted, "input": manifest["input"], "shards": manifest["shards"]}
         common["output"] = manifest["output"]
         if self._verb == COMMIT:

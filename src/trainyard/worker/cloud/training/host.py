@@ -181,7 +181,7 @@ class Host:
         _remove(layout.failure)
         lay(layout)
         channel = layout.channel(CODE_CHANNEL)
-        unpack(os.path.join(channel, protocol.SOURCE_FILE), layout.code)
+        unpack(os.path.join(channel, protocol.SOURCE_FILE), layout.code, self._options.code)
         if not os.path.isfile(os.path.join(layout.code, self._options.script)):
             raise InputError(
                 f"{self._options.script} is not in the source; "
@@ -190,16 +190,30 @@ class Host:
 
     def _prepare(self) -> None:
         """Make the rest ready for the script: its Python, its secrets."""
-        channel = self._layout.channel(CODE_CHANNEL)
         if not self._python:
-            self._python = self._install(os.path.join(channel, protocol.WHEELS)) or sys.executable
+            self._compare()
+            self._python = self._install() or sys.executable
         self._stop_if_asked()
         if self._secrets is None:
             self._secrets = _resolve_secrets(self._job.user_environment)
             self._log.hide(self._secrets.values())
         self._stop_if_asked()
 
-    def _install(self, wheels: str) -> str:
+    def _compare(self) -> None:
+        """Hold what SageMaker brings against what was recorded of it; nothing has been used by then."""
+        if self._options.channels or self._options.wheels:
+            from . import comparing  # hashing loads OpenSSL, 3 to 8 ms
+
+            comparing.compare(self._options, self._job, self._layout, self._wheels, self._signals)
+            self._stop_if_asked()
+
+    @property
+    def _wheels(self) -> str:
+        """The folder of the wheels that came with the source, if any did."""
+        folder = os.path.join(self._layout.channel(CODE_CHANNEL), protocol.WHEELS)
+        return os.path.join(folder, self._options.wheels) if self._options.wheels else folder
+
+    def _install(self) -> str:
         """The Python of an environment with what the source requires; "" where it requires nothing."""
         isolated = self._options.isolated
         if not (isolated or packages.may_be_needed(self._layout.code)):
@@ -211,8 +225,9 @@ class Host:
         # What pip leaves in the source goes with its copy, and what is installed from it stays.
         copy = os.path.join(self._layout.root, "requirements", "source")
         folder = os.path.join(self._layout.root, "requirements", "environment")
-        installation = layer.Installation(copy, folder, interpreter.own_facts(), wheels, isolated)
-        unpack(os.path.join(self._layout.channel(CODE_CHANNEL), protocol.SOURCE_FILE), copy)
+        installation = layer.Installation(copy, folder, interpreter.own_facts(), self._wheels, isolated)
+        archive = os.path.join(self._layout.channel(CODE_CHANNEL), protocol.SOURCE_FILE)
+        unpack(archive, copy, self._options.code)
         try:
             layer.install(installation, self._plain_variables(), self._run_tool)
         except tools.RequirementsFailed as error:
@@ -284,12 +299,13 @@ class Host:
     def _keep_model(self, outcome: AttemptEnd) -> AttemptEnd:
         """Write down the files of the model, or why they make none: SageMaker keeps them all the same, where
         the job does not fail."""
-        from . import modelfiles  # nothing of it is needed before
+        from ...storage import content
+        from . import modelfiles  # nothing of these is needed before
 
         host = self._job.current_host
         try:
             files = modelfiles.model_files(self._layout.model, host, lambda: self._signals.asked)
-        except modelfiles.HashingStopped:
+        except content.Stopped:
             return AttemptEnd(*reasons.SIGTERM_FROM_OUTSIDE.of(), _STOP, outcome.finished)
         except (ModelRefused, OSError) as error:
             self._log.say(f"no version can be made of the model: {error}")
@@ -327,9 +343,9 @@ class Host:
         if outcome.cause.state == FAILED:
             lead = f"{self._job.current_host}: " if len(self._job.hosts) > 1 else ""
             _write_failure(self._layout, lead + self._log.redacted(outcome.reason))
-        elif said := failure(self._layout):
+        elif self._secrets and (said := failure(self._layout, self._log.redacted)):
             # SageMaker reads what the script left there, whatever ended the job.
-            _write_failure(self._layout, self._log.redacted(said))
+            _write_failure(self._layout, said)
         return outcome.status
 
     def _fault(self, error: Exception) -> AttemptEnd:

@@ -13,7 +13,8 @@ class StartOptions(NamedTuple):
     """What the worker is told beside SageMaker's own configuration; `grace` is in seconds.
 
     `histories` is the folder, on S3, of what the hosts write down of their attempts. With a `region` or an
-    `endpoint` S3 is asked there, whatever the script's variables say.
+    `endpoint` S3 is asked there, whatever the script's variables say. `code`, `wheels` and `channels`, by
+    name, are the hashes (64 hexadecimal digits) that were recorded of what SageMaker brings.
     """
 
     script: str
@@ -26,6 +27,9 @@ class StartOptions(NamedTuple):
     interruptions: tuple[RehearsedInterruption, ...] = ()
     spot: bool = False
     isolated: bool = False
+    code: str = ""
+    wheels: str = ""
+    channels: tuple[tuple[str, str], ...] = ()
 
 
 _WITH_VALUES = (
@@ -37,25 +41,30 @@ _WITH_VALUES = (
     "--grace",
     "--retries",
     "--interrupt-at",
+    "--code",
+    "--wheels",
+    "--channel",
 )
 
 
 def parse(arguments: Sequence[str]) -> StartOptions:
     """`--script train.py --histories s3://bucket/folder/ [--region R] [--endpoint URL] [--launch 1]
-    [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot] [--isolated]`.
+    [--grace 120] [--retries 0] [--interrupt-at 5s:kill]… [--spot] [--isolated]
+    [--code HASH] [--wheels HASH] [--channel NAME:HASH]…`; each value may stand after a `=`, too.
 
     Raises InputError for anything else.
     """
     found: dict[str, list[str]] = {name: [] for name in _WITH_VALUES}
     flags = {"--spot": False, "--isolated": False}
     rest = iter(arguments)
-    for name in rest:
-        if name in flags:
-            flags[name] = True
+    for word in rest:
+        name, equals, own = word.partition("=")
+        if word in flags:
+            flags[word] = True
             continue
-        value = next(rest, None) if name in found else None
+        value = (own if equals else next(rest, None)) if name in found else None
         if value is None:
-            raise InputError(f"worker train: {name!r} is no option, or lacks its value")
+            raise InputError(f"worker train: {word!r} is no option, or lacks its value")
         found[name].append(value)
     if not found["--script"]:
         raise InputError("worker train: --script is missing; name the script to run")
@@ -72,7 +81,15 @@ def parse(arguments: Sequence[str]) -> StartOptions:
         interruptions=tuple(map(_interruption, found["--interrupt-at"])),
         spot=flags["--spot"],
         isolated=flags["--isolated"],
+        code="".join(found["--code"][-1:]),
+        wheels="".join(found["--wheels"][-1:]),
+        channels=tuple(_channel(each) for each in found["--channel"]),
     )
+
+
+def _channel(text: str) -> tuple[str, str]:
+    name, _, recorded = text.rpartition(":")
+    return name, recorded
 
 
 def _interruption(text: str) -> RehearsedInterruption:
