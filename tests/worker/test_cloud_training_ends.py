@@ -399,7 +399,7 @@ def test_the_history_is_json_that_anybody_reads(container: Container) -> None:
     container.files["train.py"] = "import sys\nsys.exit('grün \\ud83d')"
     container.run()
     document = json.loads(container.history_file.read_text(encoding="ascii"))
-    assert sorted(document) == ["attempts", "model", "warnings"]
+    assert sorted(document) == ["attempts", "has_copied", "model", "warnings"]
     assert sorted(document["attempts"][0]) == [
         "bad_input",
         "checkpoint",
