@@ -121,13 +121,12 @@ class ShardKiller(threading.Thread):
 
     def run(self) -> None:
         folder = self.wait_for_run()
-        aside = folder / "predictions" / f".part-{SHARD:05}.csv.tmp-1"
-        while not self.size(aside):
+        while not (size := self.written(folder / "predictions")):
             time.sleep(WATCH_SECONDS)
         pid = int((folder / "attempts" / "1" / f"{TASK}.pid").read_text())
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            self.killed = f"kill -KILL {pid}   # {TASK}, {self.size(aside) >> 10} KiB into its part"
+            self.killed = f"kill -KILL {pid}   # {TASK}, {size >> 10} KiB into its part"
 
     def wait_for_run(self) -> Path:
         while True:
@@ -137,11 +136,11 @@ class ShardKiller(threading.Thread):
             time.sleep(WATCH_SECONDS)
 
     @staticmethod
-    def size(path: Path) -> int:
-        try:
-            return path.stat().st_size
-        except FileNotFoundError:
-            return 0
+    def written(output: Path) -> int:
+        """Bytes that the shard's first attempt has written aside."""
+        with contextlib.suppress(FileNotFoundError):
+            return sum(path.stat().st_size for path in output.glob(f".part-{SHARD:05}.csv.tmp-1-*"))
+        return 0
 
 
 def predict(yard: trainyard.Yard, model: str) -> trainyard.Run:
