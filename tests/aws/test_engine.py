@@ -493,7 +493,9 @@ def test_a_model_whose_list_of_files_comes_late_is_waited_for_and_said_to_be_the
     monkeypatch.setattr("trainyard.aws.sagemaker.models._LATE", 0.0)
     ended = runs[1].wait(timeout=PATIENCE)
     assert (ended.state, ended.model) == (State.SUCCEEDED, None)
-    assert any(f"trainyard models add late {ended.id}" in text for text in ended.warnings)
+    assert any(
+        f"trainyard models add late {ended.id} --on {reached.yard.name}" in text for text in ended.warnings
+    )
     monkeypatch.undo()
     made, _ = reached.yard.add_model("late", ended.id)
     assert made.ref == "late@2"

@@ -17,7 +17,7 @@ from .jobs import BatchJobs, Jobs
 from .requests import last_numbers
 
 _WATCHED = 100
-"""Shards whose attempts are failed while the run is under way, at the most; of more, at its end."""
+"""Shards whose attempts are told while the run is under way, at the most; of more, at its end."""
 
 
 class FailedAttempt(NamedTuple):

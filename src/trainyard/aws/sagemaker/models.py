@@ -72,7 +72,7 @@ class Models:
         if not self._is_there(run):
             return run.seen
         place = S3Address(self._deployment.model_bucket, self._key(run)).uri
-        cure = f"make a version of it: trainyard models add {run.name} {run.id}"
+        cure = f"make a version of it: {outcomes.keeping(run)}"
         warning = f"its model, {place}, is no version: the list of its files never came; {cure}"
         return run.seen.replace(warnings=(*run.warnings, warning))
 
