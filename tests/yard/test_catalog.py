@@ -168,6 +168,17 @@ def test_a_version_that_cannot_be_pulled_gets_the_latest(
             local_yard.pull(word, str(tmp_path / "pulled"))
 
 
+def test_what_no_model_can_be_made_of_is_told_by_what_it_is(
+    local_yard: Yard, data: Path, project: Project
+) -> None:
+    local_yard.push("rows", str(data))
+    with pytest.raises(trainyard.BadInput, match="'rows@1' is no run, folder or file; .*pull rows@1"):
+        local_yard.add_model("mine", "rows@1")
+    with pytest.raises(NotFound, match="no such file or folder, and no run is called 'rows'"):
+        local_yard.add_model("mine", "rows")
+    assert local_yard.models() == []
+
+
 def test_what_a_killed_push_left_aside_is_removed_later(local_yard: Yard, home: Path, data: Path) -> None:
     local_yard.push("rows", str(data))
     dead = subprocess.Popen(["true"])

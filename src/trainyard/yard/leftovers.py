@@ -10,6 +10,7 @@ from functools import partial
 from ..core.errors import BadInput, NotFound
 from ..core.files import trees
 from ..core.files.whole import new_folder
+from ..core.jobs.limits import is_dataset_reference
 from ..core.ports.ledger import DataSet, Ledger, Model
 from ..core.ports.store import CHECKPOINTS, MODEL, OUTPUT, PARTS, Copied, Part, Store
 from ..core.runs import outputs
@@ -49,7 +50,7 @@ class Leftovers:
         if os.path.exists(path) and self._ledger.run(what) is None:
             fill, address = _copier(path), ""
         else:
-            run, part = self._run(what)
+            run, part = self._run_to_add(what)
             found = _one(run, self._left(run), part or MODEL)
             fill, address = found.fetch, found.address
         staged, copied = self._store.stage_model(fill, address)
@@ -111,13 +112,27 @@ class Leftovers:
 
     def _run(self, what: str) -> tuple[Run, str]:
         """The run, and the part of what it left that is meant; "" for all of it."""
-        word, slash, part = what.rpartition("/")
-        if not slash or part not in PARTS:
-            word, part = what, ""
+        word, part = _parted(what)
         try:
             return self._find(word), part
         except NotFound as error:
             raise NotFound(error.problem, cure=self._catalog.latest(what) or error.cure) from None
+
+    def _run_to_add(self, what: str) -> tuple[Run, str]:
+        """The same, where `what` is no path that is there, and no version is meant."""
+        word, part = _parted(what)
+        if is_dataset_reference(what):
+            cure = f"copy it with `trainyard pull {what}`, and add the folder"
+            raise BadInput(f"{what!r} is no run, folder or file", cure=cure)
+        try:
+            return self._find(word), part
+        except NotFound as error:
+            raise NotFound(f"no such file or folder, and {error.problem}", cure=error.cure) from None
+
+
+def _parted(what: str) -> tuple[str, str]:
+    word, slash, part = what.rpartition("/")
+    return (word, part) if slash and part in PARTS else (what, "")
 
 
 def _committed(run: Run, fetch: Callable[[str], Copied], target: str) -> Copied:
