@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 import trainyard
 from conftest import PATIENCE, Project, wait_for_line
 from trainyard import BadInput, NotFound, State, Unsupported, Yard
+from trainyard.core.errors import DiskFull
+from trainyard.local.home import left
 from trainyard.yard import source
+
+CHECKPOINT = "import os\nopen(os.environ['TRAINYARD_CHECKPOINT_DIR'] + '/1', 'w').write('1')\n"
 
 
 def test_planning_starts_and_writes_nothing(
@@ -154,6 +159,36 @@ def test_the_output_of_an_inference_run_is_pulled(
     run = local_yard.infer(job, model=str(model), input=str(rows)).wait(timeout=PATIENCE)
     folder, *_ = local_yard.pull(run.id, str(tmp_path / "mine"))
     assert (Path(folder) / "part-00000.csv").exists() and (Path(folder) / "_SUCCESS").exists()
+
+
+def test_the_output_of_an_inference_run_is_pulled_when_it_is_over_and_there(
+    local_yard: Yard, project: Project, model: Path, rows: Path, tmp_path: Path
+) -> None:
+    handler = "import time\ndef predict_fn(batch, model): time.sleep(600)\n"
+    run = local_yard.infer(project.inference(handler), model=str(model), input=str(rows))
+    with pytest.raises(NotFound, match="no output of the run: the run is"):
+        local_yard.pull(run.id, str(tmp_path / "mine"))
+    run.stop()
+    shutil.rmtree(str(run.output))
+    with pytest.raises(NotFound, match="predictions is gone"):
+        local_yard.pull(run.id, str(tmp_path / "mine"))
+
+
+def test_a_copy_of_checkpoints_that_does_not_fit_leaves_nothing(
+    local_yard: Yard, home: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = local_yard.train(project.training(CHECKPOINT)).wait(timeout=PATIENCE)
+
+    def fill(_: str, target: str) -> None:
+        Path(target).write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(left, "clone_or_copy", fill)
+    with pytest.raises(DiskFull, match="no space left"):
+        local_yard.train(project.training(CHECKPOINT), start_from=first.id)
+    assert [run.id for run in local_yard.runs()] == [first.id]
+    others = [path for path in (home / "runs").iterdir() if path.name != first.id]
+    assert all(list(path.iterdir()) == [] for path in others)
 
 
 @pytest.mark.parametrize("name", ["notes.json", "empty/"])

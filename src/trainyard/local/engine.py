@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import BadInput, Unsupported
-from ..core.files.oserrors import in_words
 from ..core.jobs.job import Job, TrainingJob
 from ..core.jobs.variables import shell_values
 from ..core.ports.engine import LogLine, RunQuery
@@ -123,15 +122,14 @@ class LocalEngine:
         other = self._ledger.run(run.starts_from) if run.starts_from else None
         if other is None or run.launch > 1 or os.path.isdir(place):
             return
-        from ..core.files import trust
+        from ..core.files.whole import new_folder
         from .home import left  # for these runs alone
 
-        part, aside = left.of(other)[CHECKPOINTS], trust.beside(place)
+        part = left.of(other)[CHECKPOINTS]
         if isinstance(part, str):
             raise BadInput(f"there are no checkpoints of it: {part}", where=other.id, key="--from")
-        with in_words(place):
+        with new_folder(place) as aside:
             part.fetch(aside)
-            os.rename(aside, place)
 
     def _is_over(self, run_id: str) -> bool:
         """Whether a run is known, and over."""

@@ -64,8 +64,9 @@ class FolderStore:
     def left(self, run: Run) -> Mapping[str, Part | str]:
         if not run.is_training:
             output = run.output or ""
-            is_there = os.path.isdir(output)
-            return {OUTPUT: self._part(output) if is_there else f"the run is {run.state}"}
+            if not run.state.ended:
+                return {OUTPUT: f"the run is {run.state}"}
+            return {OUTPUT: self._part(output) if os.path.isdir(output) else f"{output} is gone"}
         from . import left  # not on the way of every command
 
         model = os.path.realpath(RunPaths(run.folder).model)

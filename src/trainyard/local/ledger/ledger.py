@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...core.errors import BadInput
+from ...core.files.oserrors import refusal
 from ...core.ports.engine import RunQuery
 from ...core.ports.ledger import DataSet, Model
 from ...core.runs.run import Observation, Run
@@ -164,7 +164,7 @@ class SqliteLedger:
         except sqlite3.Error as error:
             raise database.plain_error(error, self._home.database) from None
         except OSError as error:
-            raise BadInput(error.strerror or str(error), where=str(error.filename)) from None
+            raise refusal(error, self._home.path) from None
 
     def _connection(self) -> sqlite3.Connection:
         # A home that was removed and made anew under a long-lived Python is another file.
