@@ -172,7 +172,7 @@ def test_what_no_model_can_be_made_of_is_told_by_what_it_is(
     local_yard: Yard, data: Path, project: Project
 ) -> None:
     local_yard.push("rows", str(data))
-    with pytest.raises(trainyard.BadInput, match="'rows@1' is no run, folder or file; .*pull rows@1"):
+    with pytest.raises(trainyard.BadInput, match=r"'rows@1' is no run, folder or file; .*pull rows@1"):
         local_yard.add_model("mine", "rows@1")
     with pytest.raises(NotFound, match="no such file or folder, and no run is called 'rows'"):
         local_yard.add_model("mine", "rows")
