@@ -384,7 +384,7 @@ def test_an_output_in_which_a_failed_run_left_nothing_is_free_again(
     assert failed.wait(timeout=PATIENCE).state is State.FAILED
     run = yard.infer(job, model=str(model), input=str(rows), output=named).wait(timeout=PATIENCE)
     assert (run.state, run.rows_out) == (State.SUCCEEDED, 200), run.reason
-    with pytest.raises(BadInput, match=f"something else in it of {run.id}; "):
+    with pytest.raises(BadInput, match=f"something else in it, of the run {run.id}; "):
         failed.resume()
 
 

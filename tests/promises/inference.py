@@ -381,7 +381,7 @@ class OutputFolderPromises:
             first.resume,
             lambda: yard.infer(job, model=str(model), input=str(rows), output=str(out)),
         ):
-            with pytest.raises(BadInput, match=f"something else in it of {second.id}; "):
+            with pytest.raises(BadInput, match=f"something else in it, of the run {second.id}; "):
                 again()
         assert json.loads((out / "_manifest.json").read_text()) == {"run": second.id}
 

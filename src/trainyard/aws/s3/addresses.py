@@ -45,7 +45,7 @@ def check_output(session: Session, run: Run, is_over: Callable[[str], bool]) -> 
     if found == [manifest] and isinstance(known, str) and is_over(known):
         return known
     cure = "name another, or leave it out"
-    whose = f" of {known}" if known else ""
+    whose = f", of the run {known}" if known else ""
     raise BadInput(f"{run.output!r} has something else in it{whose}", key="--output", cure=cure)
 
 

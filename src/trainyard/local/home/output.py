@@ -74,7 +74,7 @@ def _take(folder: str, run_id: str, has_ended: Callable[[str], bool]) -> bool:
         if content and owner == run_id:
             return False
         if content and not (_is_bare(content) and owner and has_ended(owner)):
-            whose = f" of {owner}" if owner else ""
+            whose = f", of the run {owner}" if owner else ""
             problem = f"the output folder has something else in it{whose}"
             raise BadInput(problem, where=folder, cure="name a new or empty folder")
         for name in content:
