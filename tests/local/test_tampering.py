@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,6 +72,9 @@ def test_a_data_set_that_was_changed_or_added_to_is_read_by_no_attempt(
         assert trees.hash_tree(dataset.path).hash in run.reason
     extra.unlink()
     assert trained.resume().wait(timeout=PATIENCE).state is State.SUCCEEDED
+    shutil.rmtree(dataset.path)
+    gone = local_yard.train(job).wait(timeout=PATIENCE)
+    assert (gone.reason, gone.record.seen.bad_input) == (f"{dataset.path}: is gone", True)
 
 
 @pytest.mark.parametrize("change", ["a row of a part", "another part", "the marker"])

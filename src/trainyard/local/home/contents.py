@@ -12,10 +12,12 @@ import json
 import os
 import stat
 import time
+from contextlib import suppress
 from typing import Any
 
 from ...core.errors import BadInput
 from ...core.files import trees, trust
+from ...core.files.whole import written
 from .home import Home
 
 LARGE = 1 << 20
@@ -27,10 +29,13 @@ _SETTLED = 2.0
 def check(home: Home, folder: str, recorded: str) -> None:
     """Return where the folder of a data set's or model's version has the content that was recorded.
 
-    `recorded` is `sha256:…`, or "" where nothing was. Raises `BadInput` with both hashes, and OSError.
+    `recorded` is `sha256:…`, or "" where nothing was. Raises `BadInput` with both hashes, or for a
+    folder that is gone, and OSError.
     """
     if not recorded:
         return
+    if not os.path.isdir(folder):
+        raise BadInput("is gone", where=folder)
     place = os.path.join(home.path, "hashes", f"{recorded.removeprefix('sha256:')}.json")
     noted = _noted(home, place, folder)
     entries = [entry for entry in trees.walk(folder) if not stat.S_ISDIR(entry.status.st_mode)]
@@ -70,13 +75,8 @@ def _noted(home: Home, place: str, folder: str) -> dict[str, dict[str, Any]]:
 
 
 def _note(home: Home, place: str, folder: str, files: dict[str, dict[str, Any]]) -> None:
-    aside = f"{place}.{os.getpid()}"
-    try:
+    # Where it cannot be, it is hashed again the next time.
+    with suppress(OSError):
         os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-        with open(
-            os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-        ) as stream:
+        with written(place, 0o600) as stream:
             json.dump({"folder": os.path.relpath(folder, home.path), "files": files}, stream)
-        os.replace(aside, place)
-    except OSError:
-        pass  # it is hashed again the next time

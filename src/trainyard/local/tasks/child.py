@@ -116,6 +116,10 @@ def _tell(pipe: int, error: BaseException) -> None:
 
         os.write(2, traceback.format_exc().encode())
     bad_input = getattr(error, "exit_status", 1) == 2
+    if isinstance(error, OSError):
+        from ...core.files.oserrors import refusal  # for failures alone
+
+        error = refusal(error)
     text = " ".join(str(error).split()) or type(error).__name__
     os.write(pipe, json.dumps({"reason": text, "bad_input": bad_input}).encode()[:4000])
 
