@@ -174,6 +174,17 @@ def test_the_output_of_an_inference_run_is_pulled_when_it_is_over_and_there(
         local_yard.pull(run.id, str(tmp_path / "mine"))
 
 
+def test_what_a_run_left_is_not_said_to_have_never_been_written_where_its_folder_is_gone(
+    local_yard: Yard, project: Project, tmp_path: Path
+) -> None:
+    run = local_yard.train(project.training(CHECKPOINT)).wait(timeout=PATIENCE)
+    shutil.rmtree(run.folder)
+    with pytest.raises(NotFound, match=f"checkpoints: {run.folder} is gone"):
+        local_yard.pull(run.id, str(tmp_path / "mine"))
+    with pytest.raises(NotFound, match=f"no checkpoints of the run: {run.folder} is gone"):
+        local_yard.train(project.training(CHECKPOINT), start_from=run.id)
+
+
 def test_a_copy_of_checkpoints_that_does_not_fit_leaves_nothing(
     local_yard: Yard, home: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

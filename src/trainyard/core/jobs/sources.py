@@ -46,7 +46,7 @@ def check_script(path: Any, key: str, *, only_python: bool) -> None:
         or os.path.basename(path) == ".py"
         or (only_python and not path.endswith(".py"))
     ):
-        problem = f"{show(path)} is no Python file"
+        problem = f"{show(path)} is no {'Python file' if only_python else 'file'}"
     elif any(char in path for char in LINE_BREAKS):
         problem = f"{show(path)} has a line break"
     else:

@@ -25,6 +25,8 @@ def of(run: Run) -> dict[str, Part | str]:
 def _newest(run: Run, name: str) -> Part | str:
     if name != CHECKPOINTS and not run.state.ended:
         return f"the run is {run.state}"
+    if not os.path.isdir(run.folder):
+        return f"{run.folder} is gone"
     paths = RunPaths(run.folder)
     numbers = os.listdir(paths.attempts) if os.path.isdir(paths.attempts) else []
     for number in sorted((int(each) for each in numbers if each.isdecimal()), reverse=True):
