@@ -49,11 +49,6 @@ INPUT_ERRORS = {
         "def model_fn(model_dir, context): ...\n" + PREDICT + "return [1] * 4\n",
         "predict.py: model_fn(model_dir, context) is called as model_fn(model_dir) here",
     ),
-    "a decorated one of one argument": (
-        "import functools\ndef quick(f):\n    @functools.wraps(f)\n    def wrapped(*a): return f(*a)\n"
-        "    return wrapped\n@quick\ndef predict_fn(batch):\n    return [1] * 4\n",
-        "predict.py: predict_fn(batch) is called as predict_fn(batch, model) here",
-    ),
     "model_fn alone": (
         "def model_fn(model_dir): ...\n",
         "predict.py has no predict_fn(batch, model); define it",
@@ -181,6 +176,10 @@ CALLABLE = {
     "a method": (
         "class Predict:\n    def run(self, batch, model):\n        return [1] * len(batch)\n"
         "predict_fn = Predict().run\n"
+    ),
+    "one whose decorator gives the rest": (
+        "import functools\ndef given(f):\n    @functools.wraps(f)\n    def wrapped(*a): return f(*a, 1)\n"
+        "    return wrapped\n@given\ndef predict_fn(batch, model, top):\n    return [top] * len(batch)\n"
     ),
     "a partial": (
         "import functools\ndef run(top, batch, model):\n    return [1] * len(batch)\n"

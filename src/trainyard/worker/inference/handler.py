@@ -77,9 +77,10 @@ def _check_shape(module: Any, handler: str) -> None:
 
 
 def _check_arguments(function: Any, called: str, given: int, handler: str) -> None:
-    """Refuse a function that cannot be called so. `inspect` would take longer than the shard's own start."""
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
+    """Refuse a function that cannot be called so. `inspect` would take longer than the shard's own start.
+
+    Of a decorated one the decorator's own arguments count: it may give the others itself.
+    """
     if not isinstance(function, FunctionType):
         return
     code = function.__code__
