@@ -171,6 +171,18 @@ os.symlink("/nowhere/at/all", "lost")
         model = contents(Path(yard.pull(made.ref, str(tmp_path / "model"))[0]))
         assert model == {"weights": "w", "same": "w", "best": "the best"}
 
+    def test_a_script_that_was_corrected_makes_the_model_that_could_not_be_kept(
+        self, yard: Yard, project: Project
+    ) -> None:
+        script = SAVE + "os.symlink('/nowhere/at/all', os.environ['SM_MODEL_DIR'] + '/lost')\n"
+        run = yard.train(project.training(script)).wait(timeout=PATIENCE)
+        assert (run.state, run.model) == (State.FAILED, None)
+        before = run.record.code
+        project.write("train.py", SAVE)
+        again = run.resume(with_current_code=True).wait(timeout=PATIENCE)
+        assert (again.state, len(again.attempts)) == (State.SUCCEEDED, 2), again.reason
+        assert yard.model(str(again.model)).code == again.record.code != before
+
     def test_an_absolute_link_that_stays_in_the_model_is_kept(
         self, yard: Yard, project: Project, tmp_path: Path
     ) -> None:

@@ -33,8 +33,9 @@ class TrainingWork(Work):
         super().__init__(row, home, journal)
         self.training = self.run.training
         last = max((a for a in self.run.attempts if a.task == TRAIN), key=lambda a: a.number, default=None)
-        # A supervisor that died between the script's end and the model's version left this to do.
-        self.has_trained = last is not None and last.state is State.SUCCEEDED
+        # A supervisor that died between the script's end and the model's version left this to do. What other
+        # code has trained is not this one's.
+        self.has_trained = last is not None and last.state is State.SUCCEEDED and self._has_run(last.number)
         self._model: str | None = None
 
     def ready(self) -> Sequence[str]:
@@ -74,6 +75,9 @@ class TrainingWork(Work):
         hosts = tuple(f"algo-{index + 1}" for index in range(self.training.resources.instance_count))
         spec = self._spec(hosts)
         os.makedirs(self.paths.checkpoints, exist_ok=True)
+        os.makedirs(self.paths.attempt(number), exist_ok=True)
+        with open(self._code_file(number), "w", encoding="ascii") as stream:
+            stream.write(f"{self.run.code}\n")
         contract.remove_former(self.paths.checkpoints, hosts)
         self._say_once_that_paths_differ()
         limit, late = self._time_left()
@@ -161,6 +165,17 @@ class TrainingWork(Work):
             left = max(spot.max_wait - waited, 0.001)
             return left, outcomes.waited_too_long(spot)
         return runtime, outcomes.ran_too_long(spot)
+
+    def _code_file(self, number: int) -> str:
+        return os.path.join(self.paths.attempt(number), "code")
+
+    def _has_run(self, number: int) -> bool:
+        """Whether an attempt ran the code that the run has now; of an earlier version's it is not known."""
+        try:
+            with open(self._code_file(number), encoding="ascii") as stream:
+                return stream.read().strip() == self.run.code
+        except FileNotFoundError:
+            return True
 
     def _model_folders(self, number: int) -> list[str]:
         count = self.training.resources.instance_count
