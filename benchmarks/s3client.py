@@ -6,6 +6,7 @@ hashed or tried again. WAY is `up`, or `down` to TARGET once `ours up` has sent 
 
 from __future__ import annotations
 
+import functools
 import http.client
 import sys
 import threading
@@ -45,6 +46,7 @@ def ours(way: str, url: str, source: Path, target: Path) -> None:
     """What `trainyard data push` and `pull` do between the command line and the ledger."""
     from trainyard.aws.account.session import Session
     from trainyard.aws.s3.store import S3Store
+    from trainyard.core.files import trees
 
     class Where:
         dataset_bucket = model_bucket = BUCKET
@@ -54,7 +56,10 @@ def ours(way: str, url: str, source: Path, target: Path) -> None:
     if way == "up":
         _note(source).write_text(store.stage(str(source)).address)
     else:
-        store.fetch(_note(source).read_text(), str(target))
+        address = _note(source).read_text()
+        recorded = address.rstrip("/").rpartition("/")[2]
+        check = functools.partial(trees.check, recorded=recorded, where=address, cure="nothing was copied")
+        store.fetch(address, str(target), check=check)
 
 
 def _note(source: Path) -> Path:
