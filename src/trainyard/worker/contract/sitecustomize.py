@@ -11,7 +11,11 @@ the `parent`'s pid, and whether a `launcher` like torchrun started it.
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable
+
+# Every Python of every script begins with this file: typing, or importlib.util, would take it some 5 ms.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 _LEAVES = 8
 
@@ -101,12 +105,14 @@ def _keep_lines_whole() -> None:
 def _others() -> None:
     """Run the `sitecustomize` that would have been found without this one."""
     import os
-    from importlib.machinery import PathFinder
-    from importlib.util import module_from_spec
 
     here = os.path.dirname(os.path.abspath(__file__))
-    spec = PathFinder.find_spec("sitecustomize", [each for each in sys.path if os.path.abspath(each) != here])
+    path = [each for each in sys.path if os.path.abspath(each) != here]
+    finders: Any = [each for each in sys.meta_path if getattr(each, "__name__", "") == "PathFinder"]
+    spec = finders[0].find_spec("sitecustomize", path) if finders else None
     if spec is not None and spec.loader is not None:
+        from importlib.util import module_from_spec  # where there is another alone
+
         sys.modules["sitecustomize"] = module = module_from_spec(spec)
         spec.loader.exec_module(module)
 
