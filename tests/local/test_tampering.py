@@ -108,12 +108,17 @@ class TestNotes:
         os.utime(weights, ns=(0, 0))
         return checked(str(home)), model.path, model.hash
 
-    def test_a_large_file_that_is_what_it_was_is_not_read_again(
-        self, kept: tuple[Home, str, str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        read: list[str] = []
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The files that were read for their hash."""
+        found: list[str] = []
         hash_file = trees.hash_file
-        monkeypatch.setattr(trees, "hash_file", lambda path: (read.append(path), hash_file(path))[1])
+        monkeypatch.setattr(trees, "hash_file", lambda path: (found.append(path), hash_file(path))[1])
+        return found
+
+    def test_a_large_file_that_is_what_it_was_is_not_read_again(
+        self, kept: tuple[Home, str, str], read: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(contents, "_SETTLED", -PATIENCE)
         for _ in range(3):
             contents.check(*kept)
@@ -130,12 +135,9 @@ class TestNotes:
         assert len(read) == 3
 
     def test_a_file_that_has_just_changed_is_read_again(
-        self, kept: tuple[Home, str, str], monkeypatch: pytest.MonkeyPatch
+        self, kept: tuple[Home, str, str], read: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Its next change could have the same time."""
-        read: list[str] = []
-        hash_file = trees.hash_file
-        monkeypatch.setattr(trees, "hash_file", lambda path: (read.append(path), hash_file(path))[1])
         monkeypatch.setattr(contents, "_SETTLED", PATIENCE)
         contents.check(*kept)
         contents.check(*kept)
