@@ -135,7 +135,7 @@ def test_every_key_of_a_job_file_reaches_its_job(folder: Path, monkeypatch: pyte
         name="digits",
         source_dir=str(folder / "src"),
         entry_script="train.py",
-        dependencies=(str(folder / "lib"), str(folder.parent / "shared")),
+        dependencies=(str(folder / "lib"), str(folder.parent / "common")),
         python=str(folder / ".venv/bin/python"),
         isolated=True,
         image="registry/repository:tag",
